@@ -1,0 +1,88 @@
+"""What a long operation says while it works: a stream of small frozen values, and nothing else."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Done", "Event", "Saved", "Started", "Step", "as_json", "drain"]
+
+
+@dataclass(frozen=True)
+class Started:
+    """The plan, before the first step: what will be computed at which size.
+
+    Attributes:
+        content: name of the picture being painted, "" when it came from memory.
+        scales: one `(height, width, steps)` per scale, coarse to fine.
+    """
+
+    content: str
+    scales: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One optimizer step.
+
+    Attributes:
+        step: steps done so far in the whole run, from 1.
+        steps: steps planned in the whole run; it shrinks when a scale stops early.
+        scale: which scale this is, from 1 (coarsest), of `scales`.
+        size: `(height, width)` in pixels at this scale.
+        losses: "content", "style" and "tv", each times its weight, and their sum "total", of the
+            picture as it was before this step.
+        seconds: time spent so far.
+        remaining: estimated seconds still to go; None until there is something to estimate from.
+        image: gives the picture after this step, `(1, 3, H, W)` in [0, 1]; valid until the next event.
+        state: gives what a checkpoint needs, tensors and plain values; valid until the next event.
+    """
+
+    step: int
+    steps: int
+    scale: int
+    scales: int
+    size: tuple[int, int]
+    losses: dict[str, float]
+    seconds: float
+    remaining: float | None
+    image: Callable[[], Any] = field(repr=False)
+    state: Callable[[], tuple[dict[str, Any], dict[str, Any]]] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A file was written: `kind` is "result", "preview", "checkpoint" or "sheet"."""
+
+    path: Path
+    kind: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The end of one operation; `image` is `(1, 3, H, W)` in [0, 1]."""
+
+    image: Any = field(repr=False)
+    steps: int
+    seconds: float
+
+
+Event = Started | Step | Saved | Done
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """Return the event's plain values under its lower-case class name, ready for `json.dumps`."""
+    plain = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(event).items()
+        if name not in ("image", "state")
+    }
+    return {"event": type(event).__name__.lower(), **plain}
+
+
+def drain(events: Iterator[Event]) -> Any:
+    """Run a stream to its end and return the picture of its `Done`."""
+    for event in events:
+        if isinstance(event, Done):
+            return event.image
+    raise RuntimeError("the stream ended without Done")

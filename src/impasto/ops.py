@@ -1,0 +1,274 @@
+"""Pure functions on tensors: the equations of style transfer, one function each.
+
+Images are `(B, 3, H, W)` RGB in [0, 1]; features are `(B, C, H, W)`. Nothing here keeps state, reads
+files or changes its arguments.
+"""
+
+import math
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from impasto.errors import OptionError
+
+__all__ = [
+    "ColorMap",
+    "GramNorm",
+    "TotalVariation",
+    "channel_moments",
+    "covariance_sqrt",
+    "gram_matrix",
+    "high_pass",
+    "luminance",
+    "match_color",
+    "match_luminance",
+    "resize",
+    "ssim",
+    "total_variation",
+    "trace_sqrt",
+    "transplant_luminance",
+]
+
+GramNorm = Literal["hw", "chw", "none"]
+TotalVariation = Literal["l1", "l2", "nine-point"]
+ColorMap = Literal["transport", "pca", "cholesky"]
+
+
+def _check(name: str, value: str, choices: object) -> None:
+    known = get_args(choices)
+    if value not in known:
+        raise OptionError(f"{name} is {value!r}; expected one of {', '.join(known)}.")
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample `(B, C, H, W)` to `(height, width)`: bicubic, low-passed first where it shrinks.
+
+    Values may overshoot [0, 1] slightly at edges, as bicubic does; nothing is clamped.
+    """
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    return F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+# --- style: what the features of a picture are like, wherever they are ---------------------------
+
+
+def gram_matrix(features: Tensor, normalize: GramNorm = "hw") -> Tensor:
+    """Return how strongly each pair of channels fires together.
+
+    Args:
+        features: `(B, C, H, W)`, any finite values; half precision is accumulated in float32.
+        normalize: what entries are divided by: "hw" (mean over positions, Gatys' own code),
+            "chw" (Johnson's code, pytorch/examples) or "none" (the formula as printed).
+
+    Returns:
+        `(B, C, C)`, symmetric, positive semi-definite; float32, or float64 for float64 features.
+
+    Raises:
+        OptionError: `normalize` is none of the three.
+
+    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 3.
+    Differs: the paper does not divide here but in eq. 4, by 4 N_l² M_l²; "hw" moves M_l in here.
+    """
+    _check("normalize", normalize, GramNorm)
+    b, c, h, w = features.shape
+    flat = features.flatten(2)  # (B, C, H*W)
+    if flat.dtype in (torch.float16, torch.bfloat16):
+        flat = flat.float()
+    divisor = {"hw": h * w, "chw": c * h * w, "none": 1}[normalize]
+    return flat @ flat.transpose(1, 2) / divisor
+
+
+def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean `(B, C)` and second raw moment E[f fᵀ] `(B, C, C)` over positions.
+
+    Raw moments, unlike covariances, blend linearly: a mixture of two styles has the mixture of
+    their moments (style-transfer-pytorch learned this in its revision 93fe0b2).
+    """
+    return features.flatten(2).mean(2), gram_matrix(features, "hw")
+
+
+def covariance_sqrt(covariance: Tensor) -> Tensor:
+    """Return the symmetric square root of symmetric positive semi-definite matrices `(..., C, C)`.
+
+    Eigenvalues that rounding made negative count as zero.
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
+
+
+class _TraceSqrt(torch.autograd.Function):
+    """tr(A^½) with its closed-form gradient ½ A^-½, which never differentiates eigenvectors."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, floor: float) -> Tensor:
+        values, vectors = torch.linalg.eigh(matrix)
+        # A^-½ explodes on the null space (more channels than positions); there the gradient is bounded.
+        least = values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny) * floor
+        ctx.save_for_backward(values.clamp_min(least), vectors)
+        return values.clamp_min(0).sqrt().sum(-1)
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        values, vectors = ctx.saved_tensors  # type: ignore[attr-defined]
+        inverse = (vectors * values.rsqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
+        return 0.5 * grad[..., None, None] * inverse, None
+
+
+def trace_sqrt(matrix: Tensor, floor: float = 1e-6) -> Tensor:
+    """Return tr(A^½) of symmetric positive semi-definite `(..., C, C)`, differentiable.
+
+    Args:
+        matrix: the matrices A.
+        floor: eigenvalues below this share of the largest are raised to it in the gradient.
+
+    Source: d tr(A^½) = ½ tr(A^-½ dA).
+    """
+    return _TraceSqrt.apply(matrix, floor)  # type: ignore[no-any-return, no-untyped-call]
+
+
+# --- smoothness ----------------------------------------------------------------------------------
+
+
+def total_variation(image: Tensor, kind: TotalVariation = "l2") -> Tensor:
+    """Return how much neighboring pixels differ, as a mean, so that it does not grow with size.
+
+    Args:
+        image: `(B, C, H, W)` with H, W of 2 or more.
+        kind: "l1": mean |dx| + mean |dy| (anisotropic; Johnson et al.'s code sums squares instead).
+            "l2": mean dx² + mean dy² (Mahendran & Vedaldi 2015 with beta = 2).
+            "nine-point": 2 (axis² / 3 + diagonal² / 12) over the eight neighbors, the rotation-fair
+            stencil of style-transfer-pytorch; each pair counts once per end.
+
+    Returns:
+        A scalar, 0 exactly for a constant image.
+    """
+    _check("kind", kind, TotalVariation)
+    dx, dy = image.diff(dim=-1), image.diff(dim=-2)
+    if kind == "l1":
+        return dx.abs().mean() + dy.abs().mean()
+    if kind == "l2":
+        return dx.square().mean() + dy.square().mean()
+    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
+    h, w = image.shape[-2:]
+    total = image.new_zeros(())
+    for y, x, weight in [(0, 1, 3), (1, 0, 3), (1, 2, 3), (2, 1, 3), (0, 0, 12), (0, 2, 12), (2, 0, 12), (2, 2, 12)]:
+        total = total + (padded[..., y : y + h, x : x + w] - image).square().mean() / weight
+    return 2 * total
+
+
+def high_pass(image: Tensor, sigma: float = 1.0) -> Tensor:
+    """Return the image minus its Gaussian blur: the speckle that total variation takes away.
+
+    Args:
+        image: `(B, C, H, W)`.
+        sigma: the blur's standard deviation in pixels; detail finer than about this remains.
+
+    Returns:
+        Same shape, around 0; add 0.5 to look at it.
+    """
+    radius = max(1, math.ceil(3 * sigma))
+    radius = min(radius, min(image.shape[-2:]) - 1)
+    x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    kernel = torch.exp(-0.5 * (x / sigma).square())
+    kernel = kernel / kernel.sum()
+    c = image.shape[1]
+    blurred = F.pad(image, (radius,) * 4, mode="reflect")
+    blurred = F.conv2d(blurred, kernel.view(1, 1, 1, -1).expand(c, 1, 1, -1), groups=c)
+    blurred = F.conv2d(blurred, kernel.view(1, 1, -1, 1).expand(c, 1, -1, 1), groups=c)
+    return image - blurred
+
+
+# --- color ---------------------------------------------------------------------------------------
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, the Y of YIQ and YUV on gamma-encoded RGB
+
+
+def luminance(image: Tensor) -> Tensor:
+    """Return Y of YIQ, `(B, 1, H, W)` in [0, 1] (ITU-R BT.601 weights on encoded RGB)."""
+    return (image * image.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def match_luminance(style: Tensor, content: Tensor) -> Tensor:
+    """Return the style in grey, `(B, 3, H, W)`, its luminance moved to the content's mean and spread.
+
+    Source: Gatys, Bethge, Hertzmann & Shechtman 2016, arXiv:1606.05897, eq. 8.
+    """
+    y, reference = luminance(style), luminance(content)
+    spread = y.std().clamp_min(1e-6)
+    return ((y - y.mean()) * (reference.std() / spread) + reference.mean()).clamp(0, 1).expand(-1, 3, -1, -1)
+
+
+def transplant_luminance(result: Tensor, content: Tensor) -> Tensor:
+    """Return the content with the luminance of the result; I and Q of YIQ stay the content's."""
+    return (content + luminance(result) - luminance(content)).clamp(0, 1)
+
+
+def _color_moments(image: Tensor) -> tuple[Tensor, Tensor]:
+    flat = image.double().transpose(0, 1).flatten(1)  # (3, B*H*W)
+    return flat.mean(1), torch.cov(flat, correction=0) + 1e-5 * torch.eye(3, dtype=flat.dtype, device=flat.device)
+
+
+def match_color(image: Tensor, target: Tensor, method: ColorMap = "transport") -> Tensor:
+    """Move an image's colors by the linear map that gives them the target's mean and covariance.
+
+    Args:
+        image: `(B, 3, H, W)`, whose colors move.
+        target: `(B, 3, H, W)`, whose color statistics are wanted; any size.
+        method: which square root joins the covariances: "transport" (the optimal transport map
+            A = Σs^-½ (Σs^½ Σc Σs^½)^½ Σs^-½, which moves colors least), "pca" (symmetric roots,
+            A = Σc^½ Σs^-½) or "cholesky" (A = Lc Ls^-1).
+
+    Returns:
+        Same shape and dtype, clamped to [0, 1].
+
+    Source: Gatys et al. 2016, arXiv:1606.05897, eqs. 2-7; transport: Pitié & Kokaram 2007, eq. 14.
+    Differs: 1e-5 is added to the diagonals, so that grey pictures have an inverse.
+    """
+    _check("method", method, ColorMap)
+    mean_s, cov_s = _color_moments(image)
+    mean_c, cov_c = _color_moments(target)
+    if method == "cholesky":
+        matrix = torch.linalg.cholesky(cov_c) @ torch.linalg.inv(torch.linalg.cholesky(cov_s))
+    elif method == "pca":
+        matrix = covariance_sqrt(cov_c) @ torch.linalg.inv(covariance_sqrt(cov_s))
+    else:
+        root = covariance_sqrt(cov_s)
+        inverse = torch.linalg.inv(root)
+        matrix = inverse @ covariance_sqrt(root @ cov_c @ root) @ inverse
+    b, _, h, w = image.shape
+    moved = matrix @ (image.double().flatten(2) - mean_s.view(1, 3, 1)) + mean_c.view(1, 3, 1)  # (B, 3, H*W)
+    return moved.view(b, 3, h, w).clamp(0, 1).to(image.dtype)
+
+
+# --- likeness ------------------------------------------------------------------------------------
+
+
+def ssim(a: Tensor, b: Tensor) -> Tensor:
+    """Return the mean structural similarity of the luminances of two images, 1 for equal ones.
+
+    Args:
+        a: `(B, 3, H, W)` in [0, 1], H and W of 11 or more.
+        b: the same shape.
+
+    Source: Wang, Bovik, Sheikh & Simoncelli 2004, eq. 13: 11 x 11 Gaussian window, sigma 1.5,
+        K1 = 0.01, K2 = 0.03, only whole windows.
+    """
+    x = torch.arange(11, dtype=a.dtype, device=a.device) - 5
+    line = torch.exp(-0.5 * (x / 1.5).square())
+    line = line / line.sum()
+
+    def window(image: Tensor) -> Tensor:
+        image = F.conv2d(image, line.view(1, 1, 1, 11))
+        return F.conv2d(image, line.view(1, 1, 11, 1))
+
+    a, b = luminance(a), luminance(b)
+    mu_a, mu_b = window(a), window(b)
+    var_a = window(a * a) - mu_a.square()
+    var_b = window(b * b) - mu_b.square()
+    cov = window(a * b) - mu_a * mu_b
+    c1, c2 = 0.01**2, 0.03**2
+    score = (2 * mu_a * mu_b + c1) * (2 * cov + c2) / ((mu_a.square() + mu_b.square() + c1) * (var_a + var_b + c2))
+    return score.mean()

@@ -1,0 +1,320 @@
+"""Painting by gradient descent on the pixels, coarse to fine: the method of Gatys, Ecker and Bethge.
+
+`iter_stylize` is the whole method on one page: for every scale, targets from the photograph and the
+paintings, then steps along the gradient of content + style + total variation.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.errors import CheckpointError, OptionError
+from impasto.events import Done, Started, Step, drain
+from impasto.losses import Statistics, blend, content_loss, style_loss_named
+from impasto.ops import luminance, match_color, match_luminance, resize, total_variation, transplant_luminance
+from impasto.optimizers import LBFGS, Adam, PixelOptimizer
+from impasto.options import StylizeOptions
+
+__all__ = ["Encoder", "Objective", "iter_optimize", "optimize"]
+
+
+class Encoder(Protocol):
+    """A network that sees: RGB in [0, 1] in, named feature maps out."""
+
+    def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return the features `(B, C, H, W)` of each layer asked for."""
+
+    def minimum_size(self, layers: Sequence[str]) -> int:
+        """Return the smallest side in pixels at which all these layers exist."""
+
+
+class Objective:
+    """The loss of one scale: call it with a picture, get the parts and the gradient.
+
+    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 7: L = α L_content + β L_style, with eq. 5's
+        sum over layers; total variation added as in Johnson et al. 2016 (arXiv:1603.08155, section 3.2).
+    """
+
+    def __init__(self, encoder: Encoder, content: Tensor, styles: Sequence[Tensor], options: StylizeOptions) -> None:
+        self.encoder, self.options = encoder, options
+        self.style = style_loss_named(options.style_loss, options.gram_norm)
+        self.content_layers = dict(options.content_layers) if options.content_weight else {}
+        self.style_layers = dict(options.style_layers) if options.style_weight else {}
+        self.layers = tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
+        with torch.no_grad():
+            self.content_targets = encoder(content, tuple(self.content_layers)) if self.content_layers else {}
+            self.style_targets: dict[str, Statistics] = {}
+            self.style_units: dict[str, float] = {}
+            for layer, target in self._style_statistics(styles).items():
+                self.style_targets[layer] = self.style.prepare(target)
+                blank = float(self.style.blank(target).clamp_min(1e-12))
+                self.style_units[layer] = blank if options.loss_scale == "relative" else 1.0
+
+    def _style_statistics(self, styles: Sequence[Tensor]) -> dict[str, Statistics]:
+        if not self.style_layers:
+            return {}
+        features = [self.encoder(style, tuple(self.style_layers)) for style in styles]
+        shares = self.options.style_weights or (1.0,) * len(styles)
+        return {
+            layer: blend([self.style.statistics(seen[layer]) for seen in features], shares) for layer in self.style_layers
+        }
+
+    def losses(self, image: Tensor) -> dict[str, Tensor]:
+        """Return "content", "style" and "tv", each times its weight, as differentiable scalars."""
+        options, features = self.options, self.encoder(image, self.layers)
+        content, style, tv = (image.new_zeros(()) for _ in range(3))
+        for layer, weight in self.content_layers.items():
+            loss = content_loss(features[layer], self.content_targets[layer], options.loss_scale)
+            content = content + options.content_weight * weight * loss
+        for layer, weight in self.style_layers.items():
+            distance = self.style.distance(self.style.statistics(features[layer]), self.style_targets[layer])
+            style = style + options.style_weight * weight * distance / self.style_units[layer]
+        if options.tv_weight:
+            tv = options.tv_weight * total_variation(image, options.total_variation)
+        return {"content": content, "style": style, "tv": tv}
+
+    def __call__(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Return the losses as numbers, with their sum "total", and the gradient of the sum.
+
+        The gradient is multiplied by the number of values in the picture; see `optimizers`.
+        """
+        image = image.detach().requires_grad_()
+        with torch.enable_grad():
+            parts = self.losses(image)
+            total = parts["content"] + parts["style"] + parts["tv"]
+            (gradient,) = torch.autograd.grad(total * image.numel(), image)
+        return {name: part.item() for name, part in parts.items()} | {"total": total.item()}, gradient.contiguous()
+
+
+def _optimizer(options: StylizeOptions) -> PixelOptimizer:
+    if options.optimizer == "adam":
+        return Adam(options.learning_rate, options.momentum, options.adaptivity)
+    return LBFGS(options.learning_rate, options.history)
+
+
+def _style_size(style: Tensor, size: tuple[int, int], scale: float, least: int) -> tuple[int, int]:
+    """Give the style the area of the picture, times `scale`², keeping its shape."""
+    h, w = style.shape[-2:]
+    factor = scale * math.sqrt(size[0] * size[1] / (h * w))
+    return max(least, round(h * factor)), max(least, round(w * factor))
+
+
+class _Clock:
+    """Time spent, time to go, and whether a scale has used its share of the budget."""
+
+    def __init__(self, plan: Sequence[tuple[int, int, int]], minutes: float | None) -> None:
+        self.work = [h * w * steps for h, w, steps in plan]
+        self.budget = math.inf if minutes is None else 60 * minutes
+        self.start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the run began."""
+        return time.monotonic() - self.start
+
+    def enter(self, index: int) -> None:
+        """Begin a scale: what is left of the budget is shared out by pixels x steps."""
+        self.index, self.entered, self.fraction = index, time.monotonic(), 0.0
+        self.allowed = (self.budget - self.seconds) * self.work[index] / sum(self.work[index:])
+
+    def tick(self, fraction: float) -> None:
+        """Say how much of the scale's steps this run has taken."""
+        self.fraction, self.spent = fraction, time.monotonic() - self.entered
+
+    def out_of_time(self, steps: int) -> bool:
+        """Return whether another step would go over the scale's share."""
+        return self.spent + self.spent / (self.fraction * steps) > self.allowed
+
+    def remaining(self, left: float) -> float:
+        """Estimate the seconds still to go when a `left` part of this scale's steps is to be done."""
+        rate = self.spent / (self.fraction * self.work[self.index])
+        return min(rate * (left * self.work[self.index] + sum(self.work[self.index + 1 :])), self.budget - self.seconds)
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """Where a run stands: everything that changes from step to step but the optimizer."""
+
+    picture: Tensor  # (1, 3, h, w); L-BFGS lets it leave [0, 1] a little
+    average: Tensor  # exponential moving average of pictures, not yet corrected for its start at 0
+    scale: int = 0  # index into the plan
+    taken: int = 0  # steps at this scale
+    done: int = 0  # steps in the whole run
+    totals: tuple[float, ...] = field(default=())  # the last losses at this scale
+
+    def moved(self, picture: Tensor, loss: float, averaging: float) -> "_Progress":
+        average = averaging * self.average + (1 - averaging) * picture if averaging else picture
+        totals = (*self.totals, loss)[-2 * PLATEAU_WINDOW :]
+        return replace(self, picture=picture, average=average, totals=totals, taken=self.taken + 1, done=self.done + 1)
+
+    def result(self, averaging: float) -> Tensor:
+        """The picture to show: the average corrected for its start, as in Adam, or the last one."""
+        return self.average / (1 - averaging**self.taken) if averaging and self.taken else self.picture
+
+    def settled(self, plateau: float) -> bool:
+        """Whether ten steps lowered the loss by less than the share `plateau` of the ten before."""
+        if not plateau or len(self.totals) < 2 * PLATEAU_WINDOW:
+            return False
+        before, after = self.totals[:PLATEAU_WINDOW], self.totals[PLATEAU_WINDOW:]
+        return sum(before) - sum(after) < plateau * sum(before)
+
+
+PLATEAU_WINDOW = 10  # steps
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """The pictures of a run in the colors it is painted in, and the way back."""
+
+    content: Tensor
+    styles: Sequence[Tensor]
+    original: Tensor
+    colors: str
+
+    @classmethod
+    def set(cls, content: Tensor, styles: Sequence[Tensor], options: StylizeOptions) -> "_Scene":
+        original = content
+        if options.colors == "luminance":
+            styles = [match_luminance(style, content) for style in styles]
+            content = luminance(content).expand(-1, 3, -1, -1)
+        elif options.colors == "match":
+            styles = [match_color(style, content, options.color_map) for style in styles]
+        return cls(content, styles, original, options.colors)
+
+    def finish(self, picture: Tensor) -> Tensor:
+        """Return the picture as a person should see it, in [0, 1]."""
+        picture = picture.clamp(0, 1)
+        if self.colors != "luminance":
+            return picture
+        return transplant_luminance(picture, resize(self.original, tuple(picture.shape[-2:])).clamp(0, 1))
+
+    def detail(self, coarse: tuple[int, int], fine: tuple[int, int]) -> Tensor:
+        """Return what the photograph at `fine` (height, width) has and at `coarse` cannot hold."""
+        blurred = resize(resize(self.content, coarse), fine)
+        return resize(self.content, fine) - blurred
+
+    def objective(self, size: tuple[int, int], encoder: Encoder, options: StylizeOptions, least: int) -> Objective:
+        """Return the loss at `(height, width)`."""
+        styles = [resize(s, _style_size(s, size, options.style_scale, least)).clamp(0, 1) for s in self.styles]
+        return Objective(encoder, resize(self.content, size).clamp(0, 1), styles, options)
+
+
+def _first_picture(scene: _Scene, options: StylizeOptions) -> Tensor:
+    if options.init == "content":
+        return scene.content
+    random = torch.Generator().manual_seed(options.seed)
+    noise = torch.randn(scene.content.shape, generator=random, dtype=scene.content.dtype).to(scene.content.device)
+    return (0.5 + 0.2 * noise).clamp(0, 1) if options.init == "noise" else match_color(noise, scene.styles[0])
+
+
+def _plan(content: Tensor, options: StylizeOptions, least: int) -> tuple[tuple[int, int, int], ...]:
+    """List the scales, leaving out those too small for the deepest layer."""
+    scales = options.scales(content.shape[-2], content.shape[-1])
+    return tuple(scale for scale in scales[:-1] if min(scale[:2]) >= least) + scales[-1:]
+
+
+def iter_optimize(
+    content: Tensor,
+    styles: Sequence[Tensor],
+    encoder: Encoder,
+    options: StylizeOptions,
+    *,
+    first: Tensor | None = None,
+    resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
+    name: str = "",
+) -> Iterator[Started | Step | Done]:
+    """Yield Started, a Step per optimizer step, then Done; close the iterator to cancel.
+
+    Args:
+        content: `(1, 3, H, W)` RGB in [0, 1], the photograph; it is resized to `options.size`.
+        styles: one or more `(1, 3, h, w)` RGB in [0, 1], any sizes.
+        encoder: the network; its weights stay fixed.
+        options: everything else.
+        first: a picture to start from instead of what `options.init` says, any size.
+        resume: what a Step's `state()` gave; the run continues to the same bytes.
+        name: of the photograph, for the events.
+
+    Raises:
+        OptionError: the number of style weights is not that of the styles.
+        ImageError: the picture is too small for the deepest layer.
+        CheckpointError: `resume` is of a run with another plan.
+    """
+    if options.style_weights and len(options.style_weights) != len(styles):
+        raise OptionError(f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many.")
+    least = encoder.minimum_size([*options.content_layers, *options.style_layers])
+    plan = _plan(content, options, least)
+    scene = _Scene.set(resize(content, plan[-1][:2]).clamp(0, 1), styles, options)
+    clock, optimizer = _Clock(plan, options.minutes), _optimizer(options)
+    yield Started(name, plan)
+
+    start = first if first is not None else _first_picture(scene, options)
+    from_photograph = first is None and options.init == "content"
+    at = _Progress(start, start)
+    if resume:
+        at = _restore(resume, plan, optimizer)
+    for index in range(at.scale, len(plan)):
+        h, w, steps = plan[index]
+        objective = scene.objective((h, w), encoder, options, least)
+        if not at.taken:
+            picture = resize(at.picture, (h, w)).contiguous()
+            if from_photograph and index:
+                # Begin with sharp edges; and a photograph painted like itself comes back to the bit.
+                picture = picture + scene.detail(tuple(at.picture.shape[-2:]), (h, w))
+            at = _Progress(picture, torch.zeros_like(picture), index, done=at.done)
+            optimizer = optimizer.resized((h, w))
+        clock.enter(index)
+        begun = at.taken
+        while at.taken < steps and not at.settled(options.plateau):
+            losses, gradient = objective(at.picture)
+            at = at.moved(optimizer.step(at.picture, gradient, losses["total"]), losses["total"], options.averaging)
+            clock.tick((at.taken - begun) / steps)
+            last = at.settled(options.plateau) or clock.out_of_time(steps)
+            left = 0 if last else steps - at.taken
+            yield Step(
+                step=at.done,
+                steps=at.done + left + sum(scale[2] for scale in plan[index + 1 :]),
+                scale=index + 1,
+                scales=len(plan),
+                size=(h, w),
+                losses=losses,
+                seconds=clock.seconds,
+                remaining=clock.remaining(left / steps),
+                image=lambda at=at: scene.finish(at.result(options.averaging)),  # type: ignore[misc]
+                state=lambda at=at, optimizer=optimizer: _state(at, plan, optimizer),  # type: ignore[misc]
+            )
+            if last:
+                break
+        at = replace(at, picture=at.result(options.averaging), taken=0)
+    yield Done(scene.finish(at.picture), at.done, clock.seconds)
+
+
+def optimize(content: Tensor, styles: Sequence[Tensor], encoder: Encoder, options: StylizeOptions) -> Tensor:
+    """The same as `iter_optimize`, for callers who only want the picture `(1, 3, H, W)`."""
+    return drain(iter_optimize(content, styles, encoder, options))  # type: ignore[no-any-return]
+
+
+def _state(
+    at: _Progress, plan: tuple[tuple[int, int, int], ...], optimizer: PixelOptimizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors = {"picture": at.picture, "average": at.average}
+    tensors |= {f"optimizer.{name}": value for name, value in optimizer.state().items()}
+    values = {"scale": at.scale, "taken": at.taken, "done": at.done, "totals": at.totals, "plan": plan}
+    return tensors, values
+
+
+def _restore(
+    resume: tuple[dict[str, Tensor], dict[str, Any]], plan: tuple[tuple[int, int, int], ...], optimizer: PixelOptimizer
+) -> _Progress:
+    tensors, values = resume
+    if [list(scale) for scale in values["plan"]] != [list(scale) for scale in plan]:
+        raise CheckpointError("the checkpoint is of a run with other scales; expected the same pictures and settings.")
+    prefix = "optimizer."
+    optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    return _Progress(
+        tensors["picture"], tensors["average"], values["scale"], values["taken"], values["done"], tuple(values["totals"])
+    )

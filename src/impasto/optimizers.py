@@ -1,0 +1,168 @@
+"""Adam and L-BFGS for one picture, small enough to read, with a state that can be saved and resized.
+
+Both take the gradient and return the next picture. They differ from torch.optim in what style
+transfer needs: `resized` carries what was learned to the next scale of a pyramid, and `state` /
+`restore` make a resumed run give the same bytes.
+
+Losses here are means over pixels, whose gradient shrinks as pictures grow. The gradients given to
+`step` are multiplied by the number of values in the picture, so that they mean the same at every
+size; this also keeps Adam's epsilon far below them.
+"""
+
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from impasto.ops import resize
+
+__all__ = ["LBFGS", "Adam", "PixelOptimizer"]
+
+
+class PixelOptimizer(Protocol):
+    """What the painting loop asks of an optimizer."""
+
+    def step(self, image: Tensor, gradient: Tensor, loss: float) -> Tensor:
+        """Return the next picture; `loss` and `gradient` are those of `image`."""
+
+    def resized(self, size: tuple[int, int]) -> Self:
+        """Return the optimizer for the same picture at `(height, width)`, keeping what it learned."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that `restore` needs."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take over a saved state."""
+
+
+class Adam:
+    """Adam on pixels, each picture clamped to [0, 1].
+
+    Source: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1.
+    Differs: the picture is clamped after each step, as every tool of the field does.
+    """
+
+    def __init__(self, learning_rate: float = 0.02, beta1: float = 0.9, beta2: float = 0.99, epsilon: float = 1e-8) -> None:
+        self.learning_rate, self.beta1, self.beta2, self.epsilon = learning_rate, beta1, beta2, epsilon
+        self.count = 0
+        self.m: Tensor | None = None
+        self.v: Tensor | None = None
+
+    def step(self, image: Tensor, gradient: Tensor, loss: float) -> Tensor:
+        """Return the next picture, in [0, 1]."""
+        if self.m is None or self.v is None:
+            self.m, self.v = torch.zeros_like(image), torch.zeros_like(image)
+        self.count += 1
+        self.m = self.beta1 * self.m + (1 - self.beta1) * gradient
+        self.v = self.beta2 * self.v + (1 - self.beta2) * gradient.square()
+        m_hat = self.m / (1 - self.beta1**self.count)
+        v_hat = self.v / (1 - self.beta2**self.count)
+        return (image - self.learning_rate * m_hat / (v_hat.sqrt() + self.epsilon)).clamp(0, 1)
+
+    def resized(self, size: tuple[int, int]) -> Self:
+        """Resize both moments and keep the step count, so a new scale does not begin with a burst of noise."""
+        new = type(self)(self.learning_rate, self.beta1, self.beta2, self.epsilon)
+        if self.m is not None and self.v is not None:
+            new.count = self.count
+            new.m, new.v = resize(self.m, size), resize(self.v, size).clamp_min(0)
+        return new
+
+    def state(self) -> dict[str, Tensor]:
+        """Return step count and moments."""
+        if self.m is None or self.v is None:
+            return {}
+        return {"count": torch.tensor(self.count), "m": self.m, "v": self.v}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take over a saved state."""
+        if state:
+            self.count, self.m, self.v = int(state["count"]), state["m"], state["v"]
+
+
+class LBFGS:
+    """Limited-memory BFGS without line search: one evaluation a step.
+
+    The first step goes down the gradient until pixels have moved by `first_move` (root mean square),
+    or less where the loss is nearly 0;
+    later ones multiply the gradient by the inverse Hessian that the last `history` steps suggest.
+    Steps longer than `longest_move` are shortened. If the loss more than doubles, the step is taken
+    back and the memory cleared.
+
+    Source: Nocedal & Wright 2006, algorithm 7.4 (two-loop recursion), H0 by eq. 7.20.
+    Differs from torch.optim.LBFGS(max_iter=1): the first step's length does not depend on the
+        scale of the loss, and steps are bounded. Pictures are not clamped between steps, which
+        would break the curvature pairs.
+    """
+
+    def __init__(self, learning_rate: float = 1.0, history: int = 20, first_move: float = 0.01, longest_move: float = 0.1) -> None:
+        self.learning_rate, self.history = learning_rate, history
+        self.first_move, self.longest_move = first_move, longest_move
+        self.moves: list[Tensor] = []  # s_k = x_{k+1} - x_k
+        self.changes: list[Tensor] = []  # y_k = g_{k+1} - g_k
+        self.last: tuple[Tensor, Tensor, float] | None = None  # picture, gradient, loss
+
+    def step(self, image: Tensor, gradient: Tensor, loss: float) -> Tensor:
+        """Return the next picture; it may leave [0, 1] a little."""
+        if self.last is not None:
+            last_image, last_gradient, last_loss = self.last
+            if not loss <= 2 * last_loss:  # also true for NaN
+                self.moves, self.changes = [], []
+                self.first_move /= 2
+                self.last = None
+                return self._moved(last_image, self._direction(last_gradient), last_loss)
+            self._remember(image - last_image, gradient - last_gradient)
+        self.last = (image, gradient, loss)
+        return self._moved(image, self._direction(gradient), loss)
+
+    def _moved(self, image: Tensor, direction: Tensor, loss: float) -> Tensor:
+        length = direction.square().mean().sqrt().clamp_min(torch.finfo(direction.dtype).tiny)
+        if self.moves:
+            wanted = torch.clamp(length * self.learning_rate, max=self.longest_move)
+        else:  # down the gradient, but not further than to where a straight slope would reach loss 0
+            wanted = torch.clamp(loss / length, max=self.first_move)
+        return image + direction * (wanted / length)
+
+    def _remember(self, move: Tensor, change: Tensor) -> None:
+        # Only pairs of positive curvature keep the inverse Hessian positive definite.
+        if (move * change).sum() > 1e-10 * move.norm() * change.norm():
+            self.moves = [*self.moves, move][-self.history :]
+            self.changes = [*self.changes, change][-self.history :]
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        q = -gradient
+        pairs = list(zip(self.moves, self.changes, strict=True))
+        rho = [1 / (s * y).sum() for s, y in pairs]
+        alpha = []
+        for (s, y), r in zip(reversed(pairs), reversed(rho), strict=True):
+            alpha.append(r * (s * q).sum())
+            q = q - alpha[-1] * y
+        if pairs:
+            s, y = pairs[-1]
+            q = q * ((s * y).sum() / (y * y).sum())
+        for (s, y), r, a in zip(pairs, rho, reversed(alpha), strict=True):
+            q = q + s * (a - r * (y * q).sum())
+        return q
+
+    def resized(self, size: tuple[int, int]) -> Self:
+        """Resize the curvature pairs, so that the first step at a new scale is already a quasi-Newton one."""
+        new = type(self)(self.learning_rate, self.history, self.first_move, self.longest_move)
+        for move, change in zip(self.moves, self.changes, strict=True):
+            new._remember(resize(move, size), resize(change, size))
+        return new
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the curvature pairs and the last evaluation."""
+        state = {"first_move": torch.tensor(self.first_move, dtype=torch.float64)}
+        if self.moves:
+            state |= {"moves": torch.stack(self.moves), "changes": torch.stack(self.changes)}
+        if self.last is not None:
+            image, gradient, loss = self.last
+            state |= {"image": image, "gradient": gradient, "loss": torch.tensor(loss, dtype=torch.float64)}
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Take over a saved state."""
+        self.first_move = float(state["first_move"])
+        self.moves = list(state["moves"]) if "moves" in state else []
+        self.changes = list(state["changes"]) if "changes" in state else []
+        self.last = (state["image"], state["gradient"], float(state["loss"])) if "image" in state else None

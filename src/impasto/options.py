@@ -1,0 +1,231 @@
+"""Settings, declared once: the command line, the docs and every saved picture read them from here."""
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from impasto.errors import OptionError, unknown_name
+
+__all__ = ["PRESETS", "Options", "StylizeOptions"]
+
+
+class Options(BaseModel):
+    """Settings of one operation: immutable, complete, and refused when misspelt or out of range."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def __init__(self, **settings: Any) -> None:
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise OptionError(_sentence(error, list(type(self).model_fields))) from None
+
+    def changed(self, **settings: Any) -> Self:
+        """Return a copy with some settings replaced, everything validated again."""
+        return type(self)(**{**self.model_dump(), **settings})
+
+
+def _sentence(error: ValidationError, known: list[str]) -> str:
+    """Turn pydantic's first complaint into one sentence: what it is, what was expected."""
+    first = error.errors()[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "extra_forbidden":
+        return str(unknown_name("a setting", name, known))
+    limits = {
+        "greater_than_equal": "{ge} or more",
+        "greater_than": "more than {gt}",
+        "less_than_equal": "{le} or less",
+        "less_than": "less than {lt}",
+        "literal_error": "{expected}",
+        "string_pattern_mismatch": "auto, cpu, cuda, cuda:1 or mps",
+        "int_parsing": "a whole number",
+        "int_from_float": "a whole number",
+        "float_parsing": "a number",
+        "finite_number": "a finite number",
+    }
+    if first["type"] in limits:
+        return f"{name} is {first['input']!r}; expected {limits[first['type']].format(**first.get('ctx', {}))}."
+    message = first["msg"].removeprefix("Value error, ")
+    return message if first["type"] == "value_error" else f"{name} is {first['input']!r}; {message}."
+
+
+def _layers(value: object) -> object:
+    """Read "relu1_1:2,relu2_1" or a list of names; names without a weight share 1 equally."""
+    if isinstance(value, str):
+        value = value.split(",")
+    if not isinstance(value, list | tuple):
+        return value
+    pairs = [str(item).strip().partition(":") for item in value]
+    try:
+        return {name: float(weight) if colon else 1 / len(pairs) for name, colon, weight in pairs}
+    except ValueError:
+        raise ValueError(
+            f"layers are {','.join(map(str, value))!r}; expected names with weights like relu1_1:1,relu2_1:0.5."
+        ) from None
+
+
+Layers = dict[str, float]
+
+
+class StylizeOptions(Options):
+    """How one picture is painted.
+
+    Losses are means, so a weight means the same at every size; see docs/numerics.md for each default's
+    source.
+    """
+
+    size: int = Field(512, ge=16, le=100_000, description="longer side of the result, in pixels")
+    content_weight: float = Field(1.0, ge=0, description="how strongly the photograph's shapes hold")
+    style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
+    tv_weight: float = Field(0.0, ge=0, description="how strongly neighboring pixels are drawn together")
+    style_scale: float = Field(1.0, gt=0, le=16, description="size of the strokes: 2 doubles them")
+    style_weights: tuple[float, ...] = Field((), description="share of each style picture; empty: equal shares")
+    colors: Literal["style", "luminance", "match"] = Field(
+        "style",
+        description="style: the painting's colors; luminance: the photograph's colors, painted in light and dark; "
+        "match: the style recolored to the photograph's palette first",
+    )
+    color_map: Literal["transport", "pca", "cholesky"] = Field(
+        "transport", description="how colors=match moves the style's colors"
+    )
+    content_layers: Layers = Field({"relu4_2": 1.0}, description="content layers, as relu4_2 or relu3_2:0.5,relu4_2:1")
+    style_layers: Layers = Field(
+        {"relu1_1": 0.2, "relu2_1": 0.2, "relu3_1": 0.2, "relu4_1": 0.2, "relu5_1": 0.2},
+        description="style layers and their weights",
+    )
+    style_loss: Literal["gram", "moments", "wasserstein"] = Field(
+        "gram",
+        description="gram: the paper's; moments: mean and spread of each channel; "
+        "wasserstein: distance of Gaussians with full covariance",
+    )
+    gram_norm: Literal["hw", "chw", "none"] = Field("hw", description="what Gram entries are divided by")
+    loss_scale: Literal["relative", "absolute"] = Field(
+        "relative", description="relative: each layer's loss is divided by that of a blank picture"
+    )
+    total_variation: Literal["l1", "l2", "nine-point"] = Field("l2", description="which total variation is used")
+    encoder: str = Field("vgg19", min_length=1, description="network that sees: a name from `impasto encoders` or a file")
+    pooling: Literal["max", "average"] = Field("max", description="how the network shrinks its maps")
+    padding: Literal["zeros", "replicate", "reflect"] = Field(
+        "replicate", description="what the first convolution sees outside the picture"
+    )
+    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="how pixels follow the gradient")
+    learning_rate: float = Field(1.0, gt=0, description="step length; 1 suits lbfgs, 0.02 suits adam")
+    momentum: float = Field(0.9, ge=0, lt=1, description="adam: decay of the mean gradient (beta 1)")
+    adaptivity: float = Field(0.99, ge=0, lt=1, description="adam: decay of the mean squared gradient (beta 2)")
+    history: int = Field(20, ge=1, le=1000, description="lbfgs: how many past steps it remembers")
+    steps: int = Field(100, ge=1, le=1_000_000, description="optimizer steps at the coarsest scale")
+    step_decay: float = Field(0.5, gt=0, le=1, description="each finer scale takes this share of the steps before it")
+    min_size: int = Field(128, ge=16, description="longer side at the coarsest scale, about; above half the size there is only one")
+    scale_factor: float = Field(2.0, gt=1, le=16, description="ratio of one scale to the next")
+    averaging: float = Field(0.0, ge=0, lt=1, description="decay of the average of pictures that is kept; 0: the last one")
+    plateau: float = Field(0.0, ge=0, lt=1, description="leave a scale when ten steps improve the loss by less than this share")
+    minutes: float | None = Field(None, gt=0, description="time budget; steps are left out to keep it")
+    init: Literal["content", "noise", "style"] = Field(
+        "content", description="the first picture: the photograph, noise, or noise with the style's colors"
+    )
+    init_image: str | None = Field(None, description="a picture file to start from instead")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of this run's own random generator")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
+
+    _read_layers = field_validator("content_layers", "style_layers", mode="before")(_layers)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in ("content_layers", "style_layers"):
+            layers: Layers = getattr(self, name)
+            if not layers or any(weight < 0 for weight in layers.values()):
+                raise ValueError(f"{name} are {layers}; expected one or more names with weights of 0 or more.")
+        if any(weight < 0 for weight in self.style_weights) or (self.style_weights and not sum(self.style_weights)):
+            raise ValueError(f"style_weights are {self.style_weights}; expected 0 or more each, not all 0.")
+        if self.content_weight == self.style_weight == 0:
+            raise ValueError("content_weight and style_weight are both 0; expected at least one above 0.")
+        return self
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> Self:
+        """Return the named preset with some settings replaced.
+
+        Raises:
+            UnknownName: there is no such preset.
+            OptionError: a setting is out of range.
+        """
+        if name not in PRESETS:
+            raise unknown_name("a preset", name, PRESETS)
+        return cls(**{**PRESETS[name], **settings})
+
+    def scales(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
+        """Return `(height, width, steps)` of every scale, coarse to fine, for a photograph of that shape."""
+        sides = [float(self.size)]
+        while sides[-1] / self.scale_factor >= self.min_size:
+            sides.append(sides[-1] / self.scale_factor)
+        longer = max(height, width)
+        return tuple(
+            (
+                max(1, round(height * side / longer)),
+                max(1, round(width * side / longer)),
+                max(1, round(self.steps * self.step_decay**index)),
+            )
+            for index, side in enumerate(reversed(sides))
+        )
+
+
+# A paper's settings, each number with its source. Sizes where sums became means are in docs/numerics.md.
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # Gatys, Ecker & Bethge 2015, arXiv:1508.06576, Methods: layers, w_l = 1/5, average pooling, white
+    # noise, alpha/beta = 1e-3; L-BFGS from Gatys et al. 2016 (CVPR), section 3.
+    "gatys": {
+        "content_layers": {"conv4_2": 1.0},
+        "style_layers": {f"conv{block}_1": 0.2 for block in range(1, 6)},
+        "content_weight": 1e-3 * 512 * 64 * 64 / 2,  # alpha times eq. 1's half sum over N_l M_l at 512 px
+        "style_weight": 1 / 4,  # eq. 4's quarter
+        "loss_scale": "absolute",
+        "pooling": "average",
+        "padding": "zeros",
+        "init": "noise",
+        "min_size": 100_000,  # one scale
+        "steps": 500,
+        "history": 100,
+    },
+    # The learners' notebook (Udacity, "Style Transfer with PyTorch"): Adam on a clone of the content,
+    # style layers falling with depth. Its Gram sums become means by M_l / N_l at 400 x 400 px, and its
+    # style_weight of 1e6 is divided by (255 * 0.229)² for this network's input range.
+    "clone": {
+        "size": 400,
+        "content_layers": {"relu4_2": 1.0},
+        "style_layers": {
+            "relu1_1": 1.0 * 400**2 / 64,
+            "relu2_1": 0.75 * 200**2 / 128,
+            "relu3_1": 0.2 * 100**2 / 256,
+            "relu4_1": 0.2 * 50**2 / 512,
+            "relu5_1": 0.2 * 25**2 / 512,
+        },
+        "content_weight": 1.0,
+        "style_weight": 1e6 / (255 * 0.229) ** 2,
+        "loss_scale": "absolute",
+        "padding": "zeros",
+        "optimizer": "adam",
+        "learning_rate": 0.003,
+        "adaptivity": 0.999,
+        "min_size": 100_000,
+        "steps": 2000,
+    },
+    # TensorFlow's "Neural style transfer" tutorial: relu5_2 for content, total variation as a sum over
+    # 3 * 512² values, Adam with beta1 = 0.99; it uses the same weights as we do.
+    "tutorial": {
+        "content_layers": {"relu5_2": 1.0},
+        "style_layers": {f"relu{block}_1": 0.2 for block in range(1, 6)},
+        "content_weight": 1e4,
+        "style_weight": 1e-2,
+        "tv_weight": 30.0 * 3 * 512**2,
+        "total_variation": "l1",
+        "loss_scale": "absolute",
+        "padding": "zeros",
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "momentum": 0.99,
+        "adaptivity": 0.999,
+        "min_size": 100_000,
+        "steps": 1000,
+    },
+}

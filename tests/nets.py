@@ -1,0 +1,29 @@
+"""Small random networks and pictures for the tests: real code, little work."""
+
+import torch
+
+from impasto.networks.vgg import VGG
+
+
+def tiny_vgg(seed=0, dtype=torch.float32, padding="zeros", pooling="max"):
+    """A VGG-19 with few channels and random weights that keep activations alive."""
+    vgg = VGG(
+        19, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), channel_order="rgb", scale=1.0, padding=padding,
+        pooling=pooling, widths=(8, 12, 16, 16, 16),
+    )  # fmt: skip
+    random = torch.Generator().manual_seed(seed)
+    for parameter in vgg.parameters():
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 100.0
+        parameter.data = torch.randn(parameter.shape, generator=random) * (2 / fan_in) ** 0.5
+    return vgg.to(dtype).requires_grad_(False).eval()
+
+
+def picture(height, width, seed=0, dtype=torch.float32):
+    """A smooth colorful picture with edges, (1, 3, H, W) in [0, 1]."""
+    random = torch.Generator().manual_seed(seed)
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    planes = []
+    for _ in range(3):
+        a, b, c, d = (4 + 8 * torch.rand(4, generator=random)).tolist()
+        planes.append(0.5 + 0.25 * torch.sin(a * x + b * y) + 0.2 * torch.sign(torch.sin(c * x * y + d * y)))
+    return torch.stack(planes)[None].clamp(0, 1).to(dtype)

