@@ -45,7 +45,9 @@ def test_gram_loss_is_four_times_eq_4():
 @pytest.mark.parametrize(("norm", "factor"), [("hw", 1), ("chw", 1 / 3**2), ("none", 20**2)])
 def test_gram_loss_scales_with_the_square_of_its_normalization(norm, factor):
     f, a = random(1, 3, 4, 5), random(1, 3, 4, 5, seed=1)
-    assert distance("gram", f, a, gram_norm=norm).item() == pytest.approx(factor * distance("gram", f, a).item(), rel=1e-12)
+    assert distance("gram", f, a, gram_norm=norm).item() == pytest.approx(
+        factor * distance("gram", f, a).item(), rel=1e-12
+    )
 
 
 def test_moment_loss_by_hand():

@@ -23,7 +23,9 @@ def random(*shape, seed=0, dtype=torch.float64):
 def test_gram_matrix_is_eq_3_in_each_normalization(normalize, divisor):
     f = random(1, 3, 4, 5)
     n = f.numpy()[0]
-    expected = [[sum(n[i, y, x] * n[j, y, x] for y in range(4) for x in range(5)) / divisor for j in range(3)] for i in range(3)]
+    expected = [
+        [sum(n[i, y, x] * n[j, y, x] for y in range(4) for x in range(5)) / divisor for j in range(3)] for i in range(3)
+    ]
     np.testing.assert_allclose(ops.gram_matrix(f, normalize)[0], expected, rtol=1e-13)
 
 
@@ -92,7 +94,9 @@ def test_trace_of_root_and_its_gradient():
     direction = direction + direction.T
     step = 1e-6
     with torch.no_grad():
-        difference = (ops.trace_sqrt(matrix + step * direction) - ops.trace_sqrt(matrix - step * direction)) / (2 * step)
+        difference = (ops.trace_sqrt(matrix + step * direction) - ops.trace_sqrt(matrix - step * direction)) / (
+            2 * step
+        )
     assert (gradient * direction).sum().item() == pytest.approx(difference.item(), rel=1e-7)
 
 

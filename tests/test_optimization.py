@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from nets import picture, tiny_vgg
 
 from impasto.checkpoints import load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName
@@ -13,6 +12,7 @@ from impasto.events import Done, Started, Step
 from impasto.ops import high_pass, luminance
 from impasto.optimization import Objective, iter_optimize, optimize
 from impasto.options import StylizeOptions
+from nets import picture, tiny_vgg
 
 FEW = {"size": 48, "min_size": 24, "steps": 6}
 
@@ -121,14 +121,19 @@ def test_events_tell_the_plan_every_step_and_the_end():
     assert {event.steps for event in steps} == {9}
     assert [event.scale for event in steps] == [1] * 6 + [2] * 3
     assert steps[-1].remaining == 0
-    assert all(event.losses["total"] == pytest.approx(sum(event.losses[k] for k in ("content", "style", "tv")), rel=1e-5) for event in steps)
+    assert all(
+        event.losses["total"] == pytest.approx(sum(event.losses[k] for k in ("content", "style", "tv")), rel=1e-5)
+        for event in steps
+    )
     assert isinstance(events[-1], Done)
     assert events[-1].image.shape == (1, 3, 36, 48)
     assert events[-1].image.min() >= 0
     assert events[-1].image.max() <= 1
 
 
-@pytest.mark.parametrize("settings", [{}, {"optimizer": "adam", "learning_rate": 0.05}, {"init": "noise"}, {"init": "style"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"optimizer": "adam", "learning_rate": 0.05}, {"init": "noise"}, {"init": "style"}]
+)
 def test_painting_learns(settings):
     options = StylizeOptions(size=48, min_size=48, steps=25, **settings)
     steps = [event for event in run(options) if isinstance(event, Step)]
@@ -165,7 +170,9 @@ def test_gradients_stay_on_for_the_consumer_between_events():
         assert torch.is_grad_enabled()
 
 
-@pytest.mark.parametrize("settings", [{}, {"optimizer": "adam", "learning_rate": 0.05, "averaging": 0.9}, {"plateau": 0.01}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"optimizer": "adam", "learning_rate": 0.05, "averaging": 0.9}, {"plateau": 0.01}]
+)
 @pytest.mark.parametrize("stop", [1, 5, 6, 8])
 def test_interrupted_and_resumed_gives_the_same_bytes(settings, stop, tmp_path):
     options = StylizeOptions(**{**FEW, **settings})

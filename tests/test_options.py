@@ -17,7 +17,10 @@ from impasto.options import PRESETS, StylizeOptions
         ({"colors": "grey"}, "colors is 'grey'; expected 'style', 'luminance' or 'match'."),
         ({"content_weight": float("nan")}, "content_weight is nan; expected a finite number."),
         ({"stepz": 3}, "'stepz' is not the name of a setting. Did you mean 'steps'?"),
-        ({"style_layers": "relu1_1:x"}, "layers are 'relu1_1:x'; expected names with weights like relu1_1:1,relu2_1:0.5."),
+        (
+            {"style_layers": "relu1_1:x"},
+            "layers are 'relu1_1:x'; expected names with weights like relu1_1:1,relu2_1:0.5.",
+        ),
         ({"style_layers": {}}, "style_layers are {}; expected one or more names with weights of 0 or more."),
         ({"style_weights": (1, -1)}, "style_weights are (1.0, -1.0); expected 0 or more each, not all 0."),
         (

@@ -11,7 +11,7 @@ style, and a weight keeps its meaning.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -131,7 +131,6 @@ def style_loss_named(name: str, gram_norm: GramNorm = "hw") -> StyleLoss:
 
 def blend(statistics: Sequence[Statistics], weights: Sequence[float]) -> Statistics:
     """Return the weighted mean of several styles' statistics; weights are divided by their sum."""
-    shares = torch.tensor(list(weights), dtype=torch.float64)
-    shares = (shares / shares.sum()).tolist()
+    shares = [weight / sum(weights) for weight in weights]
     parts = zip(*statistics, strict=True)
     return tuple(torch.stack([share * x for share, x in zip(shares, part, strict=True)]).sum(0) for part in parts)

@@ -55,6 +55,11 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 # --- style: what the features of a picture are like, wherever they are ---------------------------
 
 
+def _by_position(features: Tensor) -> Tensor:
+    """Return `(B, H*W, C)`, which costs no copy where features lie channels-last in memory."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)
+
+
 def gram_matrix(features: Tensor, normalize: GramNorm = "hw") -> Tensor:
     """Return how strongly each pair of channels fires together.
 
@@ -74,11 +79,11 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw") -> Tensor:
     """
     _check("normalize", normalize, GramNorm)
     b, c, h, w = features.shape
-    flat = features.flatten(2)  # (B, C, H*W)
+    flat = _by_position(features)
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()
     divisor = {"hw": h * w, "chw": c * h * w, "none": 1}[normalize]
-    return flat @ flat.transpose(1, 2) / divisor
+    return flat.transpose(1, 2) @ flat / divisor
 
 
 def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,7 +92,7 @@ def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
     Raw moments, unlike covariances, blend linearly: a mixture of two styles has the mixture of
     their moments (style-transfer-pytorch learned this in its revision 93fe0b2).
     """
-    return features.flatten(2).mean(2), gram_matrix(features, "hw")
+    return _by_position(features).mean(1), gram_matrix(features, "hw")
 
 
 def covariance_sqrt(covariance: Tensor) -> Tensor:
@@ -96,7 +101,8 @@ def covariance_sqrt(covariance: Tensor) -> Tensor:
     Eigenvalues that rounding made negative count as zero.
     """
     values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
+    root: Tensor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
+    return root
 
 
 class _TraceSqrt(torch.autograd.Function):
@@ -108,10 +114,11 @@ class _TraceSqrt(torch.autograd.Function):
         # A^-½ explodes on the null space (more channels than positions); there the gradient is bounded.
         least = values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny) * floor
         ctx.save_for_backward(values.clamp_min(least), vectors)
-        return values.clamp_min(0).sqrt().sum(-1)
+        trace: Tensor = values.clamp_min(0).sqrt().sum(-1)
+        return trace
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         values, vectors = ctx.saved_tensors  # type: ignore[attr-defined]
         inverse = (vectors * values.rsqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
         return 0.5 * grad[..., None, None] * inverse, None
@@ -240,7 +247,8 @@ def match_color(image: Tensor, target: Tensor, method: ColorMap = "transport") -
         matrix = inverse @ covariance_sqrt(root @ cov_c @ root) @ inverse
     b, _, h, w = image.shape
     moved = matrix @ (image.double().flatten(2) - mean_s.view(1, 3, 1)) + mean_c.view(1, 3, 1)  # (B, 3, H*W)
-    return moved.view(b, 3, h, w).clamp(0, 1).to(image.dtype)
+    result: Tensor = moved.view(b, 3, h, w).clamp(0, 1).to(image.dtype)
+    return result
 
 
 # --- likeness ------------------------------------------------------------------------------------

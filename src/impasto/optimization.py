@@ -61,7 +61,8 @@ class Objective:
         features = [self.encoder(style, tuple(self.style_layers)) for style in styles]
         shares = self.options.style_weights or (1.0,) * len(styles)
         return {
-            layer: blend([self.style.statistics(seen[layer]) for seen in features], shares) for layer in self.style_layers
+            layer: blend([self.style.statistics(seen[layer]) for seen in features], shares)
+            for layer in self.style_layers
         }
 
     def losses(self, image: Tensor) -> dict[str, Tensor]:
@@ -191,7 +192,7 @@ class _Scene:
         picture = picture.clamp(0, 1)
         if self.colors != "luminance":
             return picture
-        return transplant_luminance(picture, resize(self.original, tuple(picture.shape[-2:])).clamp(0, 1))
+        return transplant_luminance(picture, resize(self.original, (picture.shape[-2], picture.shape[-1])).clamp(0, 1))
 
     def detail(self, coarse: tuple[int, int], fine: tuple[int, int]) -> Tensor:
         """Return what the photograph at `fine` (height, width) has and at `coarse` cannot hold."""
@@ -245,7 +246,9 @@ def iter_optimize(
         CheckpointError: `resume` is of a run with another plan.
     """
     if options.style_weights and len(options.style_weights) != len(styles):
-        raise OptionError(f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many.")
+        raise OptionError(
+            f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many."
+        )
     least = encoder.minimum_size([*options.content_layers, *options.style_layers])
     plan = _plan(content, options, least)
     scene = _Scene.set(resize(content, plan[-1][:2]).clamp(0, 1), styles, options)
@@ -264,7 +267,7 @@ def iter_optimize(
             picture = resize(at.picture, (h, w)).contiguous()
             if from_photograph and index:
                 # Begin with sharp edges; and a photograph painted like itself comes back to the bit.
-                picture = picture + scene.detail(tuple(at.picture.shape[-2:]), (h, w))
+                picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), (h, w))
             at = _Progress(picture, torch.zeros_like(picture), index, done=at.done)
             optimizer = optimizer.resized((h, w))
         clock.enter(index)
@@ -316,5 +319,10 @@ def _restore(
     prefix = "optimizer."
     optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     return _Progress(
-        tensors["picture"], tensors["average"], values["scale"], values["taken"], values["done"], tuple(values["totals"])
+        tensors["picture"],
+        tensors["average"],
+        values["scale"],
+        values["taken"],
+        values["done"],
+        tuple(values["totals"]),
     )

@@ -42,7 +42,9 @@ class Adam:
     Differs: the picture is clamped after each step, as every tool of the field does.
     """
 
-    def __init__(self, learning_rate: float = 0.02, beta1: float = 0.9, beta2: float = 0.99, epsilon: float = 1e-8) -> None:
+    def __init__(
+        self, learning_rate: float = 0.02, beta1: float = 0.9, beta2: float = 0.99, epsilon: float = 1e-8
+    ) -> None:
         self.learning_rate, self.beta1, self.beta2, self.epsilon = learning_rate, beta1, beta2, epsilon
         self.count = 0
         self.m: Tensor | None = None
@@ -94,7 +96,9 @@ class LBFGS:
         would break the curvature pairs.
     """
 
-    def __init__(self, learning_rate: float = 1.0, history: int = 20, first_move: float = 0.01, longest_move: float = 0.1) -> None:
+    def __init__(
+        self, learning_rate: float = 1.0, history: int = 20, first_move: float = 0.01, longest_move: float = 0.1
+    ) -> None:
         self.learning_rate, self.history = learning_rate, history
         self.first_move, self.longest_move = first_move, longest_move
         self.moves: list[Tensor] = []  # s_k = x_{k+1} - x_k

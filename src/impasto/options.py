@@ -103,7 +103,9 @@ class StylizeOptions(Options):
         "relative", description="relative: each layer's loss is divided by that of a blank picture"
     )
     total_variation: Literal["l1", "l2", "nine-point"] = Field("l2", description="which total variation is used")
-    encoder: str = Field("vgg19", min_length=1, description="network that sees: a name from `impasto encoders` or a file")
+    encoder: str = Field(
+        "vgg19", min_length=1, description="network that sees: a name from `impasto encoders` or a file"
+    )
     pooling: Literal["max", "average"] = Field("max", description="how the network shrinks its maps")
     padding: Literal["zeros", "replicate", "reflect"] = Field(
         "replicate", description="what the first convolution sees outside the picture"
@@ -115,10 +117,16 @@ class StylizeOptions(Options):
     history: int = Field(20, ge=1, le=1000, description="lbfgs: how many past steps it remembers")
     steps: int = Field(100, ge=1, le=1_000_000, description="optimizer steps at the coarsest scale")
     step_decay: float = Field(0.5, gt=0, le=1, description="each finer scale takes this share of the steps before it")
-    min_size: int = Field(128, ge=16, description="longer side at the coarsest scale, about; above half the size there is only one")
+    min_size: int = Field(
+        128, ge=16, description="longer side at the coarsest scale, about; above half the size there is only one"
+    )
     scale_factor: float = Field(2.0, gt=1, le=16, description="ratio of one scale to the next")
-    averaging: float = Field(0.0, ge=0, lt=1, description="decay of the average of pictures that is kept; 0: the last one")
-    plateau: float = Field(0.0, ge=0, lt=1, description="leave a scale when ten steps improve the loss by less than this share")
+    averaging: float = Field(
+        0.0, ge=0, lt=1, description="decay of the average of pictures that is kept; 0: the last one"
+    )
+    plateau: float = Field(
+        0.0, ge=0, lt=1, description="leave a scale when ten steps improve the loss by less than this share"
+    )
     minutes: float | None = Field(None, gt=0, description="time budget; steps are left out to keep it")
     init: Literal["content", "noise", "style"] = Field(
         "content", description="the first picture: the photograph, noise, or noise with the style's colors"

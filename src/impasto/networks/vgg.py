@@ -1,0 +1,201 @@
+"""VGG-16 and VGG-19, cut at any layer: the networks whose features describe content and style."""
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from impasto.errors import ImageError, OptionError, unknown_name
+
+__all__ = ["VGG", "layer_names"]
+
+_CONVS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # convolutions in each block
+
+
+def layer_names(depth: int) -> tuple[str, ...]:
+    """Return the layers of VGG-16 or VGG-19 as they run: conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..."""
+    names: list[str] = []
+    for block, convs in enumerate(_CONVS[depth], start=1):
+        for conv in range(1, convs + 1):
+            names += [f"conv{block}_{conv}", f"relu{block}_{conv}"]
+        names.append(f"pool{block}")
+    return tuple(names)
+
+
+def _check_choice(option: str, value: object, choices: Iterable[object]) -> None:
+    choices = tuple(choices)
+    if value not in choices:
+        raise OptionError(f"{option} is {value!r}; expected {' or '.join(repr(choice) for choice in choices)}.")
+
+
+class VGG(nn.Module):
+    """VGG-16 or VGG-19 without its classifier, with layers named as in the paper.
+
+    The state dict holds `conv1_1.weight`, `conv1_1.bias`, ... and nothing else; a new object has
+    random weights. The input's mean, standard deviation, range and channel order belong to the
+    weights, so they live in here, and every image outside is RGB in [0, 1].
+
+    Args:
+        depth: 16 or 19.
+        mean: what is subtracted, after scaling, in the order of `channel_order`.
+        std: what is divided by, after that.
+        channel_order: the order of channels that the weights were trained on.
+        scale: what [0, 1] is multiplied with first: 1.0 or 255.0.
+        pooling: "max" as trained, or "average", which Gatys found to look smoother.
+        padding: what surrounds the image at the first convolution; all others see zeros, as trained.
+            "replicate" and "reflect" keep a dark frame of zeros out of the features.
+        pooling_scale: what averages are multiplied with, for an average is smaller than a maximum, and
+            after five of them little is left; unused by max pooling. The right number belongs to the
+            weights. Oxford's VGG-19 on 14 photographs, mean activation with averages over that with
+            maxima: at 1.0, relu2_1 0.82, relu3_1 0.59, relu4_1 0.44, relu5_1 0.24; at 1.4, 1.15, 1.16,
+            1.20 and 0.87; at 2.0, 1.64, 2.37, 3.52 and 3.81.
+        widths: channels of the five blocks. The published weights need the default.
+
+    Raises:
+        OptionError: an argument is none of the choices, or the numbers are too many or too few.
+
+    Source: Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, columns D and E. Average pooling:
+    Gatys, Ecker & Bethge 2015, arXiv:1508.06576, Methods. Scaled averages and padding at the first
+    convolution only: style-transfer-pytorch by K. Crowson, which multiplies by 2.0.
+    """
+
+    gain: Tensor
+    shift: Tensor
+
+    def __init__(
+        self,
+        depth: Literal[16, 19] = 19,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        channel_order: Literal["rgb", "bgr"],
+        scale: float,
+        pooling: Literal["max", "average"] = "max",
+        padding: Literal["zeros", "replicate", "reflect"] = "zeros",
+        pooling_scale: float = 1.0,
+        widths: Sequence[int] = (64, 128, 256, 512, 512),
+    ) -> None:
+        super().__init__()
+        _check_choice("depth", depth, _CONVS)
+        _check_choice("channel_order", channel_order, ("rgb", "bgr"))
+        _check_choice("pooling", pooling, ("max", "average"))
+        _check_choice("padding", padding, ("zeros", "replicate", "reflect"))
+        for option, numbers, count in (("mean", mean, 3), ("std", std, 3), ("widths", widths, 5)):
+            if len(numbers) != count:
+                raise OptionError(f"{option} holds {len(numbers)} numbers; expected {count}.")
+        self.name = f"vgg{depth}"
+        self.layer_names = layer_names(depth)
+        self.channel_order = channel_order
+        self.pooling = pooling
+        self.padding = padding
+        self.pooling_scale = pooling_scale
+        self.widths = tuple(widths)
+        # (image * scale - mean) / std as one multiplication and addition. The CPU is named because
+        # the convolutions may be built on the meta device, where these numbers would be lost.
+        gain = torch.tensor([scale / s for s in std], dtype=torch.float32, device="cpu")
+        shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32, device="cpu")
+        self.register_buffer("gain", gain.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("shift", shift.view(1, 3, 1, 1), persistent=False)
+        channels = 3
+        for name in self.layer_names:
+            if name.startswith("conv"):
+                mode = padding if name == "conv1_1" else "zeros"
+                self.add_module(name, nn.Conv2d(channels, self.channels(name), 3, padding=1, padding_mode=mode))
+                channels = self.channels(name)
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """Return the features of an image at the layers asked for; nothing deeper is computed.
+
+        Args:
+            image: `(B, 3, H, W)` RGB in [0, 1]; values outside are not clamped. It is left as it is.
+            layers: names out of `layer_names`, in any order.
+
+        Returns:
+            Layer name to features `(B, channels(layer), H // stride(layer), W // stride(layer))`, in
+            the order of `layer_names`, in the dtype of the weights. On a CPU they lie in memory
+            channels-last, which changes speed and not values.
+
+        Raises:
+            UnknownName: a layer that this network does not have.
+            ImageError: the image is not `(B, 3, H, W)`, holds integers, or is too small for the deepest layer.
+        """
+        wanted = self._known(layers)
+        features: dict[str, Tensor] = {}
+        if not wanted:
+            return features
+        deepest = max(wanted, key=self.layer_names.index)
+        self._check(image, deepest)
+        x = self._prepare(image)
+        for name in self.layer_names[: self.layer_names.index(deepest) + 1]:
+            if name.startswith("conv"):
+                x = self.get_submodule(name)(x)
+            elif name.startswith("relu"):
+                # In place saves a copy, but not where it would overwrite a convolution that is kept.
+                # Autograd agrees: a convolution's gradient needs its input, never its output.
+                x = F.relu(x, inplace=name.replace("relu", "conv") not in wanted)
+            elif self.pooling == "max":
+                x = F.max_pool2d(x, 2)
+            else:
+                x = F.avg_pool2d(x, 2) * self.pooling_scale
+            if name in wanted:
+                features[name] = x
+        return features
+
+    def channels(self, layer: str) -> int:
+        """Return how many channels a layer has.
+
+        Raises:
+            UnknownName: there is no such layer.
+        """
+        self._known([layer])
+        return self.widths[_block(layer) - 1]
+
+    def stride(self, layer: str) -> int:
+        """Return how many pixels of the image one step in a layer spans, along each side.
+
+        Raises:
+            UnknownName: there is no such layer.
+        """
+        self._known([layer])
+        return int(2 ** (_block(layer) - (not layer.startswith("pool"))))
+
+    def minimum_size(self, layers: Iterable[str]) -> int:
+        """Return the shortest side of an image, in pixels, with which all these layers can be had.
+
+        Raises:
+            UnknownName: there is no such layer.
+        """
+        # Reflection repeats the second row, so there must be one.
+        first = 2 if self.padding == "reflect" else 1
+        return max([first, *(self.stride(layer) for layer in layers)])
+
+    def _known(self, layers: Iterable[str]) -> set[str]:
+        wanted = set(layers)
+        for layer in sorted(wanted.difference(self.layer_names)):
+            raise unknown_name(f"a layer of {self.name}", layer, self.layer_names)
+        return wanted
+
+    def _check(self, image: Tensor, deepest: str) -> None:
+        if not image.is_floating_point():
+            raise ImageError(f"image holds {image.dtype}; expected decimal numbers in [0, 1].")
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ImageError(f"image has shape {tuple(image.shape)}; expected (B, 3, H, W).")
+        height, width = image.shape[2:]
+        size = self.minimum_size([deepest])
+        if min(height, width) < size:
+            raise ImageError(f"image is {width}x{height} px; {deepest} needs at least {size}x{size}.")
+
+    def _prepare(self, image: Tensor) -> Tensor:
+        """Turn RGB in [0, 1] into what the first convolution was trained on."""
+        x = image.to(self.gain.dtype)
+        if self.channel_order == "bgr":
+            x = x.flip(1)
+        x = torch.addcmul(self.shift, x, self.gain)
+        return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
+def _block(layer: str) -> int:
+    """Return 4 for conv4_2, relu4_2 and pool4."""
+    return int(layer[4])

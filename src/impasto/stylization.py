@@ -1,0 +1,430 @@
+"""Paint a picture: from whatever the caller has, through the optimizer, to a picture that can be repeated.
+
+`iter_stylize` is one run as a stream of events; `stylize` is the same for callers who only want the
+picture. The command line is one more caller.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto import images, painted
+from impasto.checkpoints import load_encoder, load_state, save_state
+from impasto.errors import CheckpointError, FileExists, ImageError, OptionError, unknown_name
+from impasto.events import Done, Event, Saved, Started, Step
+from impasto.images import Picture
+from impasto.measures import Score, score
+from impasto.ops import high_pass
+from impasto.optimization import Encoder, iter_optimize
+from impasto.options import StylizeOptions
+
+__all__ = [
+    "checkpoint_path",
+    "contact_sheet",
+    "default_output",
+    "high_pass_picture",
+    "iter_rerun",
+    "iter_stylize",
+    "score_files",
+    "stylize",
+]
+
+Source = Any  # a path, a PIL image, an array, a tensor or a Picture
+PREVIEW_SECONDS = 2.0  # how often a preview file is written at most
+RECORD_FORMAT = 1  # raised when what is embedded in pictures changes its meaning
+
+
+# --- pictures <-> tensors -----------------------------------------------------------------------
+
+
+def open_picture(source: Source) -> Picture:
+    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)` in [0, 1]."""
+    if isinstance(source, Tensor):
+        if source.ndim == 4 and len(source) == 1:
+            source = source[0]
+        if source.ndim != 3 or source.shape[0] != 3:
+            raise ImageError(f"the tensor's shape is {tuple(source.shape)}; expected (3, H, W) or (1, 3, H, W).")
+        source = source.detach().cpu().float().permute(1, 2, 0).numpy()
+    return images.load(source)
+
+
+def open_style(source: Source, size: int) -> Picture:
+    """Return the picture of a style: like `open_picture`, or one of our own by name.
+
+    Args:
+        source: a file, a name from `impasto.painted` such as "swirl" or "swirl:7" (its seed), or
+            anything that `open_picture` takes. A file wins over a name.
+        size: the longer side at which a style of ours is painted.
+    """
+    name, _, seed = str(source).partition(":") if isinstance(source, str) else ("", "", "")
+    if not name or Path(source).exists() or name not in painted.names():
+        if name and not Path(source).exists() and not Path(source).suffix and "/" not in source:
+            raise unknown_name("a picture file or a painted style", source, painted.names())
+        return open_picture(source)
+    if seed and not seed.isdecimal():
+        raise OptionError(f"the style's seed is {seed!r}; expected a whole number, as in {name}:7.")
+    pixels = painted.paint(name, round(size * 0.8), size, int(seed or 0))
+    digest = hashlib.sha256(f"{name}:{int(seed or 0)}".encode()).hexdigest()
+    return replace(images.load(pixels), name=name, digest=digest)
+
+
+def as_tensor(picture: Picture) -> Tensor:
+    """Return the pixels as `(1, 3, H, W)` float32."""
+    return torch.from_numpy(np.ascontiguousarray(picture.pixels)).permute(2, 0, 1)[None].contiguous()
+
+
+def as_pixels(image: Tensor) -> np.ndarray:
+    """Return `(1, 3, H, W)` as `(H, W, 3)` float32."""
+    return image[0].detach().cpu().float().permute(1, 2, 0).contiguous().numpy()
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError):
+        raise OptionError(
+            f"device is {name!r}, which this machine or this build of torch does not have; use auto or cpu."
+        ) from None
+    return torch.device(name)
+
+
+# --- one run ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything one run needs, read and checked before the first step."""
+
+    content: Picture  # at the size it is painted
+    styles: tuple[Picture, ...]
+    first: Picture | None
+    options: StylizeOptions
+    encoder: Encoder
+    device: torch.device
+    record: dict[str, Any]  # what is embedded in the result, so that it can be repeated
+
+    @classmethod
+    def prepare(
+        cls, content: Source, styles: Sequence[Source], options: StylizeOptions, encoder: Encoder | None
+    ) -> "_Job":
+        picture = open_picture(content)
+        painted_size = max(256, min(2048, round(options.size * options.style_scale)))
+        opened = tuple(open_style(style, painted_size) for style in styles)
+        first = open_picture(options.init_image) if options.init_image else None
+        device = _device(options.device)
+        network = encoder or load_encoder(
+            options.encoder, pooling=options.pooling, padding=options.padding, device=device
+        )
+        record = {
+            "format": RECORD_FORMAT,
+            "version": version("impasto"),
+            "operation": "stylize",
+            "content": _origin(content, picture),
+            "styles": [_origin(source, style) for source, style in zip(styles, opened, strict=True)],
+            "options": options.model_dump(mode="json"),
+        }
+        return cls(images.resize(picture, options.size), opened, first, options, network, device, record)
+
+    def events(self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None) -> Iterator[Started | Step | Done]:
+        return iter_optimize(
+            as_tensor(self.content).to(self.device),
+            [as_tensor(style).to(self.device) for style in self.styles],
+            self.encoder,
+            self.options,
+            first=as_tensor(self.first).to(self.device) if self.first else None,
+            resume=resume,
+            name=self.content.name,
+        )
+
+    def result(self, image: Tensor) -> Picture:
+        """Return the painting with the photograph's transparency, profile and notes."""
+        picture = self.content
+        if image.shape[-2:] != picture.pixels.shape[:2]:
+            picture = images.resize_to(picture, *image.shape[-2:])
+        return replace(picture, pixels=as_pixels(image))
+
+
+def _origin(source: Source, picture: Picture) -> dict[str, str]:
+    where = str(source) if isinstance(source, str | Path) else ""
+    return {"source": where, "sha256": picture.digest}
+
+
+def checkpoint_path(output: str | Path) -> Path:
+    """Return where an interrupted run to `output` keeps its state: beside it, as `.resume.safetensors`."""
+    return Path(output).with_suffix(".resume.safetensors")
+
+
+def default_output(content: Source, style: Source, folder: str | Path = ".") -> Path:
+    """Return a name for the result in `folder`: photo + painting -> photo_painting.png."""
+    stems = [
+        Path(str(source).replace(":", "-")).stem if isinstance(source, str | Path) else "picture"
+        for source in (content, style)
+    ]
+    return Path(folder) / f"{'_'.join(stems)}.png"
+
+
+def iter_stylize(
+    content: Source,
+    style: Source | list[Source],
+    options: StylizeOptions | None = None,
+    *,
+    output: str | Path | None = None,
+    preview: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    encoder: Encoder | None = None,
+    **settings: Any,
+) -> Iterator[Event]:
+    """Yield Started, Steps, Saved and Done while a photograph is painted in the manner of a picture.
+
+    Everything is read and checked when this is called, before the first event is asked for. Closing
+    the iterator early cancels; with an `output`, the picture so far is then kept there, and the run's
+    state in `checkpoint_path(output)`, from which `resume` goes on to the same bytes.
+
+    Args:
+        content: the photograph: a path, PIL image, array or tensor in [0, 1].
+        style: one or a list of the same, or names of painted styles such as "swirl" or "swirl:7".
+        options: how it is painted; the default is `StylizeOptions()`.
+        output: file to write the result to; its suffix says the format.
+        preview: file that is rewritten with the picture so far every two seconds.
+        force: allow `output` to be overwritten.
+        resume: go on from the checkpoint of an interrupted run to `output`.
+        encoder: a network to use instead of the one that `options.encoder` names.
+        settings: single settings in place of `options`' own, as `size=768`.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
+    """
+    options = (options or StylizeOptions()).changed(**settings) if settings else options or StylizeOptions()
+    styles = style if isinstance(style, list | tuple) else [style]
+    if not styles:
+        raise OptionError("there is no style picture; expected one or more.")
+    if output is not None and not resume:
+        _refuse_overwrite(Path(output), force)
+    job = _Job.prepare(content, styles, options, encoder)
+    state = _load_checkpoint(Path(output), job) if resume and output is not None else None
+    return _run(job, None if output is None else Path(output), None if preview is None else Path(preview), force, state)
+
+
+def _refuse_overwrite(path: Path, force: bool) -> None:
+    if path.exists() and not force:
+        raise FileExists(f"{path} exists already; pass --force to overwrite it, or -o for another name.")
+
+
+def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    path = checkpoint_path(output)
+    if not path.exists():
+        raise CheckpointError(f"there is no interrupted run to resume at {path}; run without --resume.")
+    tensors, values = load_state(path)
+    for name in ("content", "styles", "options"):
+        if values.get("record", {}).get(name) != json.loads(json.dumps(job.record[name])):
+            raise CheckpointError(f"{path} is of a run with other {name}; expected the same pictures and settings.")
+    return {name: tensor.to(job.device) for name, tensor in tensors.items()}, values
+
+
+def _run(
+    job: _Job,
+    output: Path | None,
+    preview: Path | None,
+    force: bool,
+    state: tuple[dict[str, Tensor], dict[str, Any]] | None,
+) -> Iterator[Event]:
+    last: Step | None = None
+    due = time.monotonic()
+    finished = False
+    try:
+        for event in job.events(state):
+            if isinstance(event, Step):
+                last = event
+                if preview and time.monotonic() >= due:
+                    images.save(preview, job.result(event.image()), force=True)
+                    yield Saved(preview, "preview")
+                    due = time.monotonic() + PREVIEW_SECONDS
+            if isinstance(event, Done):
+                finished = True
+                if preview:
+                    images.save(preview, job.result(event.image), force=True)
+                if output:
+                    images.save(output, job.result(event.image), metadata=job.record, force=force or state is not None)
+                    checkpoint_path(output).unlink(missing_ok=True)
+                    yield Saved(output, "result")
+            yield event
+    finally:
+        if last and output and not finished:
+            _keep(job, output, last, force or state is not None)
+
+
+def _keep(job: _Job, output: Path, last: Step, force: bool) -> None:
+    """Write the picture so far and the state to go on from."""
+    tensors, values = last.state()
+    save_state(checkpoint_path(output), tensors, {**values, "record": job.record})
+    images.save(output, job.result(last.image()), metadata={**job.record, "unfinished": last.step}, force=force)
+
+
+def stylize(
+    content: Source, style: Source | list[Source], options: StylizeOptions | None = None, **settings: Any
+) -> Any:
+    """Paint a photograph in the manner of a picture, and return it as the kind of thing `content` was.
+
+    A path or PIL image gives a PIL image, an array `(H, W, 3)` an array of the same dtype, a tensor a
+    tensor `(1, 3, H, W)`. Arguments are those of `iter_stylize`.
+
+    >>> impasto.stylize("photo.jpg", "painting.jpg", size=768).save("out.png")  # doctest: +SKIP
+    """
+    image: Tensor | None = None
+    for event in iter_stylize(content, style, options, **settings):
+        if isinstance(event, Done):
+            image = event.image
+    assert image is not None
+    if isinstance(content, Tensor):
+        return image.to(content.device, content.dtype)
+    if isinstance(content, np.ndarray):
+        return _as_dtype(as_pixels(image), content.dtype)
+    picture = open_picture(content)
+    return images.to_pil(replace(images.resize_to(picture, *image.shape[-2:]), pixels=as_pixels(image)))
+
+
+def _as_dtype(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if np.issubdtype(dtype, np.integer):
+        top = np.iinfo(dtype).max
+        return np.floor(pixels.astype(np.float64) * top + 0.5).astype(dtype)
+    return pixels.astype(dtype)
+
+
+# --- what a finished picture is good for ---------------------------------------------------------
+
+
+def _record(picture: str | Path) -> dict[str, Any]:
+    record = images.read_metadata(picture)
+    if not record or record.get("operation") != "stylize":
+        raise ImageError(f"{picture} does not carry the settings of a run; expected a picture made by impasto stylize.")
+    if record["format"] > RECORD_FORMAT:
+        raise ImageError(
+            f"{picture} was made by impasto {record['version']}, which is newer; upgrade impasto to repeat it."
+        )
+    return record
+
+
+def _embedded_source(origin: dict[str, str], what: str, picture: str | Path) -> str:
+    if not origin["source"]:
+        raise ImageError(f"the {what} of {picture} came from memory; name a file for it.")
+    return origin["source"]
+
+
+def iter_rerun(
+    picture: str | Path, *, output: str | Path | None = None, force: bool = False, **settings: Any
+) -> Iterator[Event]:
+    """Repeat the run whose settings are embedded in a picture; the same version gives the same bytes on CPU.
+
+    Args:
+        picture: a result of `stylize`.
+        output: the file to write; by default `<picture>-rerun.png` beside it.
+        force: allow `output` to be overwritten.
+        settings: single settings in place of the embedded ones.
+
+    Raises:
+        ImageError: the picture carries no settings, or its sources are gone or have changed.
+    """
+    record = _record(picture)
+    content = _embedded_source(record["content"], "photograph", picture)
+    styles = [_embedded_source(origin, "style", picture) for origin in record["styles"]]
+    options = StylizeOptions(**{**record["options"], **settings})
+    for origin in (record["content"], *record["styles"]):
+        path = Path(origin["source"])
+        if path.exists() and open_picture(path).digest != origin["sha256"]:
+            raise ImageError(f"{path} has changed since {picture} was made; put the original back or run stylize anew.")
+    if output is None:
+        output = Path(picture).with_name(f"{Path(picture).stem}-rerun.png")
+    return iter_stylize(content, styles, options, output=output, force=force)
+
+
+def contact_sheet(
+    content: Source,
+    style: Source | list[Source],
+    options: StylizeOptions | None = None,
+    *,
+    output: str | Path,
+    force: bool = False,
+    strengths: Sequence[float] = (0.25, 1.0, 4.0),
+    style_scales: Sequence[float] = (0.5, 1.0, 2.0),
+    size: int = 192,
+    encoder: Encoder | None = None,
+) -> Iterator[Event]:
+    """Paint small previews over style weight (rows) and style scale (columns) into one picture.
+
+    Args:
+        content: as in `iter_stylize`.
+        style: as in `iter_stylize`.
+        options: settings of every preview but its size.
+        output: the file to write.
+        force: allow `output` to be overwritten.
+        strengths: what `options.style_weight` is multiplied with, a row each.
+        style_scales: what `options.style_scale` is multiplied with, a column each.
+        size: longer side of one preview.
+        encoder: as in `iter_stylize`.
+    """
+    options = options or StylizeOptions()
+    _refuse_overwrite(Path(output), force)
+    rows: list[list[np.ndarray]] = []
+    started = time.monotonic()
+    steps = 0
+    for strength in strengths:
+        rows.append([])
+        for scale in style_scales:
+            job_options = options.changed(
+                size=size,
+                min_size=min(options.min_size, size),
+                style_weight=options.style_weight * strength,
+                style_scale=options.style_scale * scale,
+            )
+            for event in iter_stylize(content, style, job_options, encoder=encoder):
+                if isinstance(event, Done):
+                    rows[-1].append(as_pixels(event.image))
+                    steps += event.steps
+                else:
+                    yield event
+    pixels = images.sheet(
+        rows,
+        row_labels=[f"style weight {options.style_weight * strength:g}" for strength in strengths],
+        column_labels=[f"style scale {options.style_scale * scale:g}" for scale in style_scales],
+    )
+    images.save(output, images.load(pixels), force=force)
+    yield Saved(Path(output), "sheet")
+    yield Done(as_tensor(images.load(pixels)), steps, time.monotonic() - started)
+
+
+def score_files(
+    result: Source, content: Source | None = None, styles: Sequence[Source] | None = None, *, encoder: str = "vgg19"
+) -> Score:
+    """Measure a result against its photograph and styles, by default those embedded in it.
+
+    Raises:
+        ImageError: neither given nor embedded, or not readable.
+    """
+    picture = open_picture(result)
+    if content is None or not styles:
+        record = _record(result)
+        content = content if content is not None else _embedded_source(record["content"], "photograph", result)
+        styles = styles or [_embedded_source(origin, "style", result) for origin in record["styles"]]
+    opened = [open_style(style, max(picture.pixels.shape[:2])) for style in styles]
+    photograph = images.resize_to(open_picture(content), *picture.pixels.shape[:2])
+    return score(
+        as_tensor(picture), as_tensor(photograph), [as_tensor(style) for style in opened], load_encoder(encoder)
+    )
+
+
+def high_pass_picture(picture: Source, output: str | Path, *, force: bool = False) -> Path:
+    """Write what is finer than a pixel's blur, around grey and four times as strong, to look at."""
+    detail = 0.5 + 4 * high_pass(as_tensor(open_picture(picture)))
+    return images.save(output, images.load(as_pixels(detail.clamp(0, 1))), force=force)
