@@ -26,6 +26,7 @@ __all__ = [
     "match_luminance",
     "resize",
     "ssim",
+    "style_size",
     "total_variation",
     "trace_sqrt",
     "transplant_luminance",
@@ -50,6 +51,20 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     if tuple(image.shape[-2:]) == tuple(size):
         return image
     return F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def style_size(style: Tensor, size: tuple[int, int], scale: float = 1.0, least: int = 1) -> tuple[int, int]:
+    """Return the `(height, width)` at which a style is looked at: its own shape, with the picture's area.
+
+    Args:
+        style: `(B, 3, h, w)`.
+        size: `(height, width)` of the picture.
+        scale: how large strokes become: the area is multiplied by its square.
+        least: no side becomes smaller than this.
+    """
+    h, w = style.shape[-2:]
+    factor = scale * math.sqrt(size[0] * size[1] / (h * w))
+    return max(least, round(h * factor)), max(least, round(w * factor))
 
 
 # --- style: what the features of a picture are like, wherever they are ---------------------------

@@ -16,7 +16,15 @@ from torch import Tensor
 from impasto.errors import CheckpointError, OptionError
 from impasto.events import Done, Started, Step, drain
 from impasto.losses import Statistics, blend, content_loss, style_loss_named
-from impasto.ops import luminance, match_color, match_luminance, resize, total_variation, transplant_luminance
+from impasto.ops import (
+    luminance,
+    match_color,
+    match_luminance,
+    resize,
+    style_size,
+    total_variation,
+    transplant_luminance,
+)
 from impasto.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.options import StylizeOptions
 
@@ -96,13 +104,6 @@ def _optimizer(options: StylizeOptions) -> PixelOptimizer:
     if options.optimizer == "adam":
         return Adam(options.learning_rate, options.momentum, options.adaptivity)
     return LBFGS(options.learning_rate, options.history)
-
-
-def _style_size(style: Tensor, size: tuple[int, int], scale: float, least: int) -> tuple[int, int]:
-    """Give the style the area of the picture, times `scale`², keeping its shape."""
-    h, w = style.shape[-2:]
-    factor = scale * math.sqrt(size[0] * size[1] / (h * w))
-    return max(least, round(h * factor)), max(least, round(w * factor))
 
 
 class _Clock:
@@ -201,7 +202,7 @@ class _Scene:
 
     def objective(self, size: tuple[int, int], encoder: Encoder, options: StylizeOptions, least: int) -> Objective:
         """Return the loss at `(height, width)`."""
-        styles = [resize(s, _style_size(s, size, options.style_scale, least)).clamp(0, 1) for s in self.styles]
+        styles = [resize(s, style_size(s, size, options.style_scale, least)).clamp(0, 1) for s in self.styles]
         return Objective(encoder, resize(self.content, size).clamp(0, 1), styles, options)
 
 
