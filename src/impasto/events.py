@@ -30,8 +30,8 @@ class Step:
         steps: steps planned in the whole run; it shrinks when a scale stops early.
         scale: which scale this is, from 1 (coarsest), of `scales`.
         size: `(height, width)` in pixels at this scale.
-        losses: "content", "style" and "tv", each times its weight, and their sum "total", of the
-            picture as it was before this step.
+        losses: "content", "style", "tv" (total variation) and "range" (pixels outside [0, 1]), each
+            times its weight, and their sum "total", of the picture as it was before this step.
         seconds: time spent so far.
         remaining: estimated seconds still to go; None until there is something to estimate from.
         image: gives the picture after this step, `(1, 3, H, W)` in [0, 1]; valid until the next event.

@@ -74,9 +74,9 @@ class Objective:
         }
 
     def losses(self, image: Tensor) -> dict[str, Tensor]:
-        """Return "content", "style" and "tv", each times its weight, as differentiable scalars."""
+        """Return "content", "style", "tv" and "range", each times its weight, as differentiable scalars."""
         options, features = self.options, self.encoder(image, self.layers)
-        content, style, tv = (image.new_zeros(()) for _ in range(3))
+        content, style, tv, outside = (image.new_zeros(()) for _ in range(4))
         for layer, weight in self.content_layers.items():
             loss = content_loss(features[layer], self.content_targets[layer], options.loss_scale)
             content = content + options.content_weight * weight * loss
@@ -85,7 +85,10 @@ class Objective:
             style = style + options.style_weight * weight * distance / self.style_units[layer]
         if options.tv_weight:
             tv = options.tv_weight * total_variation(image, options.total_variation)
-        return {"content": content, "style": style, "tv": tv}
+        if options.range_weight:
+            # L-BFGS is not clamped; without this, what the final clamp cuts off would cost style.
+            outside = options.range_weight * (image - image.clamp(0, 1)).square().mean()
+        return {"content": content, "style": style, "tv": tv, "range": outside}
 
     def __call__(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         """Return the losses as numbers, with their sum "total", and the gradient of the sum.
@@ -95,7 +98,7 @@ class Objective:
         image = image.detach().requires_grad_()
         with torch.enable_grad():
             parts = self.losses(image)
-            total = parts["content"] + parts["style"] + parts["tv"]
+            total = torch.stack(list(parts.values())).sum()
             (gradient,) = torch.autograd.grad(total * image.numel(), image)
         return {name: part.item() for name, part in parts.items()} | {"total": total.item()}, gradient.contiguous()
 

@@ -75,9 +75,12 @@ class StylizeOptions(Options):
     """
 
     size: int = Field(512, ge=16, le=100_000, description="longer side of the result, in pixels")
-    content_weight: float = Field(1.0, ge=0, description="how strongly the photograph's shapes hold")
+    content_weight: float = Field(0.04, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
-    tv_weight: float = Field(0.0, ge=0, description="how strongly neighboring pixels are drawn together")
+    tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")
+    range_weight: float = Field(
+        5.0, ge=0, description="how strongly pixels are kept between black and white while they are optimized"
+    )
     style_scale: float = Field(1.0, gt=0, le=16, description="size of the strokes: 2 doubles them")
     style_weights: tuple[float, ...] = Field((), description="share of each style picture; empty: equal shares")
     colors: Literal["style", "luminance", "match"] = Field(
@@ -115,7 +118,7 @@ class StylizeOptions(Options):
     momentum: float = Field(0.9, ge=0, lt=1, description="adam: decay of the mean gradient (beta 1)")
     adaptivity: float = Field(0.99, ge=0, lt=1, description="adam: decay of the mean squared gradient (beta 2)")
     history: int = Field(20, ge=1, le=1000, description="lbfgs: how many past steps it remembers")
-    steps: int = Field(100, ge=1, le=1_000_000, description="optimizer steps at the coarsest scale")
+    steps: int = Field(80, ge=1, le=1_000_000, description="optimizer steps at the coarsest scale")
     step_decay: float = Field(0.5, gt=0, le=1, description="each finer scale takes this share of the steps before it")
     min_size: int = Field(
         128, ge=16, description="longer side at the coarsest scale, about; above half the size there is only one"
@@ -187,6 +190,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_layers": {f"conv{block}_1": 0.2 for block in range(1, 6)},
         "content_weight": 1e-3 * 512 * 64 * 64 / 2,  # alpha times eq. 1's half sum over N_l M_l at 512 px
         "style_weight": 1 / 4,  # eq. 4's quarter
+        "tv_weight": 0.0,
+        "range_weight": 0.0,
         "loss_scale": "absolute",
         "pooling": "average",
         "padding": "zeros",
@@ -210,6 +215,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
         "content_weight": 1.0,
         "style_weight": 1e6 / (255 * 0.229) ** 2,
+        "tv_weight": 0.0,
+        "range_weight": 0.0,
         "loss_scale": "absolute",
         "padding": "zeros",
         "optimizer": "adam",
@@ -227,6 +234,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "style_weight": 1e-2,
         "tv_weight": 30.0 * 3 * 512**2,
         "total_variation": "l1",
+        "range_weight": 0.0,
         "loss_scale": "absolute",
         "padding": "zeros",
         "optimizer": "adam",
