@@ -132,7 +132,8 @@ def test_events_tell_the_plan_every_step_and_the_end():
     assert [event.scale for event in steps] == [1] * 6 + [2] * 3
     assert steps[-1].remaining == 0
     assert all(
-        event.losses["total"] == pytest.approx(sum(event.losses[k] for k in ("content", "style", "tv", "range")), rel=1e-5)
+        event.losses["total"]
+        == pytest.approx(sum(event.losses[k] for k in ("content", "style", "tv", "range")), rel=1e-5)
         for event in steps
     )
     assert isinstance(events[-1], Done)

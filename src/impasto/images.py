@@ -29,7 +29,18 @@ from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFont, PngImagePlugin,
 
 from impasto.errors import FileExists, ImageError, OptionError
 
-__all__ = ["Picture", "find_pictures", "load", "read_metadata", "resize", "resize_to", "save", "sheet", "to_pil"]
+__all__ = [
+    "Picture",
+    "check_target",
+    "find_pictures",
+    "load",
+    "read_metadata",
+    "resize",
+    "resize_to",
+    "save",
+    "sheet",
+    "to_pil",
+]
 
 Floats = NDArray[np.float32]
 
@@ -675,8 +686,8 @@ def save(
         OptionError: `depth` or `quality` is out of range.
     """
     path = Path(path)
+    check_target(path, force)
     kind = _format_of(path)
-    _check_target(path, force)
     if not 1 <= quality <= 100:
         raise OptionError(f"quality is {quality}; expected 1 to 100.")
     if depth not in ((None, 8, 16) if kind in _DEEP else (None, 8)):
@@ -700,7 +711,19 @@ def _format_of(path: Path) -> str:
         raise ImageError(f"{_called(path)} names no format we can write; end it in {_listed(_WRITABLE)}.") from None
 
 
-def _check_target(path: Path, force: bool) -> None:
+def check_target(path: str | os.PathLike[str], force: bool = False) -> None:
+    """Refuse, before any work, a path that `save` would refuse.
+
+    Args:
+        path: the file that is to be written.
+        force: whether it may be there already.
+
+    Raises:
+        ImageError: its folder is missing, it is a folder, or its suffix names no known format.
+        FileExists: it is there and `force` is not given.
+    """
+    path = Path(path)
+    _format_of(path)
     if not path.parent.is_dir():
         folder = _called(path.parent)
         raise ImageError(f"{_called(path)} cannot be written: there is no folder {folder}. Make it first.")

@@ -1,5 +1,6 @@
 """Settings, declared once: the command line, the docs and every saved picture read them from here."""
 
+import re
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -28,7 +29,9 @@ class Options(BaseModel):
 def _sentence(error: ValidationError, known: list[str]) -> str:
     """Turn pydantic's first complaint into one sentence: what it is, what was expected."""
     first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else ""
+    name, given = (str(first["loc"][0]) if first["loc"] else ""), repr(first["input"])
+    if isinstance(first["input"], str) and re.fullmatch(r"-?[\d.]+", first["input"]):
+        given = first["input"]  # a number that came from a command line
     if first["type"] == "extra_forbidden":
         return str(unknown_name("a setting", name, known))
     limits = {
@@ -44,9 +47,9 @@ def _sentence(error: ValidationError, known: list[str]) -> str:
         "finite_number": "a finite number",
     }
     if first["type"] in limits:
-        return f"{name} is {first['input']!r}; expected {limits[first['type']].format(**first.get('ctx', {}))}."
+        return f"{name} is {given}; expected {limits[first['type']].format(**first.get('ctx', {}))}."
     message = first["msg"].removeprefix("Value error, ")
-    return message if first["type"] == "value_error" else f"{name} is {first['input']!r}; {message}."
+    return message if first["type"] == "value_error" else f"{name} is {given}; {message}."
 
 
 def _layers(value: object) -> object:

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from impasto import images, painted
 from impasto.checkpoints import load_encoder, load_state, save_state
-from impasto.errors import CheckpointError, FileExists, ImageError, OptionError, unknown_name
+from impasto.errors import CheckpointError, ImageError, OptionError, unknown_name
 from impasto.events import Done, Event, Saved, Started, Step
 from impasto.images import Picture
 from impasto.measures import Score, score
@@ -72,9 +73,14 @@ def open_style(source: Source, size: int) -> Picture:
         return open_picture(source)
     if seed and not seed.isdecimal():
         raise OptionError(f"the style's seed is {seed!r}; expected a whole number, as in {name}:7.")
-    pixels = painted.paint(name, round(size * 0.8), size, int(seed or 0))
+    pixels = _painted(name, round(size * 0.8), size, int(seed or 0))
     digest = hashlib.sha256(f"{name}:{int(seed or 0)}".encode()).hexdigest()
     return replace(images.load(pixels), name=name, digest=digest)
+
+
+@lru_cache(maxsize=4)  # a batch asks for the same style again and again
+def _painted(name: str, height: int, width: int, seed: int) -> np.ndarray:
+    return painted.paint(name, height, width, seed)
 
 
 def as_tensor(picture: Picture) -> Tensor:
@@ -210,16 +216,13 @@ def iter_stylize(
     styles = style if isinstance(style, list | tuple) else [style]
     if not styles:
         raise OptionError("there is no style picture; expected one or more.")
-    if output is not None and not resume:
-        _refuse_overwrite(Path(output), force)
+    if output is not None:
+        images.check_target(output, force or resume)
+    if preview is not None:
+        images.check_target(preview, force=True)
     job = _Job.prepare(content, styles, options, encoder)
     state = _load_checkpoint(Path(output), job) if resume and output is not None else None
     return _run(job, None if output is None else Path(output), None if preview is None else Path(preview), force, state)
-
-
-def _refuse_overwrite(path: Path, force: bool) -> None:
-    if path.exists() and not force:
-        raise FileExists(f"{path} exists already; pass --force to overwrite it, or -o for another name.")
 
 
 def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -317,13 +320,24 @@ def _record(picture: str | Path) -> dict[str, Any]:
 
 
 def _embedded_source(origin: dict[str, str], what: str, picture: str | Path) -> str:
-    if not origin["source"]:
+    """Return the file or name that a picture was made from, if it still is what it was."""
+    source = origin["source"]
+    if not source:
         raise ImageError(f"the {what} of {picture} came from memory; name a file for it.")
-    return origin["source"]
+    if Path(source).exists() and images.load(source).digest != origin["sha256"]:
+        raise ImageError(f"{source} has changed since {picture} was made; put it back, or name the {what} to use.")
+    return source
 
 
 def iter_rerun(
-    picture: str | Path, *, output: str | Path | None = None, force: bool = False, **settings: Any
+    picture: str | Path,
+    *,
+    output: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    content: Source | None = None,
+    styles: Sequence[Source] | None = None,
+    **settings: Any,
 ) -> Iterator[Event]:
     """Repeat the run whose settings are embedded in a picture; the same version gives the same bytes on CPU.
 
@@ -331,22 +345,23 @@ def iter_rerun(
         picture: a result of `stylize`.
         output: the file to write; by default `<picture>-rerun.png` beside it.
         force: allow `output` to be overwritten.
+        resume: go on from the checkpoint of an interrupted rerun.
+        content: another photograph, or where the embedded one is now.
+        styles: other styles, or where the embedded ones are now.
         settings: single settings in place of the embedded ones.
 
     Raises:
         ImageError: the picture carries no settings, or its sources are gone or have changed.
     """
     record = _record(picture)
-    content = _embedded_source(record["content"], "photograph", picture)
-    styles = [_embedded_source(origin, "style", picture) for origin in record["styles"]]
+    if content is None:
+        content = _embedded_source(record["content"], "photograph", picture)
+    if not styles:
+        styles = [_embedded_source(origin, "style", picture) for origin in record["styles"]]
     options = StylizeOptions(**{**record["options"], **settings})
-    for origin in (record["content"], *record["styles"]):
-        path = Path(origin["source"])
-        if path.exists() and open_picture(path).digest != origin["sha256"]:
-            raise ImageError(f"{path} has changed since {picture} was made; put the original back or run stylize anew.")
     if output is None:
         output = Path(picture).with_name(f"{Path(picture).stem}-rerun.png")
-    return iter_stylize(content, styles, options, output=output, force=force)
+    return iter_stylize(content, list(styles), options, output=output, force=force, resume=resume)
 
 
 def contact_sheet(
@@ -375,7 +390,7 @@ def contact_sheet(
         encoder: as in `iter_stylize`.
     """
     options = options or StylizeOptions()
-    _refuse_overwrite(Path(output), force)
+    images.check_target(output, force)
     rows: list[list[np.ndarray]] = []
     started = time.monotonic()
     steps = 0

@@ -1,0 +1,576 @@
+"""The command line: arguments to options, events to lines, errors to one sentence and an exit code.
+
+Results' paths go to stdout and everything else to stderr. Exit codes: 0 done, 1 failed, 2 bad usage,
+130 interrupted after saving. Nothing that is slow to import is imported before a command needs it.
+"""
+
+import importlib.util
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, cast, get_args, get_origin
+
+from cyclopts import App, CycloptsError, Group, Parameter
+from pydantic.fields import FieldInfo
+
+from impasto.errors import (
+    CheckpointError,
+    FileExists,
+    ImageError,
+    ImpastoError,
+    OptionError,
+    UnknownName,
+    unknown_name,
+)
+from impasto.events import Event, Saved, Step
+from impasto.options import PRESETS, StylizeOptions
+
+if TYPE_CHECKING:
+    from impasto.progress import Report
+    from impasto.weights import WeightSpec
+
+__all__ = ["main"]
+
+DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
+_BAD_USAGE = (CycloptsError, OptionError, UnknownName, ImageError, FileExists, CheckpointError)
+
+# --- flags, from the options' fields ------------------------------------------------------------
+
+_GROUPS = {
+    "Picture": ("size", "colors", "color_map", "init", "init_image", "seed"),
+    "Style": ("content_weight", "style_weight", "tv_weight", "range_weight", "style_scale", "style_weights"),
+    "Time": ("steps", "step_decay", "min_size", "scale_factor", "minutes", "plateau", "device"),
+    "Losses": ("content_layers", "style_layers", "style_loss", "gram_norm", "loss_scale", "total_variation"),
+    "Network": ("encoder", "pooling", "padding"),
+    "Optimizer": ("optimizer", "learning_rate", "momentum", "adaptivity", "history", "averaging"),
+}
+_OTHERS = "More"
+_SORTED = {title: Group(title, sort_key=index) for index, title in enumerate((*_GROUPS, _OTHERS), start=10)}
+
+
+def _group(name: str) -> Group:
+    return _SORTED[next((title for title, names in _GROUPS.items() if name in names), _OTHERS)]
+
+
+def _metavar(field: FieldInfo) -> str:
+    kinds = {int: "N", float: "X", tuple: "X,X", dict: "LAYERS", Literal: "NAME"}
+    annotation = next(kind for kind in (*get_args(field.annotation), field.annotation) if kind is not type(None))
+    if get_origin(field.annotation) in kinds:
+        annotation = get_origin(field.annotation)
+    return kinds.get(annotation, "TEXT")
+
+
+def _shown(value: object) -> str:
+    """Return a default as it is typed on the command line."""
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}:{weight:g}" for name, weight in value.items())
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _range(field: FieldInfo) -> str:
+    limits = {name: getattr(limit, name) for limit in field.metadata for name in _WORDS if hasattr(limit, name)}
+    limits = {name: value for name, value in limits.items() if value < _FAR}
+    if {"ge", "le"} <= limits.keys():
+        return f"{limits['ge']:g} to {limits['le']:g}"
+    return ", ".join(_WORDS[name].format(limits[name]) for name in _WORDS if name in limits)
+
+
+_WORDS = {"ge": "{:g} or more", "gt": "more than {:g}", "le": "up to {:g}", "lt": "less than {:g}"}
+_FAR = 100_000  # limits that nobody comes near are not worth the words
+
+
+def _help(field: FieldInfo) -> str:
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    told = all(choice in str(field.description) for choice in choices)
+    default = "" if field.default in (None, ()) else f"default {_shown(field.default)}"
+    facts = "; ".join(filter(None, ("" if told else ", ".join(choices), _range(field), default)))
+    return f"{field.description} [{facts}]" if facts else str(field.description)
+
+
+def _flag(name: str, field: FieldInfo) -> Any:
+    """Return the annotation of one flag; its text is left to the options to convert and check."""
+    flag = f"--{name.replace('_', '-')}"
+    return Annotated[str, Parameter(name=flag, help=_help(field), group=_group(name), metavar=_metavar(field))]
+
+
+if TYPE_CHECKING:
+    Settings = dict[str, str]
+else:  # only the flags that were given are in it, so that the others are left to the preset
+    _FLAGS = {name: _flag(name, field) for name, field in StylizeOptions.model_fields.items()}
+    Settings = Annotated[TypedDict("Settings", _FLAGS, total=False), Parameter(name="*")]
+
+
+def _parsed(settings: Settings | None) -> dict[str, Any]:
+    """Split the texts of those settings that are tuples; the options read all others as they are."""
+    fields = StylizeOptions.model_fields
+    return {
+        name: text.split(",") if get_origin(fields[name].annotation) is tuple else text
+        for name, text in (settings or {}).items()
+    }
+
+
+_TALK = Group("Output", sort_key=1)
+
+
+@Parameter(name="*", group=_TALK)
+@dataclass(frozen=True)
+class _Talk:
+    """How much is said, and in which form.
+
+    Attributes:
+        json: write events or results as JSON on stdout, and nothing else
+        quiet: say nothing but errors
+        debug: show where an error came from
+    """
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+
+    def report(self) -> "AbstractContextManager[Report]":
+        """Return what tells people or programs about events."""
+        from rich.console import Console
+
+        from impasto.progress import report_bar, report_json, report_lines, report_nothing
+
+        if self.json:
+            return report_json()
+        if self.quiet:
+            return report_nothing()
+        console = Console(stderr=True)
+        return report_bar(console) if console.is_terminal and not console.is_dumb_terminal else report_lines()
+
+    def results(self, paths: Sequence[Path]) -> None:
+        """Write where results are, one path a line."""
+        if not self.json:
+            _out("".join(f"{path}\n" for path in paths))
+
+
+_Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=_TALK)]
+_Force = Annotated[bool, Parameter(group=_TALK)]
+_PRESETS = f"settings to begin with, which other flags change: {', '.join(PRESETS)}"
+
+app = App(
+    name="impasto",
+    help="Paint photographs in the manner of any picture.",
+    version=lambda: f"impasto {version('impasto')}",
+    default_parameter=Parameter(negative=(), show_default=False),
+    suppress_keyboard_interrupt=False,  # it is ours to handle
+)
+
+# --- painting -----------------------------------------------------------------------------------
+
+
+@app.command(usage="Usage: impasto stylize PHOTO... STYLE [OPTIONS]", sort_key=1)
+def stylize(
+    *pictures: Annotated[str, Parameter(show=False)],
+    output: _Output = None,
+    preview: Annotated[Path | None, Parameter(group=_TALK)] = None,
+    contact_sheet: Annotated[bool, Parameter(group=_TALK)] = False,
+    force: _Force = False,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    preset: Annotated[str, Parameter(metavar="NAME", group=_SORTED["Style"], help=_PRESETS)] = "default",
+    add_style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=_SORTED["Style"])] = (),
+    settings: Settings | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Paint photographs in the manner of a picture.
+
+    PHOTO is a picture or a folder of them, and there may be several. STYLE, the last one, is a picture or a
+    name from `impasto styles`. For example: `impasto stylize photo.jpg painting.jpg --size 768`.
+
+    Args:
+        pictures: photographs, then the style
+        output: file for the result; for several photographs a folder. By default photo_style.png, here
+        preview: file that shows the picture so far, while it is painted
+        contact_sheet: paint small previews over style weight and style scale into one picture
+        force: overwrite what is there
+        resume: go on where this command was interrupted
+        preset: settings to begin with
+        add_style: one more style, a picture or a name; can be repeated
+        settings: everything else
+        talk: how much is said
+    """
+    if len(pictures) < 2:
+        raise OptionError(
+            "stylize needs one or more photographs and then a style: a picture, or a name from `impasto styles`."
+        )
+    options = StylizeOptions.preset(preset, **_parsed(settings))
+    *photographs, style = pictures
+    styles = [style, *add_style]
+    from impasto import images, stylization  # here, because they take seconds
+
+    contents = images.find_pictures(photographs)
+    batch = len(contents) > 1 or any(Path(path).is_dir() for path in photographs)
+    targets = _targets(contents, style, output, batch, "-sheet" if contact_sheet else "")
+
+    def paint(content: Path, target: Path) -> None:
+        if contact_sheet:
+            _follow(stylization.contact_sheet(content, styles, options, output=target, force=force), talk)
+            return
+        begun = stylization.checkpoint_path(target).exists()
+        if batch and resume and target.exists() and not begun:
+            _note(f"{target} is finished already.", talk)
+            return
+        events = stylization.iter_stylize(
+            content,
+            styles,
+            options,
+            output=target,
+            preview=preview,
+            force=force,
+            resume=resume and (begun or not batch),
+        )
+        _follow(events, talk, target, "the same command with --resume goes on")
+
+    if not batch:
+        paint(contents[0], targets[0])
+        return DONE
+    for name in styles:
+        stylization.open_style(name, 256)  # a style that cannot be used is said once, not for each photograph
+    return _each(paint, contents, targets, talk)
+
+
+def _targets(contents: Sequence[Path], style: str, output: Path | None, batch: bool, suffix: str) -> list[Path]:
+    """Return where each result goes; for several photographs, or a folder, names are made up."""
+    from impasto.stylization import default_output
+
+    if output is not None and not batch and not output.is_dir():
+        return [output]
+    if output is not None and batch:
+        if output.is_file():
+            raise OptionError(f"{output} is a file; expected a folder for the results of several photographs.")
+        output.mkdir(parents=True, exist_ok=True)
+    made = [default_output(content, style, output or Path()) for content in contents]
+    targets = [path.with_stem(path.stem + suffix) for path in made]
+    for index, target in enumerate(targets):
+        if target in targets[:index]:
+            first = contents[targets.index(target)]
+            raise OptionError(f"{first} and {contents[index]} would both become {target}; paint them one by one.")
+    return targets
+
+
+def _each(paint: Callable[[Path, Path], None], contents: Sequence[Path], targets: Sequence[Path], talk: _Talk) -> int:
+    """Paint several photographs; one that cannot be painted does not stop the others."""
+    codes = []
+    for index, (content, target) in enumerate(zip(contents, targets, strict=True), start=1):
+        _note(f"{index} of {len(contents)}: {content}", talk)
+        try:
+            paint(content, target)
+        except (ImpastoError, OSError) as error:
+            codes.append(_complain(error, talk.debug))
+    if not codes:
+        return DONE
+    return BAD_USAGE if codes == [BAD_USAGE] * len(contents) else FAILED
+
+
+@app.command(sort_key=2)
+def rerun(
+    picture: Path,
+    /,
+    *,
+    content: Annotated[Path | None, Parameter(group=_TALK)] = None,
+    style: Annotated[tuple[str, ...], Parameter(group=_TALK)] = (),
+    output: _Output = None,
+    force: _Force = False,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    settings: Settings | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Repeat the run whose settings a result carries, with some of them changed if you like.
+
+    Args:
+        picture: a result of `impasto stylize`
+        content: another photograph, or where it is now
+        style: another style, or where it is now; again for more
+        output: file for the result; by default beside the picture
+        force: overwrite what is there
+        resume: go on from where an interrupted rerun stopped
+        settings: settings in place of those in the picture
+        talk: how much is said
+    """
+    from impasto.stylization import iter_rerun
+
+    target = output or picture.with_name(f"{picture.stem}-rerun.png")
+    events = iter_rerun(
+        picture,
+        output=target,
+        force=force,
+        resume=resume,
+        content=content,
+        styles=style,
+        **_parsed(settings),
+    )
+    _follow(events, talk, target)
+    return DONE
+
+
+# --- looking ------------------------------------------------------------------------------------
+
+
+@app.command(sort_key=3)
+def score(
+    result: Path,
+    /,
+    *,
+    content: Path | None = None,
+    style: tuple[str, ...] = (),
+    encoder: str = "vgg19",
+    high_pass: Path | None = None,
+    force: _Force = False,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Measure a result against its photograph and its style.
+
+    Args:
+        result: the painting
+        content: the photograph; by default the one that the result names
+        style: a style picture or name, can be repeated; by default those that the result names
+        encoder: network that measures: a name from `impasto encoders`, or a file
+        high_pass: file for a picture of the finest detail, in which speckle shows
+        force: overwrite what is there
+        talk: how much is said
+    """
+    from impasto.stylization import high_pass_picture, score_files
+
+    measured = score_files(result, content, list(style) or None, encoder=encoder).as_dict()
+    if talk.json:
+        _out(json.dumps(measured) + "\n")
+    elif not talk.quiet:
+        _table(("measure", "value", "best"), _measures(measured))
+    if high_pass is not None:
+        talk.results([high_pass_picture(result, high_pass, force=force)])
+    return DONE
+
+
+def _measures(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    best = {"ssim": "1", "high_frequency_excess": "0"}
+    for name, value in measured.items():
+        if isinstance(value, dict):
+            yield from ((f"{name} {layer}", f"{loss:.4f}", "0") for layer, loss in value.items())
+        else:
+            yield name.replace("_", " "), f"{value:.4f}", best.get(name, "0")
+
+
+@app.command(sort_key=4)
+def styles(
+    name: str | None = None,
+    /,
+    *,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    output: _Output = None,
+    size: int = 640,
+    seed: int = 0,
+    force: _Force = False,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """List the styles that impasto paints itself, or paint one into a file.
+
+    Args:
+        name: the style to paint; without one they are listed
+        every: paint all of them
+        output: file for the picture, or a folder with --all; by default NAME.png, here
+        size: longer side, in pixels
+        seed: another one is another picture in the same manner
+        force: overwrite what is there
+        talk: how much is said
+    """
+    from impasto import painted
+
+    if name is None and not every:
+        rows = [(known, painted.STYLES[known].description) for known in painted.names()]
+        _list(("name", "description"), rows, talk)
+        return DONE
+    if name is not None and name not in painted.names():
+        raise unknown_name("a painted style", name, painted.names())
+    folder = output if output is not None and (every or output.is_dir()) else Path()
+    if every:
+        folder.mkdir(parents=True, exist_ok=True)
+    for known in painted.names() if every else [str(name)]:
+        target = folder / f"{known}.png" if every or output is None or output.is_dir() else output
+        _paint_style(known, target, size, seed, force)
+        talk.results([target])
+    return DONE
+
+
+def _paint_style(name: str, target: Path, size: int, seed: int, force: bool) -> None:
+    from impasto import images, painted
+
+    images.check_target(target, force)
+    pixels = painted.paint(name, round(size * 0.8), size, seed)
+    images.save(target, images.load(pixels), force=force)
+
+
+@app.command(sort_key=5)
+def encoders(*, talk: _Talk = _Talk()) -> int:  # noqa: B008 - frozen
+    """List the networks that can see for `--encoder`, and where their weights are."""
+    from impasto.weights import SPECS
+
+    rows = [
+        (spec.name, f"{spec.size / 1e6:.0f} MB", _whereabouts(spec), spec.license, spec.description)
+        for spec in SPECS.values()
+    ]
+    _list(("name", "size", "weights", "license", "description"), rows, talk)
+    return DONE
+
+
+def _whereabouts(spec: "WeightSpec") -> str:
+    from impasto.weights import folder
+
+    if spec.package and importlib.util.find_spec(spec.package):
+        return "installed"
+    if (folder() / spec.resource).is_file():
+        return "on disk"
+    return "downloaded when used" if spec.url else f"pip install '{spec.requirement}'"
+
+
+# --- a run and its end --------------------------------------------------------------------------
+
+
+class _Stop:
+    """Turns the first Ctrl-C or SIGTERM into a flag, looked at between steps; the second ends at once."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.asked, self._quiet = False, quiet
+
+    def __enter__(self) -> "_Stop":
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h")  # the bar had hidden the cursor
+            os._exit(INTERRUPTED)
+        self.asked = True
+        if not self._quiet:  # not through sys.stderr, which may be in the middle of writing
+            os.write(2, b"\nimpasto: saving after this step; Ctrl-C again ends at once\n")
+
+
+def _follow(events: Iterator[Event], talk: _Talk, output: Path | None = None, advice: str = "") -> None:
+    """Report a run to its end, and where its results are.
+
+    Args:
+        events: the run.
+        talk: how it is reported.
+        output: where the run keeps what there is when it is interrupted.
+        advice: what can be done then.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted, and what there was is saved.
+    """
+    results: list[Path] = []
+    with _Stop(talk.quiet or talk.json) as stop, talk.report() as report:
+        with closing(cast("Any", events)):  # closing a run early makes it save
+            for event in events:
+                report(event)
+                if isinstance(event, Saved) and event.kind in ("result", "sheet"):
+                    results.append(event.path)
+                if isinstance(event, Step) and stop.asked:
+                    break
+        kept = _kept(output, report) if stop.asked and output is not None and not results else []
+    talk.results(results + kept)
+    if kept:
+        _note(f"interrupted; {advice or 'the picture so far is kept'}", talk)
+    if stop.asked:
+        raise KeyboardInterrupt
+
+
+def _kept(output: Path, report: "Report") -> list[Path]:
+    """Report the files that an interrupted run leaves behind; return its picture."""
+    from impasto.stylization import checkpoint_path
+
+    for path, kind in ((output, "result"), (checkpoint_path(output), "checkpoint")):
+        if path.exists():
+            report(Saved(path, kind))
+    return [output] if output.exists() else []
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+def _out(text: str) -> None:
+    """Write a result; names of files come out as the bytes they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(text))
+    sys.stdout.flush()
+
+
+def _err(text: str) -> None:
+    sys.stderr.write(f"impasto: {text}\n")
+
+
+def _note(text: str, talk: _Talk) -> None:
+    if not talk.quiet and not talk.json:
+        _err(text)
+
+
+def _list(headings: Sequence[str], rows: Sequence[Sequence[str]], talk: _Talk) -> None:
+    """Write rows for people or, as JSON, for programs."""
+    if talk.json:
+        _out(json.dumps([dict(zip(headings, row, strict=True)) for row in rows]) + "\n")
+    else:
+        _table(headings, rows)
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table that fits the terminal, or one line per row where there is none."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 1000, highlight=False, markup=False).print(table)
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and not isinstance(error, ImpastoError):
+        return f"{error.filename or 'a file'} cannot be used: {error.strerror or error}."
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "can't allocate memory" in str(error):
+        return "there is not enough memory for this; a smaller --size needs less."
+    if isinstance(error, (ImpastoError, CycloptsError)):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
+def _complain(error: BaseException, debug: bool) -> int:
+    """Say what went wrong in one sentence; return the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    _err(_sentence(error))
+    return BAD_USAGE if isinstance(error, _BAD_USAGE) else FAILED
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: words after the name of the program; by default those it was started with.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+        return code or DONE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; no more may be flushed
+        return FAILED
+    except Exception as error:
+        return _complain(error, "--debug" in words)

@@ -1,0 +1,153 @@
+"""What a person sees while a run goes on: a bar in a terminal, a line now and then elsewhere, or JSON lines."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from impasto.events import Done, Event, Started, Step, as_json
+
+__all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing", "say"]
+
+Report = Callable[[Event], None]
+
+_LINE_SECONDS = 10.0  # between two lines where there is no terminal
+_ESTIMATE_AFTER = 3  # steps; the first ones are slower than the rest
+_LONG = 600.0  # seconds; from here on a quicker way is named
+
+
+def say(text: str) -> None:
+    """Write a line for the person at the terminal; results alone go to stdout."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: "42 s", "3 min", "1 h 20 min"."""
+    if round(seconds) < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _size(height: int, width: int) -> str:
+    return f"{width}×{height}"
+
+
+def _steps(count: int) -> str:
+    return f"{count} step{'s' * (count != 1)}"
+
+
+def _plan(event: Started) -> str:
+    scales = ", ".join(f"{_steps(steps)} at {_size(height, width)}" for height, width, steps in event.scales)
+    return f"{event.content or 'picture'}: {scales}"
+
+
+def _losses(step: Step) -> str:
+    return " ".join(f"{name} {step.losses[name]:.3g}" for name in ("content", "style", "tv") if step.losses.get(name))
+
+
+def _where(step: Step) -> str:
+    return f"scale {step.scale}/{step.scales}, {_size(*step.size)}"
+
+
+def _note(step: Step) -> str:
+    left = "" if step.remaining is None else f"{duration(step.remaining)} left"
+    return ", ".join(filter(None, (_losses(step), left)))
+
+
+class _Estimate:
+    """Says once, a few steps into each run, how long it will take, and what would be quicker if that is long."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self.tell, self.steps, self.side = tell, 0, 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self.steps, self.side = 0, max(event.scales[-1][:2])
+        elif isinstance(event, Step):
+            self.steps += 1
+            if self.steps == _ESTIMATE_AFTER and event.remaining is not None and event.remaining >= _LINE_SECONDS:
+                self.tell(f"about {duration(event.remaining)}{self._quicker(event.remaining)}")
+
+    def _quicker(self, remaining: float) -> str:
+        if remaining < _LONG:
+            return ""
+        smaller = f"--size {self.side * 3 // 4 // 16 * 16} or " if self.side > 256 else ""
+        return f"; {smaller}--minutes 5 is quicker"
+
+
+@contextmanager
+def report_nothing() -> Iterator[Report]:
+    """Stay silent."""
+    yield lambda event: None
+
+
+@contextmanager
+def report_json() -> Iterator[Report]:
+    """Write each event as a line of JSON on stdout."""
+
+    def write(event: Event) -> None:
+        sys.stdout.write(json.dumps(as_json(event)) + "\n")
+        sys.stdout.flush()
+
+    yield write
+
+
+@contextmanager
+def report_lines() -> Iterator[Report]:
+    """Write the plan, a line about every ten seconds, and the end, on stderr."""
+    due = time.monotonic() + _LINE_SECONDS
+    estimate = _Estimate(say)
+
+    def write(event: Event) -> None:
+        nonlocal due
+        if isinstance(event, Started):
+            say(_plan(event))
+        elif isinstance(event, Step) and time.monotonic() >= due:
+            due = time.monotonic() + _LINE_SECONDS
+            say(f"step {event.step}/{event.steps}, {_where(event)}: {_note(event)}")
+        elif isinstance(event, Done):
+            say(_finished(event))
+        estimate(event)
+
+    yield write
+
+
+@contextmanager
+def report_bar(console: Console) -> Iterator[Report]:
+    """Draw a bar with the step, the size, the losses and the time left, under the plan."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(None),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    # what is written to stdout must stay there, so rich may not redirect it to this console
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
+        task = bar.add_task("", total=None, note="")
+
+        def tell(text: str) -> None:
+            console.print(text, markup=False, highlight=False)
+
+        estimate = _Estimate(tell)
+
+        def draw(event: Event) -> None:
+            if isinstance(event, Started):
+                tell(_plan(event))
+                bar.reset(task, total=sum(scale[2] for scale in event.scales))
+            elif isinstance(event, Step):
+                bar.update(task, completed=event.step, total=event.steps, description=_where(event), note=_note(event))
+            elif isinstance(event, Done):
+                tell(_finished(event))
+            estimate(event)
+
+        yield draw
+
+
+def _finished(event: Done) -> str:
+    return f"{_steps(event.steps)} in {duration(event.seconds)}"
