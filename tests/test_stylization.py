@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from nets import picture, tiny_vgg
 from PIL import Image
 
 import impasto
@@ -14,6 +13,7 @@ from impasto.errors import CheckpointError, FileExists, ImageError, OptionError,
 from impasto.events import Done, Saved, Started, Step, as_json
 from impasto.options import StylizeOptions
 from impasto.stylization import checkpoint_path, contact_sheet, default_output, high_pass_picture, iter_stylize
+from nets import picture, tiny_vgg
 
 FEW = StylizeOptions(size=48, min_size=24, steps=4, device="cpu")
 
