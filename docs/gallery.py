@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"
 HERO = [
     ("cat", "swirl", 0.1),
-    ("rocket", "woodblock", 0.1),
+    ("rocket", "marbled", 0.1),
     ("astronaut", "stained-glass", 0.05),
     ("coffee", "mosaic", 0.05),
 ]
@@ -28,10 +28,10 @@ def as_image(pixels: np.ndarray) -> Image.Image:
 
 
 def filled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the middle of an image at exactly that width and height."""
+    """Return the upper middle of an image at exactly that width and height."""
     scale = max(size[0] / image.width, size[1] / image.height)
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.LANCZOS)
-    left, top = (image.width - size[0]) // 2, (image.height - size[1]) // 2
+    left, top = (image.width - size[0]) // 2, (image.height - size[1]) // 8  # heads are near the top
     return image.crop((left, top, left + size[0], top + size[1]))
 
 

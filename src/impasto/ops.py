@@ -94,7 +94,7 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw") -> Tensor:
     """
     _check("normalize", normalize, GramNorm)
     b, c, h, w = features.shape
-    flat = _by_position(features)
+    flat = _by_position(features)  # the paper's Fᵀ: one row per place
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()
     divisor = {"hw": h * w, "chw": c * h * w, "none": 1}[normalize]

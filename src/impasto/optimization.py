@@ -98,7 +98,7 @@ class Objective:
         image = image.detach().requires_grad_()
         with torch.enable_grad():
             parts = self.losses(image)
-            total = torch.stack(list(parts.values())).sum()
+            total = parts["content"] + parts["style"] + parts["tv"] + parts["range"]
             (gradient,) = torch.autograd.grad(total * image.numel(), image)
         return {name: part.item() for name, part in parts.items()} | {"total": total.item()}, gradient.contiguous()
 

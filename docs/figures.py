@@ -1,0 +1,419 @@
+"""Make every figure of docs/how-it-works.md: `python docs/figures.py`, or only some by name.
+
+Photographs come from examples/, styles from impasto.painted. Each run is small (about 200 px) and says
+all its settings that matter, so that the figures do not move when a default does. With `--keep`, runs
+are kept under build/figures/ and found again: handy while a figure's layout is being worked on.
+"""
+
+import hashlib
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from impasto import StylizeOptions, iter_optimize, load_encoder, measures, ops
+from impasto.events import Done, Step
+from impasto.networks.vgg import VGG
+from impasto.optimization import Objective
+from impasto.painted import paint
+from impasto.stylization import as_pixels, as_tensor, open_picture
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.ticker import LogLocator  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
+FIGURES = ROOT / "docs" / "figures"
+KEPT = ROOT / "build" / "figures"
+KEEP = "--keep" in sys.argv
+LARGEST = 290_000  # bytes of a figure
+
+GREY = "#5f6368"
+COLORS = ("#1f4e9c", "#c8561c")  # of curves
+LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))
+STYLE_LAYERS = dict.fromkeys(LAYERS, 0.2)
+
+# What every run below starts from; a figure changes what it is about.
+BASE = {
+    "content_weight": 0.03,
+    "style_weight": 1.0,
+    "tv_weight": 0.0,
+    "range_weight": 5.0,
+    "content_layers": {"relu4_2": 1.0},
+    "style_layers": STYLE_LAYERS,
+    "optimizer": "lbfgs",
+    "init": "content",
+    "colors": "style",
+    "plateau": 0.0,
+    "averaging": 0.0,
+    "scale_factor": 2.0,
+    "step_decay": 0.5,
+}
+ONE_SCALE = 100_000  # a coarsest size so large that there is no coarser one
+
+plt.rcParams |= {
+    "font.family": "DejaVu Sans",
+    "font.size": 13,
+    "text.color": GREY,
+    "axes.labelcolor": GREY,
+    "axes.edgecolor": "#c4c7ca",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "lines.linewidth": 2.2,
+}
+
+
+# --- pictures and runs ---------------------------------------------------------------------------
+
+
+@cache
+def encoder() -> VGG:
+    """The network of all figures."""
+    return load_encoder("vgg19", padding="replicate")
+
+
+@cache
+def photo(name: str) -> Tensor:
+    """A packaged photograph, (1, 3, H, W)."""
+    return as_tensor(open_picture(ROOT / "examples" / f"{name}.jpg"))
+
+
+@cache
+def style(name: str, height: int = 400, width: int = 600) -> Tensor:
+    """A painted style, (1, 3, H, W)."""
+    return torch.from_numpy(paint(name, height, width)).permute(2, 0, 1)[None].contiguous()
+
+
+def sized(image: Tensor, longer: int) -> Tensor:
+    """The picture with a longer side of so many pixels."""
+    h, w = image.shape[-2:]
+    return ops.resize(image, (round(h * longer / max(h, w)), round(w * longer / max(h, w)))).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished painting: the picture, and per step the loss, the work so far and the loss at full size."""
+
+    image: Tensor
+    losses: list[float]
+    work: list[float]  # steps, each counted by its share of the full size's pixels
+    full: list[tuple[float, float]]  # (work, loss of the picture enlarged to full size)
+
+
+def run(content: str, styled: str, *, watch: int = 0, **settings: object) -> Run:
+    """Paint a photograph; `watch` n also measures every n-th picture at full size."""
+    options = StylizeOptions(**{**BASE, **settings})
+    key = hashlib.sha256(json.dumps([content, styled, watch, options.model_dump()]).encode()).hexdigest()[:16]
+    kept = KEPT / f"{key}.pt"
+    if KEEP and kept.exists():
+        return Run(**torch.load(kept))
+    started = time.monotonic()
+    made = _run(photo(content), style(styled), watch, options)
+    print(f"    {content} x {styled}: {len(made.losses)} steps, {time.monotonic() - started:.0f} s", flush=True)
+    if KEEP:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        torch.save(vars(made), kept)
+    return made
+
+
+def _run(content: Tensor, styled: Tensor, watch: int, options: StylizeOptions) -> Run:
+    small = sized(content, options.size)
+    size = (small.shape[-2], small.shape[-1])
+    at_full = Objective(encoder(), small, [ops.resize(styled, size).clamp(0, 1)], options) if watch else None
+    losses: list[float] = []
+    work, full, done = [], [], 0.0
+
+    def measure(image: Tensor) -> float:
+        with torch.no_grad():
+            return sum(part.item() for part in at_full.losses(ops.resize(image, size).clamp(0, 1)).values())
+
+    if watch:
+        full.append((0.0, measure(small)))
+    for event in iter_optimize(content, [styled], encoder(), options):
+        if isinstance(event, Step):
+            done += event.size[0] * event.size[1] / (size[0] * size[1])
+            losses.append(event.losses["total"])
+            work.append(done)
+            if watch and event.step % watch == 0:
+                full.append((done, measure(event.image())))
+        elif isinstance(event, Done):
+            return Run(event.image, losses, work, full)
+    raise AssertionError("the run ended without Done")
+
+
+# --- drawing -------------------------------------------------------------------------------------
+
+Cell = tuple[Tensor | np.ndarray, str]
+
+
+def pixels(image: Tensor | np.ndarray) -> np.ndarray:
+    """(1, 3, H, W) or (H, W, 3) as (H, W, 3) in [0, 1]."""
+    return np.clip(as_pixels(image) if isinstance(image, Tensor) else image, 0, 1)
+
+
+def heat(values: Tensor, high: float, name: str = "magma") -> np.ndarray:
+    """(H, W) as colors, 0 to `high`."""
+    return matplotlib.colormaps[name]((values / high).clamp(0, 1).numpy())[..., :3]
+
+
+def rendered(figure: plt.Figure) -> Image.Image:
+    """The figure as a picture."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=100, facecolor="white", format="png")
+    plt.close(figure)
+    return Image.open(buffer).convert("RGB")
+
+
+def save(figure: plt.Figure, name: str) -> None:
+    """Write docs/figures/NAME.jpg, at the best quality that keeps it small."""
+    picture, path = rendered(figure), FIGURES / f"{name}.jpg"
+    for quality in (88, 84, 80, 76, 72):
+        picture.save(path, quality=quality, optimize=True)
+        if path.stat().st_size < LARGEST:
+            break
+    print(
+        f"  {path.relative_to(ROOT)}: {picture.width} x {picture.height}, {path.stat().st_size // 1024} KB", flush=True
+    )
+
+
+def sheet(rows: Sequence[Sequence[Cell]], width: int = 1200, gap: int = 12, caption: int = 15) -> plt.Figure:
+    """Lay pictures out in rows, each row filling the width, captions (one or two lines) below them.
+
+    Pictures of a row share their height. Enlarging keeps hard pixels, shrinking averages.
+    """
+    heights, tops, top = [], [], 0
+    for row in rows:
+        shapes = [pixels(image).shape for image, _ in row]
+        height = (width - gap * (len(row) - 1)) / sum(w / h for h, w, _ in shapes)
+        lines = max(text.count("\n") + 1 if text else 0 for _, text in row)
+        heights.append(height)
+        tops.append(top)
+        top += height + (lines * (caption + 7) + 4 if lines else 0) + gap
+    total = round(top - gap)
+    figure = plt.figure(figsize=(width / 100, total / 100), dpi=100)
+    for row, height, y in zip(rows, heights, tops, strict=True):
+        x = 0.0
+        for image, text in row:
+            h, w, _ = (values := pixels(image)).shape
+            wide = height * w / h
+            axes = figure.add_axes((x / width, 1 - (y + height) / total, wide / width, height / total))
+            axes.imshow(_fit(values, round(wide), round(height)), interpolation="nearest", aspect="auto")
+            axes.axis("off")
+            figure.text((x + wide / 2) / width, 1 - (y + height + 6) / total, text, ha="center", va="top",
+                        fontsize=caption * 0.72, color=GREY, linespacing=1.35)  # fmt: skip
+            x += wide + gap
+    return figure
+
+
+def _fit(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    image = Image.fromarray((values * 255).round().astype(np.uint8))
+    coarse = width > 3 * image.width  # maps of a deep layer: let their places be seen
+    return np.asarray(image.resize((width, height), Image.Resampling.NEAREST if coarse else Image.Resampling.LANCZOS))
+
+
+def beside(rows: Sequence[Sequence[Cell]], draw: Callable[[plt.Axes], None], share: float = 0.5) -> plt.Figure:
+    """Pictures on the left, a diagram on the right."""
+    width = 1200
+    left = sheet(rows, width=round(width * share))
+    canvas = np.asarray(rendered(left))
+    height = canvas.shape[0]
+    figure = plt.figure(figsize=(width / 100, height / 100), dpi=100)
+    picture = figure.add_axes((0, 0, share, 1))
+    picture.imshow(canvas, interpolation="nearest", aspect="auto")
+    picture.axis("off")
+    draw(axes := figure.add_axes((share + 0.085, 62 / height, 1 - share - 0.1, 1 - 76 / height)))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    axes.grid(axis="y", color="#eceef0")
+    return figure
+
+
+def _curves(axes: plt.Axes, curves: Sequence, names: Sequence[str], above: Sequence[int]) -> None:
+    """Draw (x, y) curves over a logarithmic y, each named at its end, `above` it by so many points."""
+    for curve, color, name, y in zip(curves, COLORS, names, above, strict=False):
+        axes.plot(*zip(*curve, strict=True), color=color)
+        axes.annotate(name, curve[-1], (0, y), textcoords="offset points", color=color, ha="right")
+    axes.set_yscale("log")
+    axes.margins(y=0.1)
+
+
+# --- the figures, in the order of the page -------------------------------------------------------
+
+
+def features() -> plt.Figure:
+    """What five layers see: the photograph and the liveliest maps of each layer."""
+    picture = sized(photo("cat"), 448)
+    with torch.no_grad():
+        seen = encoder()(picture, LAYERS)
+    rows: list[list[Cell]] = []
+    for layer in LAYERS:
+        maps = seen[layer][0]
+        h, w = maps.shape[-2:]
+        cells = [(heat(maps[c], float(maps[c].quantile(0.995))), f"channel {c}") for c in liveliest(maps, 5)]
+        rows.append([(ops.resize(picture, (h, w)), f"{layer}: {w} × {h}"), *cells])
+    return sheet(rows)
+
+
+def liveliest(maps: Tensor, count: int) -> list[int]:
+    """The channels of (C, H, W) that vary most, leaving out those much like one already chosen."""
+    flat = torch.nn.functional.normalize(maps.flatten(1) - maps.flatten(1).mean(1, keepdim=True), dim=1)
+    chosen: list[int] = []
+    for channel in maps.flatten(1).std(1).argsort(descending=True).tolist():
+        if all(abs(float(flat[channel] @ flat[other])) < 0.6 for other in chosen):
+            chosen.append(channel)
+    return chosen[:count]
+
+
+def content_reconstructions() -> plt.Figure:
+    """The photograph from one layer's features alone."""
+    cells: list[Cell] = [(sized(photo("cat"), 224), "the photograph")]
+    for layer in LAYERS:
+        made = run("cat", "swirl", size=224, init="noise", style_weight=0, content_weight=1, tv_weight=0.3,
+                   content_layers={layer: 1.0}, min_size=56, steps=120)  # fmt: skip
+        cells.append((made.image, f"from {layer}"))
+    return sheet([cells[:3], cells[3:]])
+
+
+def gram() -> plt.Figure:
+    """Gram matrices of two paintings, and of one whose places are shuffled."""
+    layer, size = "relu2_1", (192, 288)
+    with torch.no_grad():
+        swirl, other = (
+            encoder()(ops.resize(style(name), size).clamp(0, 1), [layer])[layer] for name in ("swirl", "woodblock")
+        )
+    h, w = swirl.shape[-2:]
+    order = torch.randperm(h * w, generator=torch.Generator().manual_seed(0))
+    shuffled = swirl.flatten(2)[:, :, order].unflatten(2, (h, w))
+    matrix = ops.gram_matrix(swirl)
+    assert torch.allclose(ops.gram_matrix(shuffled), matrix, atol=1e-5 * float(matrix.max()))
+    loud = matrix[0].diagonal().argsort(descending=True)[:32]  # the rest is nearly black
+    pair = liveliest(swirl[0], 2)
+
+    def row(seen: Tensor, picture: Tensor | np.ndarray, names: Sequence[str]) -> list[Cell]:
+        matrix = ops.gram_matrix(seen)[0][loud][:, loud]
+        maps = [heat(seen[0, c], float(swirl[0, c].quantile(0.995))) for c in pair]
+        return list(zip([picture, *maps, heat(matrix, 0.7 * float(matrix.max()))], names, strict=True))
+
+    blank = np.ones((*size, 3))
+    a, b = (f"channel {c} at {layer}" for c in pair)
+    return sheet([
+        row(swirl, style("swirl"), ("swirl", a, b, "its Gram matrix")),
+        row(shuffled, blank, ("", "the same, places shuffled", "shuffled in the same order", "the same matrix")),
+        row(other, style("woodblock"), ("woodblock", a, b, "another matrix")),
+    ])  # fmt: skip
+
+
+def style_reconstructions() -> plt.Figure:
+    """The style from ever more layers, from noise, with no photograph."""
+    cells: list[Cell] = [(sized(style("swirl"), 240), "the style")]
+    for count in range(1, 6):
+        made = run("coffee", "swirl", size=240, init="noise", content_weight=0, min_size=60, steps=160,
+                   style_layers=dict.fromkeys(LAYERS[:count], 1 / count))  # fmt: skip
+        cells.append((made.image, LAYERS[0] if count == 1 else f"{LAYERS[0]} … {LAYERS[count - 1]}"))
+    return sheet([cells[:3], cells[3:]])
+
+
+def balance() -> plt.Figure:
+    """The same run with more and more weight on content."""
+    made = [(run("cat", "swirl", size=240, min_size=60, steps=80, content_weight=w).image, f"content weight {w:g}")
+            for w in (0.003, 0.03, 0.1, 0.3, 1.0)]  # fmt: skip
+    cells: list[Cell] = [*made, (sized(photo("cat"), 240), "the photograph")]
+    return sheet([cells[:3], cells[3:]])
+
+
+def optimizers() -> plt.Figure:
+    """Loss by step of L-BFGS and Adam, and the pictures they end with."""
+    settings = {"size": 192, "min_size": ONE_SCALE, "steps": 80}
+    ours = run("coffee", "autumn", **settings, optimizer="lbfgs", learning_rate=1.0)
+    adam = run("coffee", "autumn", **settings, optimizer="adam", learning_rate=0.02)
+
+    def draw(axes: plt.Axes) -> None:
+        curves = [list(enumerate(made.losses, start=1)) for made in (ours, adam)]
+        _curves(axes, curves, ("L-BFGS", "Adam"), (-20, 10))
+        axes.set(xlabel="step", ylabel="total loss")
+
+    steps = settings["steps"]
+    return beside([[(ours.image, f"L-BFGS, {steps} steps")], [(adam.image, f"Adam, {steps} steps")]], draw, 0.36)
+
+
+def pyramid() -> plt.Figure:
+    """One scale against three, for the same number of pixels computed."""
+    coarse = run("coffee", "stained-glass", size=288, min_size=72, steps=80, watch=5)
+    budget = round(coarse.work[-1])
+    fine = run("coffee", "stained-glass", size=288, min_size=ONE_SCALE, steps=budget, watch=5)
+
+    def draw(axes: plt.Axes) -> None:
+        _curves(axes, (coarse.full, fine.full), ("three scales", "one scale"), (-20, 40))
+        axes.set(xlabel="work, in steps at full size", ylabel="loss of the picture at full size")
+
+    cells: list[Cell] = [(fine.image, f"one scale, {budget} steps"), (coarse.image, "three scales, the same work")]
+    return beside([[cell] for cell in cells], draw, 0.46)
+
+
+def total_variation() -> plt.Figure:
+    """A run without and with total variation, and what a blur takes away from each."""
+    rows: list[list[Cell]] = []
+    for weight in (0.0, 1.0):
+        made = run("rocket", "swirl", size=240, init="noise", min_size=ONE_SCALE, steps=80, tv_weight=weight).image
+        excess = measures.score(made, photo("rocket"), [style("swirl")], encoder()).high_frequency_excess
+        detail = ops.high_pass(ops.luminance(made)).expand(-1, 3, -1, -1)
+        rows.append([(made, f"total variation {weight:g}"),
+                     (0.5 + 2 * detail, f"what a 1 px blur takes away: {excess:+.0%} against the style")])  # fmt: skip
+    return sheet(rows, width=1000)
+
+
+def colors() -> plt.Figure:
+    """Three ways with colors."""
+    kinds = ("style", "match", "luminance")
+    made = [run("coffee", "swirl", size=240, min_size=60, steps=80, colors=kind).image for kind in kinds]
+    painting = style("swirl")
+    seen: list[Cell] = [
+        (painting, "the style as it is"),
+        (ops.match_color(painting, photo("coffee")), "match: the style in the photograph's colors"),
+        (ops.match_luminance(painting, photo("coffee")), "luminance: the style in grey"),
+    ]
+    return sheet([seen, [(image, f"colors = {kind}") for image, kind in zip(made, kinds, strict=True)]])
+
+
+ALL: dict[str, Callable[[], plt.Figure]] = {
+    "features": features,
+    "content-reconstructions": content_reconstructions,
+    "gram": gram,
+    "style-reconstructions": style_reconstructions,
+    "balance": balance,
+    "optimizers": optimizers,
+    "pyramid": pyramid,
+    "total-variation": total_variation,
+    "colors": colors,
+}
+
+
+def main(wanted: Sequence[str]) -> Iterator[str]:
+    """Make the figures of these names, all for none; yield each name when its file is written."""
+    unknown = set(wanted) - set(ALL)
+    if unknown:
+        sys.exit(f"no figure is named {', '.join(sorted(unknown))}; there are {', '.join(ALL)}.")
+    FIGURES.mkdir(exist_ok=True)
+    for name in wanted or ALL:
+        save(ALL[name](), name)
+        yield name
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    begun = time.monotonic()
+    made = list(main([word for word in sys.argv[1:] if word != "--keep"]))
+    print(f"{len(made)} figures in {time.monotonic() - begun:.0f} s")
