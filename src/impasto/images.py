@@ -40,6 +40,7 @@ __all__ = [
     "save",
     "sheet",
     "to_pil",
+    "whole",
 ]
 
 Floats = NDArray[np.float32]
@@ -588,7 +589,7 @@ def _convert(rgb: Floats, icc: bytes, back: bool = False) -> Floats:
         return _shape(rgb, _srgb(), shaper) if back else _shape(rgb, shaper, _srgb())
     own, srgb = ImageCms.ImageCmsProfile(BytesIO(icc)), ImageCms.createProfile("sRGB")
     source, target = (srgb, own) if back else (own, srgb)
-    image = ImageCms.profileToProfile(Image.fromarray(_whole(rgb, 8)), source, target, outputMode="RGB")
+    image = ImageCms.profileToProfile(Image.fromarray(whole(rgb, 8)), source, target, outputMode="RGB")
     return np.asarray(image, np.float32) / np.float32(255)
 
 
@@ -785,8 +786,8 @@ def _link(draft: Path, path: Path, data: bytes) -> None:
             file.write(data)
 
 
-def _whole(values: Floats, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Round [0, 1] to whole numbers of 8 or 16 bits."""
+def whole(values: Floats, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """Round [0, 1] to whole numbers of 8 or 16 bits; what is outside is clamped."""
     top = np.float32(2**depth - 1)
     rounded: Floats = np.floor(np.clip(values, 0, 1) * top + np.float32(0.5))
     return rounded.astype(np.uint8) if depth == 8 else rounded.astype(np.uint16)
@@ -798,7 +799,7 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def _stacked(rgb: Floats, alpha: Floats | None, depth: int) -> NDArray[Any]:
-    return _whole(rgb if alpha is None else np.dstack([rgb, alpha]), depth)
+    return whole(rgb if alpha is None else np.dstack([rgb, alpha]), depth)
 
 
 def _encode(picture: Picture, kind: str, depth: int, quality: int, text: str | None) -> bytes:

@@ -299,9 +299,8 @@ def stylize(
 
 
 def _as_dtype(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    if np.issubdtype(dtype, np.integer):
-        top = np.iinfo(dtype).max
-        return np.floor(pixels.astype(np.float64) * top + 0.5).astype(dtype)
+    if dtype in (np.uint8, np.uint16):
+        return images.whole(pixels, 8 * dtype.itemsize)
     return pixels.astype(dtype)
 
 
