@@ -14,10 +14,10 @@ from impasto import painted
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"
 HERO = [
-    ("cat", "swirl", 0.1),
-    ("rocket", "marbled", 0.1),
-    ("astronaut", "stained-glass", 0.05),
-    ("coffee", "mosaic", 0.05),
+    ("cat", "swirl", 0.18),
+    ("rocket", "marbled", 0.18),
+    ("astronaut", "stained-glass", 0.1),
+    ("coffee", "mosaic", 0.1),
 ]
 CELL = (600, 400)
 

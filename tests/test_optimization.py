@@ -74,6 +74,18 @@ def test_gradient_agrees_with_finite_differences(style_loss, loss_scale):
     assert slope == pytest.approx((up - down) / (2 * step), rel=1e-4)
 
 
+def test_relative_content_loss_of_an_unrelated_picture_is_about_one():
+    # |F - P|² / (|P|² + |S|²) with F = S: 1 less twice their correlation. By hand, from the features.
+    encoder, content, styles = tiny_vgg(), picture(32, 32), [picture(32, 32, 1), picture(32, 32, 2)]
+    p, s, t = (encoder(x, ["relu4_2"])["relu4_2"].double() for x in (content, *styles))
+    options = StylizeOptions(content_weight=1, style_weights=(3, 1))
+    parts, _ = Objective(encoder, content, styles, options)(styles[0])
+    expected = (s - p).square().mean() / (p.square().mean() + 0.75 * s.square().mean() + 0.25 * t.square().mean())
+    assert parts["content"] == pytest.approx(expected.item(), rel=1e-5)
+    absolute, _ = Objective(encoder, content, styles, options.changed(loss_scale="absolute"))(styles[0])
+    assert absolute["content"] == pytest.approx((s - p).square().mean().item(), rel=1e-5)
+
+
 def test_relative_losses_do_not_depend_on_the_networks_units():
     content, style, image = (picture(32, 32, seed) for seed in (0, 1, 2))
     encoder = tiny_vgg()

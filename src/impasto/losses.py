@@ -4,7 +4,7 @@ A style distance is two functions of features: `statistics`, which forgets where
 be averaged over several styles, and `distance` between two sets of statistics. All of them need only
 first and second moments over positions.
 
-Every distance also says what a blank picture (features all zero) would score against the target.
+Every style loss also says what a blank picture (features all zero) would score against the target.
 "relative" losses are divided by that, so 1 means "no better than blank" for every layer, network and
 style, and a weight keeps its meaning.
 """

@@ -110,12 +110,18 @@ def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return _by_position(features).mean(1), gram_matrix(features, "hw")
 
 
+def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors; on Apple's GPUs, which cannot, the CPU finds them."""
+    values, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
+    return values.to(matrix.device), vectors.to(matrix.device)
+
+
 def covariance_sqrt(covariance: Tensor) -> Tensor:
     """Return the symmetric square root of symmetric positive semi-definite matrices `(..., C, C)`.
 
     Eigenvalues that rounding made negative count as zero.
     """
-    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = _eigh(covariance)
     root: Tensor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
     return root
 
@@ -125,7 +131,7 @@ class _TraceSqrt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, floor: float) -> Tensor:
-        values, vectors = torch.linalg.eigh(matrix)
+        values, vectors = _eigh(matrix)
         # A^-½ explodes on the null space (more channels than positions); there the gradient is bounded.
         least = values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny) * floor
         ctx.save_for_backward(values.clamp_min(least), vectors)
@@ -229,8 +235,8 @@ def transplant_luminance(result: Tensor, content: Tensor) -> Tensor:
 
 
 def _color_moments(image: Tensor) -> tuple[Tensor, Tensor]:
-    flat = image.double().transpose(0, 1).flatten(1)  # (3, B*H*W)
-    return flat.mean(1), torch.cov(flat, correction=0) + 1e-5 * torch.eye(3, dtype=flat.dtype, device=flat.device)
+    flat = image.cpu().double().transpose(0, 1).flatten(1)  # (3, B*H*W); not every GPU has float64
+    return flat.mean(1), torch.cov(flat, correction=0) + 1e-5 * torch.eye(3, dtype=flat.dtype)
 
 
 def match_color(image: Tensor, target: Tensor, method: ColorMap = "transport") -> Tensor:
@@ -261,8 +267,8 @@ def match_color(image: Tensor, target: Tensor, method: ColorMap = "transport") -
         inverse = torch.linalg.inv(root)
         matrix = inverse @ covariance_sqrt(root @ cov_c @ root) @ inverse
     b, _, h, w = image.shape
-    moved = matrix @ (image.double().flatten(2) - mean_s.view(1, 3, 1)) + mean_c.view(1, 3, 1)  # (B, 3, H*W)
-    result: Tensor = moved.view(b, 3, h, w).clamp(0, 1).to(image.dtype)
+    moved = matrix @ (image.cpu().double().flatten(2) - mean_s.view(1, 3, 1)) + mean_c.view(1, 3, 1)  # (B, 3, H*W)
+    result: Tensor = moved.view(b, 3, h, w).clamp(0, 1).to(image)
     return result
 
 

@@ -56,30 +56,39 @@ class Objective:
         self.layers = tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
         with torch.no_grad():
             self.content_targets = encoder(content, tuple(self.content_layers)) if self.content_layers else {}
+            seen = [encoder(style, self.layers) for style in styles] if self.style_layers else []
+            self.content_units = {layer: self._content_unit(layer, seen) for layer in self.content_layers}
             self.style_targets: dict[str, Statistics] = {}
             self.style_units: dict[str, float] = {}
-            for layer, target in self._style_statistics(styles).items():
+            for layer in self.style_layers:
+                target = blend([self.style.statistics(features[layer]) for features in seen], self._shares(seen))
                 self.style_targets[layer] = self.style.prepare(target)
                 blank = float(self.style.blank(target).clamp_min(1e-12))
                 self.style_units[layer] = blank if options.loss_scale == "relative" else 1.0
 
-    def _style_statistics(self, styles: Sequence[Tensor]) -> dict[str, Statistics]:
-        if not self.style_layers:
-            return {}
-        features = [self.encoder(style, tuple(self.style_layers)) for style in styles]
-        shares = self.options.style_weights or (1.0,) * len(styles)
-        return {
-            layer: blend([self.style.statistics(seen[layer]) for seen in features], shares)
-            for layer in self.style_layers
-        }
+    def _shares(self, seen: Sequence[dict[str, Tensor]]) -> Sequence[float]:
+        return self.options.style_weights or (1.0,) * len(seen)
+
+    def _content_unit(self, layer: str, seen: Sequence[dict[str, Tensor]]) -> float:
+        """Return what the content loss of a layer is divided by: the distance of unrelated pictures.
+
+        A painting takes over the energy of its style. Where that is much larger than the photograph's,
+        even a good likeness is far away; measured in the energy of both, a weight keeps its meaning.
+        """
+        if self.options.loss_scale == "absolute":
+            return 1.0
+        energy = self.content_targets[layer].square().mean()
+        for share, features in zip(self._shares(seen), seen, strict=True):
+            energy = energy + share / sum(self._shares(seen)) * features[layer].square().mean()
+        return float(energy.clamp_min(1e-12))
 
     def losses(self, image: Tensor) -> dict[str, Tensor]:
         """Return "content", "style", "tv" and "range", each times its weight, as differentiable scalars."""
         options, features = self.options, self.encoder(image, self.layers)
         content, style, tv, outside = (image.new_zeros(()) for _ in range(4))
         for layer, weight in self.content_layers.items():
-            loss = content_loss(features[layer], self.content_targets[layer], options.loss_scale)
-            content = content + options.content_weight * weight * loss
+            loss = content_loss(features[layer], self.content_targets[layer])
+            content = content + options.content_weight * weight * loss / self.content_units[layer]
         for layer, weight in self.style_layers.items():
             distance = self.style.distance(self.style.statistics(features[layer]), self.style_targets[layer])
             style = style + options.style_weight * weight * distance / self.style_units[layer]
@@ -138,7 +147,8 @@ class _Clock:
     def remaining(self, left: float) -> float:
         """Estimate the seconds still to go when a `left` part of this scale's steps is to be done."""
         rate = self.spent / (self.fraction * self.work[self.index])
-        return min(rate * (left * self.work[self.index] + sum(self.work[self.index + 1 :])), self.budget - self.seconds)
+        to_do = rate * (left * self.work[self.index] + sum(self.work[self.index + 1 :]))
+        return max(0.0, min(to_do, self.budget - self.seconds))
 
 
 @dataclass(frozen=True)

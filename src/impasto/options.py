@@ -78,7 +78,7 @@ class StylizeOptions(Options):
     """
 
     size: int = Field(512, ge=16, le=100_000, description="longer side of the result, in pixels")
-    content_weight: float = Field(0.1, ge=0, description="how strongly the photograph's shapes hold")
+    content_weight: float = Field(0.18, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
     tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")
     range_weight: float = Field(
@@ -106,7 +106,7 @@ class StylizeOptions(Options):
     )
     gram_norm: Literal["hw", "chw", "none"] = Field("hw", description="what Gram entries are divided by")
     loss_scale: Literal["relative", "absolute"] = Field(
-        "relative", description="relative: each layer's loss is divided by that of a blank picture"
+        "relative", description="relative: each layer's loss is divided by that of a blank or unrelated picture"
     )
     total_variation: Literal["l1", "l2", "nine-point"] = Field("l2", description="which total variation is used")
     encoder: str = Field(
