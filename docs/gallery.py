@@ -14,8 +14,8 @@ from impasto import painted
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"
 HERO = [
-    ("cat", "swirl", 0.18),
-    ("rocket", "marbled", 0.18),
+    ("cat", "swirl", 0.2),
+    ("rocket", "marbled", 0.2),
     ("astronaut", "stained-glass", 0.1),
     ("coffee", "mosaic", 0.1),
 ]

@@ -78,7 +78,7 @@ class StylizeOptions(Options):
     """
 
     size: int = Field(512, ge=16, le=100_000, description="longer side of the result, in pixels")
-    content_weight: float = Field(0.18, ge=0, description="how strongly the photograph's shapes hold")
+    content_weight: float = Field(0.2, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
     tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")
     range_weight: float = Field(
