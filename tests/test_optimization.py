@@ -59,6 +59,13 @@ def test_total_loss_is_eq_7_of_the_paper():
     assert parts["total"] == pytest.approx(alpha * l_content + beta * l_style, rel=1e-10)
 
 
+def test_gradient_lies_in_memory_as_a_checkpoint_gives_it_back():
+    # Sums depend on the order of memory in their last bits, and a resumed run must give the same bytes.
+    content, style = picture(32, 32), picture(32, 32, 1)
+    image = picture(32, 32, 2).contiguous(memory_format=torch.channels_last)
+    assert Objective(tiny_vgg(), content, [style], StylizeOptions())(image)[1].is_contiguous()
+
+
 @pytest.mark.parametrize("style_loss", ["gram", "moments", "wasserstein"])
 @pytest.mark.parametrize("loss_scale", ["relative", "absolute"])
 def test_gradient_agrees_with_finite_differences(style_loss, loss_scale):
@@ -221,6 +228,19 @@ def test_a_plateau_ends_a_scale_early():
     assert events[-1].steps < 60
     assert events[-2].steps == events[-1].steps  # the plan told shrinks with it
     assert events[-2].remaining == 0
+
+
+def test_a_plateau_is_the_same_for_an_interrupted_run():
+    options = StylizeOptions(size=32, min_size=32, steps=400, plateau=0.5)
+    whole = run(options)
+    assert whole[-1].steps > 15
+    for event in iter_optimize(picture(36, 48), [picture(40, 40, 1)], tiny_vgg(), options):
+        if isinstance(event, Step) and event.step == 15:
+            state = event.state()
+            break
+    resumed = run(options, resume=state)
+    assert resumed[-1].steps == whole[-1].steps
+    assert torch.equal(resumed[-1].image, whole[-1].image)
 
 
 def test_a_time_budget_is_kept_and_still_reaches_the_full_size():

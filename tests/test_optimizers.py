@@ -119,10 +119,11 @@ def test_resized_optimizer_does_at_twice_the_size_what_it_would_have_done(make, 
     expected = optimizer.step(image, gradient, loss)
     bigger = image.repeat(1, 1, 2, 2)
     loss, gradient = mean_problem(bigger)
+    carried = large.step(bigger, gradient, loss) - expected.repeat(1, 1, 2, 2)
     # L-BFGS learns one pair more from the step at the old size; on this bowl that changes little.
-    assert torch.allclose(
-        large.step(bigger, gradient, loss), expected.repeat(1, 1, 2, 2), atol=2e-2 if make is LBFGS else 1e-9
-    )
+    assert carried.abs().max() < (2e-2 if make is LBFGS else 1e-9)
+    fresh = make().step(bigger, gradient, loss) - expected.repeat(1, 1, 2, 2)
+    assert carried.abs().max() < 0.5 * fresh.abs().max()
 
 
 def test_adam_stays_in_range():
