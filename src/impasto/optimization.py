@@ -31,6 +31,9 @@ from impasto.options import StylizeOptions
 __all__ = ["Encoder", "Objective", "iter_optimize", "optimize"]
 
 
+PLATEAU_WINDOW = 10  # steps
+
+
 class Encoder(Protocol):
     """A network that sees: RGB in [0, 1] in, named feature maps out."""
 
@@ -177,9 +180,6 @@ class _Progress:
             return False
         before, after = self.totals[:PLATEAU_WINDOW], self.totals[PLATEAU_WINDOW:]
         return sum(before) - sum(after) < plateau * sum(before)
-
-
-PLATEAU_WINDOW = 10  # steps
 
 
 @dataclass(frozen=True)
