@@ -36,8 +36,9 @@ from impasto.checkpoints import load_encoder
 from impasto.errors import ImpastoError
 from impasto.events import Started, Step
 from impasto.measures import CONTENT_LAYERS, STYLE_LAYERS, Score, score
+from impasto.objective import Encoder
 from impasto.ops import gram_matrix, resize, style_size
-from impasto.optimization import Encoder, iter_optimize
+from impasto.optimization import iter_optimize
 from impasto.options import StylizeOptions
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # of scikit-image, inside its wheel

@@ -24,7 +24,7 @@ from torch import Tensor
 from impasto import StylizeOptions, iter_optimize, load_encoder, measures, ops
 from impasto.events import Done, Step
 from impasto.networks.vgg import VGG
-from impasto.optimization import Objective
+from impasto.objective import Objective
 from impasto.painted import paint
 from impasto.stylization import as_pixels, as_tensor, open_picture
 
@@ -137,7 +137,7 @@ def _run(content: Tensor, styled: Tensor, watch: int, options: StylizeOptions) -
 
     def measure(image: Tensor) -> float:
         with torch.no_grad():
-            return sum(part.item() for part in at_full.losses(ops.resize(image, size).clamp(0, 1)).values())
+            return at_full(ops.resize(image, size).clamp(0, 1))[0]["total"]
 
     if watch:
         full.append((0.0, measure(small)))

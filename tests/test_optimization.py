@@ -9,8 +9,9 @@ import torch
 from impasto.checkpoints import load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName
 from impasto.events import Done, Started, Step
+from impasto.objective import Objective
 from impasto.ops import high_pass, luminance
-from impasto.optimization import Objective, iter_optimize, optimize
+from impasto.optimization import iter_optimize, optimize
 from impasto.options import StylizeOptions
 from nets import picture, tiny_vgg
 

@@ -45,16 +45,19 @@ class StyleLoss:
     """One way to compare styles.
 
     Attributes:
-        statistics: features `(B, C, H, W)` -> tensors that forget position and blend linearly.
+        statistics: features `(B, C, H, W)`, and a guide `(1, 1, H, W)` or None that says how much each position
+            counts as in `ops.gram_matrix`, -> tensors that forget position and blend linearly.
         prepare: target statistics -> whatever `distance` wants to have computed only once.
         distance: statistics, prepared target -> scalar.
         blank: target statistics -> the distance that all-zero features would have.
+        summed: statistics are sums over positions instead of means.
     """
 
-    statistics: Callable[[Tensor], Statistics]
+    statistics: Callable[..., Statistics]
     distance: Callable[[Statistics, Statistics], Tensor]
     blank: Callable[[Statistics], Tensor]
     prepare: Callable[[Statistics], Statistics] = lambda target: target
+    summed: bool = False
 
 
 def _gram_loss(normalize: GramNorm) -> StyleLoss:
@@ -64,15 +67,17 @@ def _gram_loss(normalize: GramNorm) -> StyleLoss:
     a quarter of this mean.
     """
     return StyleLoss(
-        statistics=lambda features: (gram_matrix(features, normalize),),
+        statistics=lambda features, guide=None: (gram_matrix(features, normalize, guide),),
         distance=lambda statistics, target: (statistics[0] - target[0]).square().mean(),
         blank=lambda target: target[0].square().mean(),
+        summed=normalize == "none",
     )
 
 
-def _diagonal_moments(features: Tensor) -> Statistics:
+def _diagonal_moments(features: Tensor, guide: Tensor | None = None) -> Statistics:
     flat = features.flatten(2)  # (B, C, H*W)
-    return flat.mean(2), flat.square().mean(2)
+    weighted = flat if guide is None else flat * guide.flatten(2)
+    return weighted.mean(2), (weighted * flat).mean(2)
 
 
 def _deviation(mean: Tensor, square: Tensor) -> Tensor:

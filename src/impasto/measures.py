@@ -10,8 +10,8 @@ from torch import Tensor
 
 from impasto.errors import ImageError, OptionError
 from impasto.losses import blend, content_loss, style_loss_named
+from impasto.objective import Encoder
 from impasto.ops import high_pass, resize, ssim, style_size
-from impasto.optimization import Encoder
 
 __all__ = ["CONTENT_LAYERS", "STYLE_LAYERS", "Score", "color_distance", "lab", "score"]
 

@@ -75,13 +75,15 @@ def _by_position(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
-def gram_matrix(features: Tensor, normalize: GramNorm = "hw") -> Tensor:
+def gram_matrix(features: Tensor, normalize: GramNorm = "hw", guide: Tensor | None = None) -> Tensor:
     """Return how strongly each pair of channels fires together.
 
     Args:
         features: `(B, C, H, W)`, any finite values; half precision is accumulated in float32.
         normalize: what entries are divided by: "hw" (mean over positions, Gatys' own code),
             "chw" (Johnson's code, pytorch/examples) or "none" (the formula as printed).
+        guide: `(1, 1, H, W)`, how much each position counts; without it, each counts 1. Divisions by
+            H W stay, so a guide that should give means adds up to H W.
 
     Returns:
         `(B, C, C)`, symmetric, positive semi-definite; float32, or float64 for float64 features.
@@ -89,7 +91,8 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw") -> Tensor:
     Raises:
         OptionError: `normalize` is none of the three.
 
-    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 3.
+    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 3; guides, Gatys et al. 2017, arXiv:1611.07865,
+        eq. 5, whose T is the root of ours.
     Differs: the paper does not divide here but in eq. 4, by 4 N_l² M_l²; "hw" moves M_l in here.
     """
     _check("normalize", normalize, GramNorm)
@@ -97,17 +100,24 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw") -> Tensor:
     flat = _by_position(features)  # the paper's Fᵀ: one row per place
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()
+    weighted = flat if guide is None else flat * _by_position(guide)
     divisor = {"hw": h * w, "chw": c * h * w, "none": 1}[normalize]
-    return flat.transpose(1, 2) @ flat / divisor
+    return weighted.transpose(1, 2) @ flat / divisor
 
 
-def channel_moments(features: Tensor) -> tuple[Tensor, Tensor]:
+def channel_moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return mean `(B, C)` and second raw moment E[f fᵀ] `(B, C, C)` over positions.
 
     Raw moments, unlike covariances, blend linearly: a mixture of two styles has the mixture of
     their moments (style-transfer-pytorch learned this in its revision 93fe0b2).
+
+    Args:
+        features: `(B, C, H, W)`.
+        guide: as for `gram_matrix`.
     """
-    return _by_position(features).mean(1), gram_matrix(features, "hw")
+    flat = _by_position(features)
+    weighted = flat if guide is None else flat * _by_position(guide)
+    return weighted.mean(1), gram_matrix(features, "hw", guide)
 
 
 def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
@@ -160,7 +170,9 @@ def trace_sqrt(matrix: Tensor, floor: float = 1e-6) -> Tensor:
 # --- smoothness ----------------------------------------------------------------------------------
 
 
-def total_variation(image: Tensor, kind: TotalVariation = "l2") -> Tensor:
+def total_variation(
+    image: Tensor, kind: TotalVariation = "l2", *, above: int = 0, below: int = 0, height: int | None = None
+) -> Tensor:
     """Return how much neighboring pixels differ, as a mean, so that it does not grow with size.
 
     Args:
@@ -169,22 +181,28 @@ def total_variation(image: Tensor, kind: TotalVariation = "l2") -> Tensor:
             "l2": mean dx² + mean dy² (Mahendran & Vedaldi 2015 with beta = 2).
             "nine-point": 2 (axis² / 3 + diagonal² / 12) over the eight neighbors, the rotation-fair
             stencil of style-transfer-pytorch; each pair counts once per end.
+        above: 1 if the first row belongs to the strip above, of which `image` only sees it.
+        below: 1 if the last row belongs to the strip below.
+        height: of the whole picture, of which `image` is a strip; those of all its strips add up to its own.
 
     Returns:
         A scalar, 0 exactly for a constant image.
     """
     _check("kind", kind, TotalVariation)
-    dx, dy = image.diff(dim=-1), image.diff(dim=-2)
-    if kind == "l1":
-        return dx.abs().mean() + dy.abs().mean()
-    if kind == "l2":
-        return dx.square().mean() + dy.square().mean()
-    padded = F.pad(image, (1, 1, 1, 1), mode="replicate")
-    h, w = image.shape[-2:]
-    total = image.new_zeros(())
-    for y, x, weight in [(0, 1, 3), (1, 0, 3), (1, 2, 3), (2, 1, 3), (0, 0, 12), (0, 2, 12), (2, 0, 12), (2, 2, 12)]:
-        total = total + (padded[..., y : y + h, x : x + w] - image).square().mean() / weight
-    return 2 * total
+    b, c, rows, w = image.shape
+    own = rows - above - below
+    height = own if height is None else height
+    if kind == "nine-point":
+        padded = F.pad(image, (1, 1, 1 - above, 1 - below), mode="replicate")
+        middle, total = image[..., above : above + own, :], image.new_zeros(())
+        for y, x in [(0, 1), (1, 0), (1, 2), (2, 1), (0, 0), (0, 2), (2, 0), (2, 2)]:
+            difference = padded[..., y : y + own, x : x + w] - middle
+            total = total + difference.square().sum() / (12 if y != 1 != x else 3)
+        return 2 * total / (b * c * height * w)
+    size = torch.abs if kind == "l1" else torch.square
+    dx = size(image[..., above : above + own, :].diff(dim=-1)).sum() / (b * c * height * (w - 1))
+    dy = size(image[..., above:, :].diff(dim=-2)).sum() / (b * c * (height - 1) * w)
+    return dx + dy
 
 
 def high_pass(image: Tensor, sigma: float = 1.0) -> Tensor:

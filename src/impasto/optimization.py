@@ -8,111 +8,29 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from impasto.errors import CheckpointError, OptionError
 from impasto.events import Done, Started, Step, drain
-from impasto.losses import Statistics, blend, content_loss, style_loss_named
+from impasto.objective import Encoder, Objective
 from impasto.ops import (
     luminance,
     match_color,
     match_luminance,
     resize,
     style_size,
-    total_variation,
     transplant_luminance,
 )
 from impasto.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.options import StylizeOptions
 
-__all__ = ["Encoder", "Objective", "iter_optimize", "optimize"]
+__all__ = ["iter_optimize", "optimize"]
 
 
 PLATEAU_WINDOW = 10  # steps
-
-
-class Encoder(Protocol):
-    """A network that sees: RGB in [0, 1] in, named feature maps out."""
-
-    def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features `(B, C, H, W)` of each layer asked for."""
-
-    def minimum_size(self, layers: Sequence[str]) -> int:
-        """Return the smallest side in pixels at which all these layers exist."""
-
-
-class Objective:
-    """The loss of one scale: call it with a picture, get the parts and the gradient.
-
-    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 7: L = α L_content + β L_style, with eq. 5's
-        sum over layers; total variation added as in Johnson et al. 2016 (arXiv:1603.08155, section 3.2).
-    """
-
-    def __init__(self, encoder: Encoder, content: Tensor, styles: Sequence[Tensor], options: StylizeOptions) -> None:
-        self.encoder, self.options = encoder, options
-        self.style = style_loss_named(options.style_loss, options.gram_norm)
-        self.content_layers = dict(options.content_layers) if options.content_weight else {}
-        self.style_layers = dict(options.style_layers) if options.style_weight else {}
-        self.layers = tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
-        with torch.no_grad():
-            self.content_targets = encoder(content, tuple(self.content_layers)) if self.content_layers else {}
-            seen = [encoder(style, self.layers) for style in styles] if self.style_layers else []
-            self.content_units = {layer: self._content_unit(layer, seen) for layer in self.content_layers}
-            self.style_targets: dict[str, Statistics] = {}
-            self.style_units: dict[str, float] = {}
-            for layer in self.style_layers:
-                target = blend([self.style.statistics(features[layer]) for features in seen], self._shares(seen))
-                self.style_targets[layer] = self.style.prepare(target)
-                blank = float(self.style.blank(target).clamp_min(1e-12))
-                self.style_units[layer] = blank if options.loss_scale == "relative" else 1.0
-
-    def _shares(self, seen: Sequence[dict[str, Tensor]]) -> Sequence[float]:
-        return self.options.style_weights or (1.0,) * len(seen)
-
-    def _content_unit(self, layer: str, seen: Sequence[dict[str, Tensor]]) -> float:
-        """Return what the content loss of a layer is divided by: the distance of unrelated pictures.
-
-        A painting takes over the energy of its style. Where that is much larger than the photograph's,
-        even a good likeness is far away; measured in the energy of both, a weight keeps its meaning.
-        """
-        if self.options.loss_scale == "absolute":
-            return 1.0
-        energy = self.content_targets[layer].square().mean()
-        for share, features in zip(self._shares(seen), seen, strict=True):
-            energy = energy + share / sum(self._shares(seen)) * features[layer].square().mean()
-        return float(energy.clamp_min(1e-12))
-
-    def losses(self, image: Tensor) -> dict[str, Tensor]:
-        """Return "content", "style", "tv" and "range", each times its weight, as differentiable scalars."""
-        options, features = self.options, self.encoder(image, self.layers)
-        content, style, tv, outside = (image.new_zeros(()) for _ in range(4))
-        for layer, weight in self.content_layers.items():
-            loss = content_loss(features[layer], self.content_targets[layer])
-            content = content + options.content_weight * weight * loss / self.content_units[layer]
-        for layer, weight in self.style_layers.items():
-            distance = self.style.distance(self.style.statistics(features[layer]), self.style_targets[layer])
-            style = style + options.style_weight * weight * distance / self.style_units[layer]
-        if options.tv_weight:
-            tv = options.tv_weight * total_variation(image, options.total_variation)
-        if options.range_weight:
-            # L-BFGS is not clamped; without this, what the final clamp cuts off would cost style.
-            outside = options.range_weight * (image - image.clamp(0, 1)).square().mean()
-        return {"content": content, "style": style, "tv": tv, "range": outside}
-
-    def __call__(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """Return the losses as numbers, with their sum "total", and the gradient of the sum.
-
-        The gradient is multiplied by the number of values in the picture; see `optimizers`.
-        """
-        image = image.detach().requires_grad_()
-        with torch.enable_grad():
-            parts = self.losses(image)
-            total = parts["content"] + parts["style"] + parts["tv"] + parts["range"]
-            (gradient,) = torch.autograd.grad(total * image.numel(), image)
-        return {name: part.item() for name, part in parts.items()} | {"total": total.item()}, gradient.contiguous()
 
 
 def _optimizer(options: StylizeOptions) -> PixelOptimizer:

@@ -78,6 +78,9 @@ class StylizeOptions(Options):
     """
 
     size: int = Field(512, ge=16, le=100_000, description="longer side of the result, in pixels")
+    strength: float = Field(
+        1.0, ge=0, le=1, description="how far it goes from the photograph's own look, 0, to that of the style, 1"
+    )
     content_weight: float = Field(0.2, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
     tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")

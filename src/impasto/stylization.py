@@ -24,8 +24,9 @@ from impasto.errors import CheckpointError, ImageError, OptionError, unknown_nam
 from impasto.events import Done, Event, Saved, Started, Step
 from impasto.images import Picture
 from impasto.measures import Score, score
+from impasto.objective import Encoder
 from impasto.ops import high_pass
-from impasto.optimization import Encoder, iter_optimize
+from impasto.optimization import iter_optimize
 from impasto.options import StylizeOptions
 
 __all__ = [

@@ -171,6 +171,17 @@ class VGG(nn.Module):
         first = 2 if self.padding == "reflect" else 1
         return max([first, *(self.stride(layer) for layer in layers)])
 
+    def reach(self, layer: str) -> int:
+        """Return how many pixels beyond its own stride x stride square a position of a layer sees, on each side.
+
+        Raises:
+            UnknownName: there is no such layer.
+        """
+        self._known([layer])
+        names = self.layer_names[: self.layer_names.index(layer) + 1]
+        # Each 3x3 convolution looks one step to every side; a pooling window lies inside its own square.
+        return sum(self.stride(name) for name in names if name.startswith("conv"))
+
     def _known(self, layers: Iterable[str]) -> set[str]:
         wanted = set(layers)
         for layer in sorted(wanted.difference(self.layer_names)):

@@ -1,0 +1,98 @@
+"""Cutting a picture into tiles whose features are exactly those of the whole picture.
+
+A tile *owns* a rectangle and *sees* a larger one, its crop. Every position of every layer is owned by one
+tile, and the crop reaches as far around it as the network looks, so what a tile computes for its own
+positions is what the whole picture has there. Crops end where the picture ends and never go beyond it, so
+the network's padding acts only at real borders.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+__all__ = ["Tile", "halo", "strips", "tiles"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One tile; rows and columns are in pixels of the picture, ends exclusive.
+
+    Attributes:
+        own: (top, bottom, left, right) of what it owns; multiples of the grid, but for the picture's end.
+        crop: (top, bottom, left, right) of what it sees.
+        size: (height, width) of the picture.
+    """
+
+    own: tuple[int, int, int, int]
+    crop: tuple[int, int, int, int]
+    size: tuple[int, int]
+
+    def seen(self, image: Tensor) -> Tensor:
+        """Return what the tile sees of a picture `(B, C, H, W)`, a view."""
+        top, bottom, left, right = self.crop
+        return image[..., top:bottom, left:right]
+
+    def owned(self, features: Tensor, stride: int) -> Tensor:
+        """Return what the tile owns of its crop's features `(B, C, h, w)` with that stride, a view."""
+        rows, columns = (self._span(axis, stride, features.shape[axis - 2]) for axis in (0, 1))
+        return features[..., rows, columns]
+
+    def of_whole(self, features: Tensor, stride: int) -> Tensor:
+        """Return the same positions of the whole picture's features `(B, C, H, W)`, a view."""
+        (top, bottom, left, right), (h, w) = self.own, self.size
+        rows = slice(top // stride, bottom // stride if bottom < h else None)
+        columns = slice(left // stride, right // stride if right < w else None)
+        return features[..., rows, columns]
+
+    def _span(self, axis: int, stride: int, length: int) -> slice:
+        start, end = self.own[2 * axis : 2 * axis + 2]
+        origin = self.crop[2 * axis]
+        # Where the picture ends, so do its features: fewer than a stride's worth of pixels makes none.
+        last = length if end == self.size[axis] else (end - origin) // stride
+        return slice((start - origin) // stride, last)
+
+
+def halo(reach: int, grid: int) -> int:
+    """Return how many pixels a crop must go beyond what it owns: the network's reach, up to the next grid line."""
+    return -(-reach // grid) * grid
+
+
+def tiles(size: tuple[int, int], tile: int, around: int, grid: int) -> Iterator[Tile]:
+    """Yield the tiles of a picture, row by row.
+
+    Args:
+        size: `(height, width)` of the picture.
+        tile: side of what each owns, in pixels; rounded down to a multiple of `grid`.
+        around: how far a crop goes beyond that, a multiple of `grid`; see `halo`.
+        grid: offsets at which the network sees the same as in the whole picture: its coarsest stride.
+    """
+    rows, columns = (list(_cuts(length, max(grid, tile // grid * grid), grid)) for length in size)
+    for top, bottom in rows:
+        for left, right in columns:
+            yield Tile(
+                (top, bottom, left, right),
+                (
+                    max(0, top - around),
+                    min(size[0], bottom + around),
+                    max(0, left - around),
+                    min(size[1], right + around),
+                ),
+                size,
+            )
+
+
+def _cuts(length: int, tile: int, grid: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    while start < length:
+        end = start + tile
+        if length - end < grid:  # a rest too small to have features of its own goes with the last tile
+            end = length
+        yield start, end
+        start = end
+
+
+def strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
+    """Yield (first row, row after the last) of strips of at most `rows` rows."""
+    for start in range(0, height, rows):
+        yield start, min(height, start + rows)
