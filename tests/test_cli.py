@@ -200,6 +200,7 @@ def other_value(name, field):
         "style_layers": ("relu1_1,relu2_1", {"relu1_1": 0.5, "relu2_1": 0.5}),
         "device": ("cpu", "cpu"),
         "minutes": ("5", 5.0),
+        "max_memory": ("5G", 5 * 2**30),
     }
     if name in special:
         return special[name]

@@ -46,8 +46,16 @@ _BAD_USAGE = (CycloptsError, OptionError, UnknownName, ImageError, FileExists, C
 
 _GROUPS = {
     "Picture": ("size", "colors", "color_map", "init", "init_image", "seed"),
-    "Style": ("content_weight", "style_weight", "tv_weight", "range_weight", "style_scale", "style_weights"),
-    "Time": ("steps", "step_decay", "min_size", "scale_factor", "minutes", "plateau", "device"),
+    "Style": (
+        "strength",
+        "content_weight",
+        "style_weight",
+        "tv_weight",
+        "range_weight",
+        "style_scale",
+        "style_weights",
+    ),
+    "Time": ("steps", "step_decay", "min_size", "scale_factor", "minutes", "plateau", "max_memory", "device"),
     "Losses": ("content_layers", "style_layers", "style_loss", "gram_norm", "loss_scale", "total_variation"),
     "Network": ("encoder", "pooling", "padding"),
     "Optimizer": ("optimizer", "learning_rate", "momentum", "adaptivity", "history", "averaging"),

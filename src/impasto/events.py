@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Done", "Event", "Saved", "Started", "Step", "as_json", "drain"]
+__all__ = ["Done", "Event", "Note", "Saved", "Started", "Step", "as_json", "drain"]
 
 
 @dataclass(frozen=True)
@@ -15,10 +15,16 @@ class Started:
     Attributes:
         content: name of the picture being painted, "" when it came from memory.
         scales: one `(height, width, steps)` per scale, coarse to fine.
+        tiles: into how many tiles the picture is cut at each scale.
+        memory: bytes needed at once, about; 0 if it is not known.
+        seconds: how long it will take, from steps on a small picture on this machine; None if not measured.
     """
 
     content: str
     scales: tuple[tuple[int, int, int], ...]
+    tiles: tuple[int, ...] = ()
+    memory: int = 0
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,13 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Note:
+    """Something that a person should know: `text` is a sentence without a full stop."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Saved:
     """A file was written: `kind` is "result", "preview", "checkpoint" or "sheet"."""
 
@@ -67,7 +80,7 @@ class Done:
     seconds: float
 
 
-Event = Started | Step | Saved | Done
+Event = Started | Step | Note | Saved | Done
 
 
 def as_json(event: Event) -> dict[str, Any]:

@@ -43,6 +43,12 @@ class Encoder(Protocol):
     def reach(self, layer: str) -> int:
         """Return how many pixels beyond its stride x stride square a position of a layer sees."""
 
+    def channels(self, layer: str) -> int:
+        """Return how many channels a layer has."""
+
+    def bytes_per_pixel(self, layers: Sequence[str]) -> float:
+        """Return about how much memory a forward and backward pass takes for each pixel of the picture."""
+
 
 def layer_guide(mask: Tensor, size: tuple[int, int], stride: int, reach: int) -> Tensor:
     """Return how much each position of a layer counts for a region, with mean 1.

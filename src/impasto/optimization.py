@@ -1,6 +1,6 @@
 """Painting by gradient descent on the pixels, coarse to fine: the method of Gatys, Ecker and Bethge.
 
-`iter_stylize` is the whole method on one page: for every scale, targets from the photograph and the
+`iter_optimize` is the whole method on one page: for every scale, targets from the photograph and the
 paintings, then steps along the gradient of content + style + total variation.
 """
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import CheckpointError, OptionError
-from impasto.events import Done, Started, Step, drain
+from impasto.events import Done, Note, Started, Step, drain
 from impasto.objective import Encoder, Objective
 from impasto.ops import (
     luminance,
@@ -26,8 +26,9 @@ from impasto.ops import (
 )
 from impasto.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.options import StylizeOptions
+from impasto.planning import Scale, plan_run, run_seconds, seconds_per_pixel, smaller
 
-__all__ = ["iter_optimize", "optimize"]
+__all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
 
 PLATEAU_WINDOW = 10  # steps
@@ -42,8 +43,8 @@ def _optimizer(options: StylizeOptions) -> PixelOptimizer:
 class _Clock:
     """Time spent, time to go, and whether a scale has used its share of the budget."""
 
-    def __init__(self, plan: Sequence[tuple[int, int, int]], minutes: float | None) -> None:
-        self.work = [h * w * steps for h, w, steps in plan]
+    def __init__(self, plan: Sequence[Scale], minutes: float | None) -> None:
+        self.work = [scale.pixels * scale.steps for scale in plan]
         self.budget = math.inf if minutes is None else 60 * minutes
         self.start = time.monotonic()
 
@@ -108,16 +109,17 @@ class _Scene:
     styles: Sequence[Tensor]
     original: Tensor
     colors: str
+    mask: Tensor | None
 
     @classmethod
-    def set(cls, content: Tensor, styles: Sequence[Tensor], options: StylizeOptions) -> "_Scene":
+    def set(cls, content: Tensor, styles: Sequence[Tensor], options: StylizeOptions, mask: Tensor | None) -> "_Scene":
         original = content
         if options.colors == "luminance":
             styles = [match_luminance(style, content) for style in styles]
             content = luminance(content).expand(-1, 3, -1, -1)
         elif options.colors == "match":
             styles = [match_color(style, content, options.color_map) for style in styles]
-        return cls(content, styles, original, options.colors)
+        return cls(content, styles, original, options.colors, mask)
 
     def finish(self, picture: Tensor) -> Tensor:
         """Return the picture as a person should see it, in [0, 1]."""
@@ -131,10 +133,13 @@ class _Scene:
         blurred = resize(resize(self.content, coarse), fine)
         return resize(self.content, fine) - blurred
 
-    def objective(self, size: tuple[int, int], encoder: Encoder, options: StylizeOptions, least: int) -> Objective:
-        """Return the loss at `(height, width)`."""
+    def objective(self, scale: Scale, encoder: Encoder, options: StylizeOptions, least: int) -> Objective:
+        """Return the loss of a scale."""
+        size = (scale.height, scale.width)
         styles = [resize(s, style_size(s, size, options.style_scale, least)).clamp(0, 1) for s in self.styles]
-        return Objective(encoder, resize(self.content, size).clamp(0, 1), styles, options)
+        mask = None if self.mask is None else resize(self.mask, size).clamp(0, 1)
+        content = resize(self.content, size).clamp(0, 1)
+        return Objective(encoder, content, styles, options, mask=mask, tile=scale.tile)
 
 
 def _first_picture(scene: _Scene, options: StylizeOptions) -> Tensor:
@@ -145,22 +150,17 @@ def _first_picture(scene: _Scene, options: StylizeOptions) -> Tensor:
     return (0.5 + 0.2 * noise).clamp(0, 1) if options.init == "noise" else match_color(noise, scene.styles[0])
 
 
-def _plan(content: Tensor, options: StylizeOptions, least: int) -> tuple[tuple[int, int, int], ...]:
-    """List the scales, leaving out those too small for the deepest layer."""
-    scales = options.scales(content.shape[-2], content.shape[-1])
-    return tuple(scale for scale in scales[:-1] if min(scale[:2]) >= least) + scales[-1:]
-
-
 def iter_optimize(
     content: Tensor,
     styles: Sequence[Tensor],
     encoder: Encoder,
     options: StylizeOptions,
     *,
+    mask: Tensor | None = None,
     first: Tensor | None = None,
     resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
     name: str = "",
-) -> Iterator[Started | Step | Done]:
+) -> Iterator[Started | Step | Note | Done]:
     """Yield Started, a Step per optimizer step, then Done; close the iterator to cancel.
 
     Args:
@@ -168,12 +168,13 @@ def iter_optimize(
         styles: one or more `(1, 3, h, w)` RGB in [0, 1], any sizes.
         encoder: the network; its weights stay fixed.
         options: everything else.
+        mask: `(1, 1, H, W)` in [0, 1], the part of the photograph that takes the style; by default all of it.
         first: a picture to start from instead of what `options.init` says, any size.
         resume: what a Step's `state()` gave; the run continues to the same bytes.
         name: of the photograph, for the events.
 
     Raises:
-        OptionError: the number of style weights is not that of the styles.
+        OptionError: the number of style weights is not that of the styles, or memory is too little.
         ImageError: the picture is too small for the deepest layer.
         CheckpointError: `resume` is of a run with another plan.
     """
@@ -182,50 +183,89 @@ def iter_optimize(
             f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many."
         )
     least = encoder.minimum_size([*options.content_layers, *options.style_layers])
-    plan = _plan(content, options, least)
-    scene = _Scene.set(resize(content, plan[-1][:2]).clamp(0, 1), styles, options)
-    clock, optimizer = _Clock(plan, options.minutes), _optimizer(options)
-    yield Started(name, plan)
+    scales = list(plan_run((content.shape[-2], content.shape[-1]), encoder, options, content.device))
+    if resume:
+        scales = _same_tiles(resume[1], scales)
+    finest = (scales[-1].height, scales[-1].width)
+    scene = _Scene.set(resize(content, finest).clamp(0, 1), styles, options, mask)
+    clock, optimizer = _Clock(scales, options.minutes), _optimizer(options)
+    yield _started(name, scales, encoder, options, content)
 
     start = first if first is not None else _first_picture(scene, options)
     from_photograph = first is None and options.init == "content"
-    at = _Progress(start, start)
-    if resume:
-        at = _restore(resume, plan, optimizer)
-    for index in range(at.scale, len(plan)):
-        h, w, steps = plan[index]
-        objective = scene.objective((h, w), encoder, options, least)
+    at = _restore(resume, optimizer) if resume else _Progress(start, start)
+    del content, start, resume
+    for index in range(at.scale, len(scales)):
+        size, steps = (scales[index].height, scales[index].width), scales[index].steps
+        optimizer.remember(scales[index].history)
         if not at.taken:
-            picture = resize(at.picture, (h, w)).contiguous()
+            picture = resize(at.picture, size).contiguous()
             if from_photograph and index:
                 # Begin with sharp edges; and a photograph painted like itself comes back to the bit.
-                picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), (h, w))
-            at = _Progress(picture, torch.zeros_like(picture), index, done=at.done)
-            optimizer = optimizer.resized((h, w))
+                picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), size)
+            at = _Progress(picture, torch.zeros_like(picture) if options.averaging else picture, index, done=at.done)
+            optimizer = optimizer.resized(size)
+            del picture
         clock.enter(index)
         begun = at.taken
+        objective: Objective | None = None
         while at.taken < steps and not at.settled(options.plateau):
-            losses, gradient = objective(at.picture)
-            at = at.moved(optimizer.step(at.picture, gradient, losses["total"]), losses["total"], options.averaging)
+            less = None
+            try:
+                objective = objective or scene.objective(scales[index], encoder, options, least)
+                losses, gradient = objective(at.picture)
+                picture = optimizer.step(at.picture, gradient, losses["total"])
+            except (MemoryError, RuntimeError) as error:
+                less = smaller(scales[index]) if out_of_memory(error) else None
+                if less is None:
+                    raise
+            if less is not None:  # out here, where the error no longer holds on to what it had
+                objective, scales[index] = None, less
+                optimizer.remember(less.history)
+                yield Note(f"memory ran out; going on in tiles of {less.tile} px")
+                continue
+            at = at.moved(picture, losses["total"], options.averaging)
+            del gradient, picture
             clock.tick((at.taken - begun) / steps)
             last = at.settled(options.plateau) or clock.out_of_time(steps)
             left = 0 if last else steps - at.taken
             yield Step(
                 step=at.done,
-                steps=at.done + left + sum(scale[2] for scale in plan[index + 1 :]),
+                steps=at.done + left + sum(scale.steps for scale in scales[index + 1 :]),
                 scale=index + 1,
-                scales=len(plan),
-                size=(h, w),
+                scales=len(scales),
+                size=size,
                 losses=losses,
                 seconds=clock.seconds,
                 remaining=clock.remaining(left / steps),
                 image=lambda at=at: scene.finish(at.result(options.averaging)),  # type: ignore[misc]
-                state=lambda at=at, optimizer=optimizer: _state(at, plan, optimizer),  # type: ignore[misc]
+                state=lambda at=at, optimizer=optimizer: _state(at, scales, optimizer),  # type: ignore[misc]
             )
             if last:
                 break
         at = replace(at, picture=at.result(options.averaging), taken=0)
+    del objective, optimizer  # what comes after needs the memory
     yield Done(scene.finish(at.picture), at.done, clock.seconds)
+
+
+def _started(name: str, scales: Sequence[Scale], encoder: Encoder, options: StylizeOptions, like: Tensor) -> Started:
+    """Return the plan with what it will take, measured by a few steps on a small picture."""
+    rate = seconds_per_pixel(encoder, options, like)
+    layers = [*options.content_layers, *options.style_layers]
+    reach = max(encoder.reach(layer) for layer in layers) if any(scale.tile for scale in scales) else 0
+    return Started(
+        name,
+        tuple((scale.height, scale.width, scale.steps) for scale in scales),
+        tuple(scale.count(reach) for scale in scales),
+        max(scale.memory for scale in scales),
+        run_seconds(scales, rate, reach),
+    )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether this is how Python, torch or a GPU say that memory ran out."""
+    signs = ("allocate memory", "out of memory", "could not create a primitive", "could not create a memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(sign in str(error) for sign in signs)
 
 
 def optimize(content: Tensor, styles: Sequence[Tensor], encoder: Encoder, options: StylizeOptions) -> Tensor:
@@ -234,20 +274,27 @@ def optimize(content: Tensor, styles: Sequence[Tensor], encoder: Encoder, option
 
 
 def _state(
-    at: _Progress, plan: tuple[tuple[int, int, int], ...], optimizer: PixelOptimizer
+    at: _Progress, scales: Sequence[Scale], optimizer: PixelOptimizer
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {"picture": at.picture, "average": at.average}
     tensors |= {f"optimizer.{name}": value for name, value in optimizer.state().items()}
+    plan = [(scale.height, scale.width, scale.steps, scale.tile, scale.history) for scale in scales]
     values = {"scale": at.scale, "taken": at.taken, "done": at.done, "totals": at.totals, "plan": plan}
     return tensors, values
 
 
-def _restore(
-    resume: tuple[dict[str, Tensor], dict[str, Any]], plan: tuple[tuple[int, int, int], ...], optimizer: PixelOptimizer
-) -> _Progress:
-    tensors, values = resume
-    if [list(scale) for scale in values["plan"]] != [list(scale) for scale in plan]:
+def _same_tiles(values: dict[str, Any], scales: Sequence[Scale]) -> list[Scale]:
+    """Return the scales with the tiles and history of a saved run, on which the last bits depend."""
+    saved = [tuple(scale) for scale in values["plan"]]
+    if [scale[:3] for scale in saved] != [(scale.height, scale.width, scale.steps) for scale in scales]:
         raise CheckpointError("the checkpoint is of a run with other scales; expected the same pictures and settings.")
+    return [
+        replace(scale, tile=tile, history=history) for scale, (*_, tile, history) in zip(scales, saved, strict=True)
+    ]
+
+
+def _restore(resume: tuple[dict[str, Tensor], dict[str, Any]], optimizer: PixelOptimizer) -> _Progress:
+    tensors, values = resume
     prefix = "optimizer."
     optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
     return _Progress(

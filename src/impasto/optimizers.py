@@ -25,6 +25,9 @@ class PixelOptimizer(Protocol):
     def step(self, image: Tensor, gradient: Tensor, loss: float) -> Tensor:
         """Return the next picture; `loss` and `gradient` are those of `image`."""
 
+    def remember(self, history: int) -> None:
+        """Keep no more than so many past steps from now on."""
+
     def resized(self, size: tuple[int, int]) -> Self:
         """Return the optimizer for the same picture at `(height, width)`, keeping what it learned."""
 
@@ -60,6 +63,9 @@ class Adam:
         m_hat = self.m / (1 - self.beta1**self.count)
         v_hat = self.v / (1 - self.beta2**self.count)
         return (image - self.learning_rate * m_hat / (v_hat.sqrt() + self.epsilon)).clamp(0, 1)
+
+    def remember(self, history: int) -> None:
+        """Do nothing: past steps are in two averages."""
 
     def resized(self, size: tuple[int, int]) -> Self:
         """Resize both moments and keep the step count, so a new scale does not begin with a burst of noise."""
@@ -146,6 +152,11 @@ class LBFGS:
         for (s, y), r, a in zip(pairs, rho, reversed(alpha), strict=True):
             q = q + s * (a - r * (y * q).sum())
         return q
+
+    def remember(self, history: int) -> None:
+        """Keep no more than so many curvature pairs from now on."""
+        self.history = history
+        self.moves, self.changes = self.moves[-history:], self.changes[-history:]
 
     def resized(self, size: tuple[int, int]) -> Self:
         """Resize the curvature pairs, so that the first step at a new scale is already a quasi-Newton one."""

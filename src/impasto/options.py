@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["PRESETS", "Options", "StylizeOptions"]
+__all__ = ["PRESETS", "DistillOptions", "Options", "StylizeOptions"]
 
 
 class Options(BaseModel):
@@ -68,6 +68,16 @@ def _layers(value: object) -> object:
 
 
 Layers = dict[str, float]
+
+
+def _memory(value: object) -> object:
+    """Read "4G", "800M" or a number of bytes."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", value.lower())
+    if found is None:
+        raise ValueError(f"max_memory is {value!r}; expected a size like 4G or 800M.")
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
 
 
 class StylizeOptions(Options):
@@ -137,6 +147,9 @@ class StylizeOptions(Options):
         0.0, ge=0, lt=1, description="leave a scale when ten steps improve the loss by less than this share"
     )
     minutes: float | None = Field(None, gt=0, description="time budget; steps are left out to keep it")
+    max_memory: int | None = Field(
+        None, ge=1, description="most memory it may take, as 4G or 800M; by default what is free"
+    )
     init: Literal["content", "noise", "style"] = Field(
         "content", description="the first picture: the photograph, noise, or noise with the style's colors"
     )
@@ -145,6 +158,8 @@ class StylizeOptions(Options):
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 
     _read_layers = field_validator("content_layers", "style_layers", mode="before")(_layers)
+
+    _read_memory = field_validator("max_memory", mode="before")(_memory)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -251,3 +266,44 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 1000,
     },
 }
+
+
+class DistillOptions(Options):
+    """How a compact encoder is taught by VGG-19."""
+
+    minutes: float = Field(60.0, gt=0, description="time to teach, in minutes of work; the rates follow it down to 0")
+    steps: int | None = Field(None, ge=1, description="teach this many steps instead, however long they take")
+    learning_rate: float = Field(2e-3, gt=0, description="Adam's highest rate")
+    warmup: int = Field(200, ge=1, description="steps until the rate is there")
+    averaging: float = Field(0.999, ge=0, lt=1, description="decay of the average of weights that is kept")
+    gram_weight: float = Field(1.0, ge=0, description="how much Gram matrices count beside features")
+    gradient_weight: float = Field(1.0, ge=0, description="how much the gradient on pixels counts beside features")
+    painting_steps: int = Field(
+        24, ge=0, description="how far the encoder paints a picture, at most, before VGG-19 corrects it"
+    )
+    replays: int = Field(3, ge=1, description="steps for each new lesson")
+    memory: int = Field(32, ge=1, description="lessons that are kept for repetition")
+    smallest: int = Field(160, ge=16, description="shorter side of the smallest lesson, in pixels")
+    largest: int = Field(256, ge=16, description="longer side of the largest lesson, in pixels")
+    survey: int = Field(
+        128, ge=1, description="pictures from which the directions that matter, and late heads, are found"
+    )
+    widths: tuple[int, int, int, int, int] = Field(
+        (16, 32, 96, 160, 192), description="channels at full resolution, a half, a quarter, an eighth, a sixteenth"
+    )
+    depths: tuple[int, int, int, int, int] = Field(
+        (0, 1, 1, 3, 2), description="further convolutions at each of these resolutions"
+    )
+    teacher: str = Field("vgg19", min_length=1, description="network that teaches: a name from `impasto encoders`")
+    teacher_precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="numbers the teacher computes with; auto: whichever is faster here"
+    )
+    provenance: str = Field("", description="what the pictures are, and under which terms; kept in the file")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="minutes from one saved state to the next")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of this run's own random generator")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest is {self.smallest}, largest {self.largest}; expected no more than largest.")
+        return self

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from impasto.events import Done, Event, Started, Step, as_json
+from impasto.events import Done, Event, Note, Started, Step, as_json
 
 __all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing", "say"]
 
@@ -43,8 +43,15 @@ def _steps(count: int) -> str:
 
 
 def _plan(event: Started) -> str:
-    scales = ", ".join(f"{_steps(steps)} at {_size(height, width)}" for height, width, steps in event.scales)
-    return f"{event.content or 'picture'}: {scales}"
+    scales = [f"{_steps(steps)} at {_size(height, width)}" for height, width, steps in event.scales]
+    for index, tiles in enumerate(event.tiles):
+        scales[index] += f" in {tiles} tiles" if tiles > 1 else ""
+    facts = [*scales, *([] if event.seconds is None else [f"about {duration(event.seconds)}"])]
+    return f"{event.content or 'picture'}: {', '.join(facts + ([_memory(event.memory)] if event.memory else []))}"
+
+
+def _memory(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def _losses(step: Step) -> str:
@@ -111,6 +118,8 @@ def report_lines() -> Iterator[Report]:
         elif isinstance(event, Step) and time.monotonic() >= due:
             due = time.monotonic() + _LINE_SECONDS
             say(f"step {event.step}/{event.steps}, {_where(event)}: {_note(event)}")
+        elif isinstance(event, Note):
+            say(event.text)
         elif isinstance(event, Done):
             say(_finished(event))
         estimate(event)
@@ -142,6 +151,8 @@ def report_bar(console: Console) -> Iterator[Report]:
                 bar.reset(task, total=sum(scale[2] for scale in event.scales))
             elif isinstance(event, Step):
                 bar.update(task, completed=event.step, total=event.steps, description=_where(event), note=_note(event))
+            elif isinstance(event, Note):
+                tell(event.text)
             elif isinstance(event, Done):
                 tell(_finished(event))
             estimate(event)

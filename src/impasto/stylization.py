@@ -21,7 +21,7 @@ from torch import Tensor
 from impasto import images, painted
 from impasto.checkpoints import load_encoder, load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError, unknown_name
-from impasto.events import Done, Event, Saved, Started, Step
+from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.images import Picture
 from impasto.measures import Score, score
 from impasto.objective import Encoder
@@ -143,7 +143,7 @@ class _Job:
         }
         return cls(images.resize(picture, options.size), opened, first, options, network, device, record)
 
-    def events(self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None) -> Iterator[Started | Step | Done]:
+    def events(self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None) -> Iterator[Started | Step | Note | Done]:
         return iter_optimize(
             as_tensor(self.content).to(self.device),
             [as_tensor(style).to(self.device) for style in self.styles],

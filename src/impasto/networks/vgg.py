@@ -182,6 +182,27 @@ class VGG(nn.Module):
         # Each 3x3 convolution looks one step to every side; a pooling window lies inside its own square.
         return sum(self.stride(name) for name in names if name.startswith("conv"))
 
+    def bytes_per_pixel(self, layers: Iterable[str]) -> float:
+        """Return about how much memory a forward and backward pass takes for each pixel of the image.
+
+        Counted are the maps that are kept for the way back, the places of the maxima, and six of the largest
+        map for what a convolution needs besides; measured on a CPU, the whole is right within a tenth.
+
+        Raises:
+            UnknownName: there is no such layer.
+        """
+        wanted = self._known(layers)
+        if not wanted:
+            return 0.0
+        deepest = max(wanted, key=self.layer_names.index)
+        floats = largest = 0.0
+        for name in self.layer_names[: self.layer_names.index(deepest) + 1]:
+            if not name.startswith("relu"):  # done in place
+                maps = self.channels(name) / self.stride(name) ** 2
+                floats += maps * (3 if name.startswith("pool") and self.pooling == "max" else 1)
+                largest = max(largest, maps)
+        return 4 * (floats + 6 * largest)
+
     def _known(self, layers: Iterable[str]) -> set[str]:
         wanted = set(layers)
         for layer in sorted(wanted.difference(self.layer_names)):

@@ -1,0 +1,195 @@
+"""What a run will need, before it begins: scales, tiles, memory and time.
+
+Memory is bounded by three choices, made in this order for every scale: cut the picture into tiles, let
+L-BFGS remember fewer steps, cut into smaller tiles. Only the first leaves the result as it is, but for
+rounding.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from torch import Tensor
+
+from impasto.errors import OptionError
+from impasto.objective import GRID, Encoder, Objective
+from impasto.options import StylizeOptions
+from impasto.tiling import halo, tiles
+
+__all__ = ["Scale", "available_memory", "plan_run", "run_seconds", "seconds_per_pixel", "smaller"]
+
+_SIDES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # of tiles, in pixels
+_GOOD_SIDE = 256  # smaller tiles see mostly their halo
+_MARGIN = 0.9  # of what is free; the rest is for the allocator
+_PICTURES = 8  # tensors as large as the picture that live in a step, beside those that L-BFGS remembers
+_PROBE = 128  # pixels
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One size of the pyramid, and how it is computed.
+
+    Attributes:
+        height: in pixels.
+        width: in pixels.
+        steps: of the optimizer.
+        tile: side of the tiles in pixels; None: the picture is not cut.
+        history: steps that L-BFGS remembers.
+        memory: bytes that all of this needs at once, the program itself included.
+    """
+
+    height: int
+    width: int
+    steps: int
+    tile: int | None = None
+    history: int = 0
+    memory: int = 0
+
+    @property
+    def pixels(self) -> int:
+        """The picture's pixels."""
+        return self.height * self.width
+
+    def count(self, reach: int) -> int:
+        """Return how many tiles there are for a network that reaches so far."""
+        if self.tile is None:
+            return 1
+        return sum(1 for _ in tiles((self.height, self.width), self.tile, halo(reach, GRID), GRID))
+
+    def seen(self, reach: int) -> int:
+        """Return how many pixels the network sees in one step: tiles overlap, and are looked at twice."""
+        if self.tile is None:
+            return self.pixels
+        crops = (tile.crop for tile in tiles((self.height, self.width), self.tile, halo(reach, GRID), GRID))
+        overlapping = sum((bottom - top) * (right - left) for top, bottom, left, right in crops)
+        return overlapping * 4 // 3  # a third of a step is forward, and that is done once more
+
+
+def available_memory(device: torch.device) -> int:
+    """Return the bytes that this process could have: what it has and what is free."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return int(_MARGIN * (free + torch.cuda.memory_reserved(device)))
+    own = int(psutil.Process().memory_info().rss)
+    free = int(psutil.virtual_memory().available)
+    limit = Path("/sys/fs/cgroup/memory.max")  # of a container, which psutil does not know
+    if limit.exists() and (text := limit.read_text().strip()).isdecimal():
+        used = Path("/sys/fs/cgroup/memory.current").read_text()
+        free = min(free, int(text) - int(used))
+    return int(_MARGIN * (own + max(0, free)))
+
+
+def _used(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)
+
+
+class _Needs:
+    """How many bytes a scale takes with a given tile and history."""
+
+    def __init__(self, encoder: Encoder, options: StylizeOptions, device: torch.device) -> None:
+        layers = [*options.content_layers, *options.style_layers]
+        self.options, self.base = options, _used(device)
+        self.halo = halo(max(encoder.reach(layer) for layer in layers), GRID)
+        self.per_pixel = encoder.bytes_per_pixel(layers)
+        self.targets = sum(4 * encoder.channels(x) / encoder.stride(x) ** 2 for x in options.content_layers)
+
+    def __call__(self, height: int, width: int, tile: int | None, history: int) -> int:
+        crop = height * width
+        if tile is not None:
+            crop = min(height, tile + 2 * self.halo) * min(width, tile + 2 * self.halo)
+        remembered = 2 * history if self.options.optimizer == "lbfgs" else 2
+        pictures = 12 * (_PICTURES + bool(self.options.averaging) + remembered)
+        return int(self.base + height * width * (pictures + self.targets) + crop * self.per_pixel)
+
+
+def _choices(longer: int, history: int) -> list[tuple[int | None, int]]:
+    """List (tile, history), best first."""
+    sides = [side for side in _SIDES if side < longer]
+    histories = [history, *(h for h in (10, 5, 2, 1) if h < history)]
+    good = [(side, h) for h in histories for side in sides if side >= _GOOD_SIDE]
+    return [(None, history), *good, *((side, 1) for side in sides if side < _GOOD_SIDE)]
+
+
+def plan_run(
+    size: tuple[int, int], encoder: Encoder, options: StylizeOptions, device: torch.device
+) -> tuple[Scale, ...]:
+    """Return the scales of a run, coarse to fine, each with the tiles that its memory asks for.
+
+    Scales too small for the deepest layer are left out.
+
+    Args:
+        size: `(height, width)` of the photograph.
+        encoder: the network.
+        options: `max_memory` is the limit; without one, it is what the machine has free.
+        device: where it will run.
+
+    Raises:
+        OptionError: even the smallest tiles need more than `max_memory`.
+    """
+    layers = [*options.content_layers, *options.style_layers]
+    least = encoder.minimum_size(layers)
+    wanted = options.scales(*size)
+    wanted = tuple(scale for scale in wanted[:-1] if min(scale[:2]) >= least) + wanted[-1:]
+    if not all(hasattr(encoder, name) for name in ("reach", "stride", "channels", "bytes_per_pixel")):
+        return tuple(Scale(h, w, steps, None, options.history) for h, w, steps in wanted)  # nothing is known of it
+    limit = options.max_memory or available_memory(device)
+    needs = _Needs(encoder, options, device)
+    scales, done = [], 0
+    for h, w, steps in wanted:
+        done += steps
+        history = min(options.history, done)
+        choices = _choices(max(h, w), history)
+        fits = (choice for choice in choices if needs(h, w, *choice) <= limit)
+        tile, chosen = next(fits, choices[-1])
+        memory = needs(h, w, tile, chosen)
+        if memory > limit and options.max_memory:
+            raise OptionError(
+                f"max_memory is {_bytes(limit)}, but {w}x{h} px need {_bytes(memory)} at least; "
+                "allow more, or choose a smaller size."
+            )
+        scales.append(Scale(h, w, steps, tile, options.history if chosen == history else chosen, memory))
+    return tuple(scales)
+
+
+def _bytes(count: float) -> str:
+    return f"{count / 2**30:.1f}G" if count >= 2**30 else f"{count / 2**20:.0f}M"
+
+
+def smaller(scale: Scale) -> Scale | None:
+    """Return the scale in smaller tiles and with less to remember, for when memory ran out; None: it cannot."""
+    longer = max(scale.height, scale.width)
+    side = next((s for s in _SIDES if s < (scale.tile or longer) * 0.8), None)
+    if side is None and scale.history <= 1:
+        return None
+    return Scale(scale.height, scale.width, scale.steps, side or scale.tile, max(1, scale.history // 2), scale.memory)
+
+
+def seconds_per_pixel(encoder: Encoder, options: StylizeOptions, like: Tensor) -> float:
+    """Measure what a step costs on this machine, by a few on a small picture of noise.
+
+    Args:
+        encoder: the network.
+        options: which layers and losses are computed.
+        like: a tensor whose device and dtype are used.
+    """
+    taken, options = 0.0, options.changed(style_weights=())
+    for side in (_PROBE, 2 * _PROBE):
+        noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(like)
+        objective = Objective(encoder, noise, [noise], options)
+        objective(noise)  # the first time is slower
+        begun = time.perf_counter()
+        objective(noise)
+        taken = (time.perf_counter() - begun) / side**2
+        if taken * side**2 > 0.05:
+            break
+    return taken
+
+
+def run_seconds(scales: Sequence[Scale], rate: float, reach: int) -> float:
+    """Return about how long a run takes at so many seconds per pixel that the network sees."""
+    return sum(scale.steps * scale.seen(reach) * rate for scale in scales)
