@@ -15,6 +15,7 @@ MAY = {
     "weights": "errors",
     "painted": "errors",
     "images": "errors",
+    "masks": "errors images",
     "ops": "errors",
     "losses": "errors ops",
     "networks": "errors",
@@ -24,8 +25,9 @@ MAY = {
     "objective": "options ops losses tiling",
     "planning": "errors options tiling objective",
     "optimization": "errors events options ops optimizers objective planning",
+    "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
-    "stylization": "errors events options images painted ops checkpoints measures objective optimization",
+    "stylization": "errors events options images masks painted ops checkpoints measures objective optimization regions",
     "progress": "events",
     "cli": "errors events options weights painted images progress stylization",
 }

@@ -55,6 +55,7 @@ _GROUPS = {
         "style_scale",
         "style_weights",
     ),
+    "Regions": ("feather",),
     "Time": ("steps", "step_decay", "min_size", "scale_factor", "minutes", "plateau", "max_memory", "device"),
     "Losses": ("content_layers", "style_layers", "style_loss", "gram_norm", "loss_scale", "total_variation"),
     "Network": ("encoder", "pooling", "padding"),
@@ -189,6 +190,8 @@ def stylize(
     resume: Annotated[bool, Parameter(group=_TALK)] = False,
     preset: Annotated[str, Parameter(metavar="NAME", group=_SORTED["Style"], help=_PRESETS)] = "default",
     add_style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=_SORTED["Style"])] = (),
+    region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=_SORTED["Regions"])] = (),
+    keep: Annotated[str | None, Parameter(metavar="MASK", group=_SORTED["Regions"])] = None,
     settings: Settings | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
@@ -206,6 +209,10 @@ def stylize(
         resume: go on where this command was interrupted
         preset: settings to begin with
         add_style: one more style, a picture or a name; can be repeated
+        region: paint the part that is white in MASK in another STYLE; can be repeated. MASK is a picture of the
+            photograph's size, map.png#ff8000 for a color of a map, or alpha for what is opaque in the photograph;
+            not:MASK is the rest
+        keep: leave the part that is white in MASK as it is
         settings: everything else
         talk: how much is said
     """
@@ -223,6 +230,8 @@ def stylize(
     targets = _targets(contents, style, output, batch, "-sheet" if contact_sheet else "")
 
     def paint(content: Path, target: Path) -> None:
+        if contact_sheet and (region or keep is not None):
+            raise OptionError("a contact sheet has no regions; leave out --region and --keep.")
         if contact_sheet:
             _follow(stylization.contact_sheet(content, styles, options, output=target, force=force), talk)
             return
@@ -234,6 +243,8 @@ def stylize(
             content,
             styles,
             options,
+            regions=region,
+            keep=keep,
             output=target,
             preview=preview,
             force=force,
@@ -244,7 +255,7 @@ def stylize(
     if not batch:
         paint(contents[0], targets[0])
         return DONE
-    for name in styles:
+    for name in (*styles, *(look for _, look in region)):
         stylization.open_style(name, 256)  # a style that cannot be used is said once, not for each photograph
     return _each(paint, contents, targets, talk)
 

@@ -93,6 +93,9 @@ class StylizeOptions(Options):
     )
     content_weight: float = Field(0.2, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
+    feather: float = Field(
+        0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
+    )
     tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")
     range_weight: float = Field(
         5.0, ge=0, description="how strongly pixels are kept between black and white while they are optimized"

@@ -23,11 +23,13 @@ from impasto.checkpoints import load_encoder, load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError, unknown_name
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.images import Picture
+from impasto.masks import mask_file, read_mask
 from impasto.measures import Score, score
 from impasto.objective import Encoder
-from impasto.ops import high_pass
+from impasto.ops import high_pass, resize
 from impasto.optimization import iter_optimize
 from impasto.options import StylizeOptions
+from impasto.regions import Region, iter_regions
 
 __all__ = [
     "checkpoint_path",
@@ -115,6 +117,8 @@ class _Job:
 
     content: Picture  # at the size it is painted
     styles: tuple[Picture, ...]
+    regions: tuple[tuple[Tensor, tuple[Picture, ...], str], ...]  # masks at that size, their styles, and a name
+    keep: Tensor | None
     first: Picture | None
     options: StylizeOptions
     encoder: Encoder
@@ -123,11 +127,27 @@ class _Job:
 
     @classmethod
     def prepare(
-        cls, content: Source, styles: Sequence[Source], options: StylizeOptions, encoder: Encoder | None
+        cls,
+        content: Source,
+        styles: Sequence[Source],
+        regions: Sequence[tuple[Source, Source | list[Source]]],
+        keep: Source | None,
+        options: StylizeOptions,
+        encoder: Encoder | None,
     ) -> "_Job":
         picture = open_picture(content)
         painted_size = max(256, min(2048, round(options.size * options.style_scale)))
-        opened = tuple(open_style(style, painted_size) for style in styles)
+        small = images.resize(picture, options.size)
+
+        def opened(sources: Sequence[Source]) -> tuple[Picture, ...]:
+            return tuple(open_style(source, painted_size) for source in sources)
+
+        def mask(source: Source) -> Tensor:
+            of_photograph = torch.from_numpy(np.ascontiguousarray(read_mask(source, picture)))[None, None]
+            return resize(of_photograph, small.size).clamp(0, 1)
+
+        looks = opened(styles)
+        parts = tuple((mask(where), opened(_listed(look)), _called(where, look)) for where, look in regions)
         first = open_picture(options.init_image) if options.init_image else None
         device = _device(options.device)
         network = encoder or load_encoder(
@@ -138,18 +158,49 @@ class _Job:
             "version": version("impasto"),
             "operation": "stylize",
             "content": _origin(content, picture),
-            "styles": [_origin(source, style) for source, style in zip(styles, opened, strict=True)],
+            "styles": [_origin(source, style) for source, style in zip(styles, looks, strict=True)],
             "options": options.model_dump(mode="json"),
         }
-        return cls(images.resize(picture, options.size), opened, first, options, network, device, record)
+        if regions:
+            record["regions"] = [
+                {
+                    "mask": _mask_origin(where),
+                    "styles": [_origin(one, style) for one, style in zip(_listed(look), part[1], strict=True)],
+                }
+                for (where, look), part in zip(regions, parts, strict=True)
+            ]
+        if keep is not None:
+            record["keep"] = _mask_origin(keep)
+        kept = None if keep is None else mask(keep)
+        return cls(small, looks, parts, kept, first, options, network, device, record)
 
-    def events(self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None) -> Iterator[Started | Step | Note | Done]:
-        return iter_optimize(
-            as_tensor(self.content).to(self.device),
-            [as_tensor(style).to(self.device) for style in self.styles],
+    def events(
+        self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
+    ) -> Iterator[Started | Step | Note | Done]:
+        def tensors(pictures: Sequence[Picture]) -> list[Tensor]:
+            return [as_tensor(picture).to(self.device) for picture in pictures]
+
+        (content,) = tensors([self.content])
+        first = as_tensor(self.first).to(self.device) if self.first else None
+        if not self.regions and self.keep is None:
+            return iter_optimize(
+                content,
+                tensors(self.styles),
+                self.encoder,
+                self.options,
+                first=first,
+                resume=resume,
+                name=self.content.name,
+            )
+        regions = [Region(None, tensors(self.styles), "the rest" if self.regions else "")]
+        regions += [Region(mask.to(self.device), tensors(styles), name) for mask, styles, name in self.regions]
+        return iter_regions(
+            content,
+            regions,
             self.encoder,
             self.options,
-            first=as_tensor(self.first).to(self.device) if self.first else None,
+            keep=None if self.keep is None else self.keep.to(self.device),
+            first=first,
             resume=resume,
             name=self.content.name,
         )
@@ -165,6 +216,24 @@ class _Job:
 def _origin(source: Source, picture: Picture) -> dict[str, str]:
     where = str(source) if isinstance(source, str | Path) else ""
     return {"source": where, "sha256": picture.digest}
+
+
+def _mask_origin(source: Source) -> dict[str, str]:
+    """Return how a mask is found again, and what its file was."""
+    if not isinstance(source, str | Path):
+        return {"source": "", "sha256": ""}
+    path = Path(mask_file(str(source)))
+    return {"source": str(source), "sha256": images.load(path).digest if path.exists() else ""}
+
+
+def _listed(sources: Source | list[Source]) -> list[Source]:
+    return list(sources) if isinstance(sources, list | tuple) else [sources]
+
+
+def _called(mask: Source, styles: Source | list[Source]) -> str:
+    named = [Path(str(style)).stem for style in _listed(styles) if isinstance(style, str | Path)]
+    where = [f"in {Path(str(mask)).name}"] if isinstance(mask, str | Path) else []
+    return " ".join([" + ".join(named), *where]).strip()
 
 
 def checkpoint_path(output: str | Path) -> Path:
@@ -186,6 +255,8 @@ def iter_stylize(
     style: Source | list[Source],
     options: StylizeOptions | None = None,
     *,
+    regions: Sequence[tuple[Source, Source | list[Source]]] = (),
+    keep: Source | None = None,
     output: str | Path | None = None,
     preview: str | Path | None = None,
     force: bool = False,
@@ -203,6 +274,9 @@ def iter_stylize(
         content: the photograph: a path, PIL image, array or tensor in [0, 1].
         style: one or a list of the same, or names of painted styles such as "swirl" or "swirl:7".
         options: how it is painted; the default is `StylizeOptions()`.
+        regions: (mask, style or styles) of parts that are painted otherwise; later ones lie over earlier
+            ones. A mask is a picture of the photograph's size, or a text that `masks.read_mask` knows.
+        keep: a mask of what stays as it is in the photograph.
         output: file to write the result to; its suffix says the format.
         preview: file that is rewritten with the picture so far every two seconds.
         force: allow `output` to be overwritten.
@@ -214,14 +288,16 @@ def iter_stylize(
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
     options = (options or StylizeOptions()).changed(**settings) if settings else options or StylizeOptions()
-    styles = style if isinstance(style, list | tuple) else [style]
-    if not styles:
+    styles = _listed(style)
+    if not styles or not all(_listed(look) for _, look in regions):
         raise OptionError("there is no style picture; expected one or more.")
+    if regions and options.style_weights and any(len(_listed(look)) != len(styles) for _, look in regions):
+        raise OptionError("style_weights are for every region; expected as many styles in each of them.")
     if output is not None:
         images.check_target(output, force or resume)
     if preview is not None:
         images.check_target(preview, force=True)
-    job = _Job.prepare(content, styles, options, encoder)
+    job = _Job.prepare(content, styles, regions, keep, options, encoder)
     state = _load_checkpoint(Path(output), job) if resume and output is not None else None
     return _run(job, None if output is None else Path(output), None if preview is None else Path(preview), force, state)
 
@@ -231,8 +307,8 @@ def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[s
     if not path.exists():
         raise CheckpointError(f"there is no interrupted run to resume at {path}; run without --resume.")
     tensors, values = load_state(path)
-    for name in ("content", "styles", "options"):
-        if values.get("record", {}).get(name) != json.loads(json.dumps(job.record[name])):
+    for name in ("content", "styles", "regions", "keep", "options"):
+        if values.get("record", {}).get(name) != json.loads(json.dumps(job.record.get(name))):
             raise CheckpointError(f"{path} is of a run with other {name}; expected the same pictures and settings.")
     return {name: tensor.to(job.device) for name, tensor in tensors.items()}, values
 
@@ -324,8 +400,9 @@ def _embedded_source(origin: dict[str, str], what: str, picture: str | Path) -> 
     source = origin["source"]
     if not source:
         raise ImageError(f"the {what} of {picture} came from memory; name a file for it.")
-    if Path(source).exists() and images.load(source).digest != origin["sha256"]:
-        raise ImageError(f"{source} has changed since {picture} was made; put it back, or name the {what} to use.")
+    path = Path(mask_file(source)) if what == "mask" else Path(source)
+    if path.exists() and images.load(path).digest != origin["sha256"]:
+        raise ImageError(f"{path} has changed since {picture} was made; put it back, or name the {what} to use.")
     return source
 
 
@@ -358,10 +435,20 @@ def iter_rerun(
         content = _embedded_source(record["content"], "photograph", picture)
     if not styles:
         styles = [_embedded_source(origin, "style", picture) for origin in record["styles"]]
+    regions = [
+        (
+            _embedded_source(part["mask"], "mask", picture),
+            [_embedded_source(origin, "style", picture) for origin in part["styles"]],
+        )
+        for part in record.get("regions", ())
+    ]
+    keep = _embedded_source(record["keep"], "mask", picture) if "keep" in record else None
     options = StylizeOptions(**{**record["options"], **settings})
     if output is None:
         output = Path(picture).with_name(f"{Path(picture).stem}-rerun.png")
-    return iter_stylize(content, list(styles), options, output=output, force=force, resume=resume)
+    return iter_stylize(
+        content, list(styles), options, regions=regions, keep=keep, output=output, force=force, resume=resume
+    )
 
 
 def contact_sheet(
