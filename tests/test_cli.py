@@ -30,6 +30,7 @@ from impasto.progress import duration, report_bar, report_lines
 SMALL = ("--size", "48", "--steps", "2")
 OWN_FLAGS = {
     *("--output", "--preview", "--contact-sheet", "--force", "--resume", "--preset", "--add-style"),
+    *("--region", "--keep"),
     *("--json", "--quiet", "--debug"),
 }
 FIELDS = {f"--{name.replace('_', '-')}" for name in StylizeOptions.model_fields}
@@ -200,6 +201,7 @@ def other_value(name, field):
         "style_layers": ("relu1_1,relu2_1", {"relu1_1": 0.5, "relu2_1": 0.5}),
         "device": ("cpu", "cpu"),
         "minutes": ("5", 5.0),
+        "feather": ("0.375", 0.375),
         "max_memory": ("5G", 5 * 2**30),
     }
     if name in special:
@@ -246,10 +248,25 @@ def test_what_stylize_hands_on(impasto, pretend):
         "now.jpg",
         "--force",
         "--resume",
+        "--region",
+        "sky.png",
+        "mosaic",
+        "--region",
+        "not:map.png#ff0000",
+        "c.png",
+        "--keep",
+        "alpha",
     )
     assert impasto("stylize", "photo.png", "swirl", *words).code == 0
     assert (asked.content, asked.style) == (Path("photo.png"), ["swirl", "swirl:3", "b.png"])
-    assert asked.more == {"output": Path("out.jpg"), "preview": Path("now.jpg"), "force": True, "resume": True}
+    assert asked.more == {
+        "output": Path("out.jpg"),
+        "preview": Path("now.jpg"),
+        "force": True,
+        "resume": True,
+        "regions": (("sky.png", "mosaic"), ("not:map.png#ff0000", "c.png")),
+        "keep": "alpha",
+    }
 
 
 def test_names_that_look_like_flags_come_after_two_dashes(impasto, pretend):
@@ -288,6 +305,19 @@ BAD_INPUT = {
     "stylize photo.png stripes.png -o stripes.png": "stripes.png exists already",
     "stylize photo.png photo.png stripes.png": "would both become photo_stripes.png",
     "stylize photo.png stripes.png swirl -o notes.txt": "notes.txt is a file; expected a folder",
+    "stylize photo.png stripes.png --strength 1.5": "strength is 1.5; expected 1 or less",
+    "stylize photo.png stripes.png --strength -0.1": "strength is -0.1; expected 0 or more",
+    "stylize photo.png stripes.png --max-memory 1M": "max_memory is 1M, but 512x384 px need",
+    "stylize photo.png stripes.png --max-memory much": "expected a size like 4G",
+    "stylize photo.png stripes.png --feather 2": "feather is 2; expected 0.5 or less",
+    "stylize photo.png stripes.png --keep missing.png": "missing.png does not exist",
+    "stylize photo.png stripes.png --keep alpha": "the photograph has no transparency",
+    "stylize photo.png stripes.png --region notes.txt swirl": "notes.txt is not a picture",
+    "stylize photo.png stripes.png --region photo.png#12 swirl": "the color of a map is '12'; expected six digits",
+    "stylize photo.png stripes.png --region photo.png#123456 swirl": "photo.png#123456 is empty",
+    "stylize photo.png stripes.png --region stripes.png": "--region",
+    "stylize photo.png stripes.png --region photo.png swril": "Did you mean 'swirl'?",
+    "stylize photo.png stripes.png --keep photo.png --contact-sheet": "a contact sheet has no regions",
     "stylise photo.png stripes.png": 'Did you mean "stylize"?',
     "rerun photo.png": "photo.png does not carry the settings of a run",
     "rerun missing.png": "missing.png",
@@ -337,6 +367,24 @@ def test_what_goes_wrong_on_the_way(impasto, pretend, error, code, words):
 
 
 # --- painting ------------------------------------------------------------------------------------
+
+
+def test_regions_are_painted_repeated_and_checked(impasto):
+    left = np.zeros((36, 48), np.uint8)
+    left[:, :20] = 255
+    Image.fromarray(left).save("left.png")
+    Image.fromarray(255 - left[:, ::-1]).save("right.png")
+    words = ("--region", "left.png", "photo.png", "--keep", "not:right.png", "--feather", "0", *SMALL)
+    done = impasto("stylize", "photo.png", "stripes.png", *words, "-o", "out.png")
+    assert (done.code, done.out) == (0, "out.png\n"), done.err
+    assert "photo, region 1 of 2, the rest: " in done.err and "region 2 of 2, photo in left.png: " in done.err
+    assert np.array_equal(pixels("out.png")[:, 28:], pixels("photo.png")[:, 28:])
+    assert not np.array_equal(pixels("out.png")[:, :20], pixels("photo.png")[:, :20])
+    assert impasto("rerun", "out.png").code == 0
+    assert np.array_equal(pixels("out-rerun.png"), pixels("out.png"))
+    Image.fromarray(left[::-1]).resize((48, 30)).save("left.png")
+    changed = impasto("rerun", "out.png", "--force")
+    assert changed.code == 2 and "left.png has changed since out.png was made" in changed.err
 
 
 def test_stylize_rerun_and_score(impasto):

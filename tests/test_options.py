@@ -13,7 +13,7 @@ from impasto.options import PRESETS, StylizeOptions
     [
         ({"steps": 0}, "steps is 0; expected 1 or more."),
         ({"size": "big"}, "size is 'big'; expected a whole number."),
-        ({"style_scale": 0}, "style_scale is 0; expected more than 0.0."),
+        ({"style_scale": 0}, "style_scale is 0; expected more than 0."),
         ({"colors": "grey"}, "colors is 'grey'; expected 'style', 'luminance' or 'match'."),
         ({"content_weight": float("nan")}, "content_weight is nan; expected a finite number."),
         ({"stepz": 3}, "'stepz' is not the name of a setting. Did you mean 'steps'?"),

@@ -35,10 +35,10 @@ def _sentence(error: ValidationError, known: list[str]) -> str:
     if first["type"] == "extra_forbidden":
         return str(unknown_name("a setting", name, known))
     limits = {
-        "greater_than_equal": "{ge} or more",
-        "greater_than": "more than {gt}",
-        "less_than_equal": "{le} or less",
-        "less_than": "less than {lt}",
+        "greater_than_equal": "{ge:g} or more",
+        "greater_than": "more than {gt:g}",
+        "less_than_equal": "{le:g} or less",
+        "less_than": "less than {lt:g}",
         "literal_error": "{expected}",
         "string_pattern_mismatch": "auto, cpu, cuda, cuda:1 or mps",
         "int_parsing": "a whole number",

@@ -147,12 +147,13 @@ def plan_run(
         fits = (choice for choice in choices if needs(h, w, *choice) <= limit)
         tile, chosen = next(fits, choices[-1])
         memory = needs(h, w, tile, chosen)
-        if memory > limit and options.max_memory:
-            raise OptionError(
-                f"max_memory is {_bytes(limit)}, but {w}x{h} px need {_bytes(memory)} at least; "
-                "allow more, or choose a smaller size."
-            )
         scales.append(Scale(h, w, steps, tile, options.history if chosen == history else chosen, memory))
+    most = max(scales, key=lambda scale: scale.memory)
+    if most.memory > limit and options.max_memory:
+        raise OptionError(
+            f"max_memory is {_bytes(limit)}, but {most.width}x{most.height} px need {_bytes(most.memory)} at least; "
+            "allow more, or choose a smaller size."
+        )
     return tuple(scales)
 
 
