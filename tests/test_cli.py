@@ -202,7 +202,7 @@ def other_value(name, field):
         "device": ("cpu", "cpu"),
         "minutes": ("5", 5.0),
         "feather": ("0.375", 0.375),
-        "max_memory": ("5G", 5 * 2**30),
+        "max_memory": ("5G", 5 * 10**9),
     }
     if name in special:
         return special[name]

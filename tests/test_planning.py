@@ -43,7 +43,7 @@ def test_too_little_for_one_tile_is_one_sentence():
         plan("100M")
 
 
-@pytest.mark.parametrize("text,count", [("4G", 4 * 2**30), ("800M", 800 * 2**20), ("1.5 GiB", 3 * 2**29), ("77", 77)])
+@pytest.mark.parametrize("text,count", [("4G", 4 * 10**9), ("800M", 8 * 10**8), ("1.5 GB", 15 * 10**8), ("77", 77)])
 def test_sizes_are_read_as_people_write_them(text, count):
     assert StylizeOptions(max_memory=text).max_memory == count
 

@@ -786,11 +786,17 @@ def _link(draft: Path, path: Path, data: bytes) -> None:
             file.write(data)
 
 
+_ROWS = 256  # of a picture, rounded at once
+
+
 def whole(values: Floats, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Round [0, 1] to whole numbers of 8 or 16 bits; what is outside is clamped."""
-    top = np.float32(2**depth - 1)
-    rounded: Floats = np.floor(np.clip(values, 0, 1) * top + np.float32(0.5))
-    return rounded.astype(np.uint8) if depth == 8 else rounded.astype(np.uint16)
+    top, kind = np.float32(2**depth - 1), np.uint8 if depth == 8 else np.uint16
+    rounded: NDArray[Any] = np.empty(values.shape, kind)
+    for row in range(0, len(values), _ROWS):  # a large picture and its steps at once would be several of it
+        some = np.clip(values[row : row + _ROWS], 0, 1)
+        rounded[row : row + _ROWS] = np.floor(some * top + np.float32(0.5))
+    return rounded
 
 
 def to_pil(picture: Picture) -> Image.Image:

@@ -126,7 +126,7 @@ class _Scene:
         picture = picture.clamp(0, 1)
         if self.colors != "luminance":
             return picture
-        return transplant_luminance(picture, resize(self.original, (picture.shape[-2], picture.shape[-1])).clamp(0, 1))
+        return transplant_luminance(picture, _fitted(self.original, (picture.shape[-2], picture.shape[-1])))
 
     def detail(self, coarse: tuple[int, int], fine: tuple[int, int]) -> Tensor:
         """Return what the photograph at `fine` (height, width) has and at `coarse` cannot hold."""
@@ -136,10 +136,17 @@ class _Scene:
     def objective(self, scale: Scale, encoder: Encoder, options: StylizeOptions, least: int) -> Objective:
         """Return the loss of a scale."""
         size = (scale.height, scale.width)
-        styles = [resize(s, style_size(s, size, options.style_scale, least)).clamp(0, 1) for s in self.styles]
-        mask = None if self.mask is None else resize(self.mask, size).clamp(0, 1)
-        content = resize(self.content, size).clamp(0, 1)
-        return Objective(encoder, content, styles, options, mask=mask, tile=scale.tile)
+        styles = [_fitted(s, style_size(s, size, options.style_scale, least)) for s in self.styles]
+        mask = None if self.mask is None else _fitted(self.mask, size)
+        return Objective(encoder, _fitted(self.content, size), styles, options, mask=mask, tile=scale.tile)
+
+
+def _fitted(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return an image of that size with values in [0, 1], which resizing can leave; no copy without need."""
+    resized = resize(image, size)
+    if resized is image:
+        return image if 0 <= image.min() and image.max() <= 1 else image.clamp(0, 1)
+    return resized.clamp_(0, 1)
 
 
 def _first_picture(scene: _Scene, options: StylizeOptions) -> Tensor:
@@ -187,7 +194,7 @@ def iter_optimize(
     if resume:
         scales = _same_tiles(resume[1], scales)
     finest = (scales[-1].height, scales[-1].width)
-    scene = _Scene.set(resize(content, finest).clamp(0, 1), styles, options, mask)
+    scene = _Scene.set(_fitted(content, finest), styles, options, mask)
     clock, optimizer = _Clock(scales, options.minutes), _optimizer(options)
     yield _started(name, scales, encoder, options, content)
 
@@ -238,14 +245,15 @@ def iter_optimize(
                 losses=losses,
                 seconds=clock.seconds,
                 remaining=clock.remaining(left / steps),
-                image=lambda at=at: scene.finish(at.result(options.averaging)),  # type: ignore[misc]
+                image=lambda at=at, scene=scene: scene.finish(at.result(options.averaging)),  # type: ignore[misc]
                 state=lambda at=at, optimizer=optimizer: _state(at, scales, optimizer),  # type: ignore[misc]
             )
             if last:
                 break
         at = replace(at, picture=at.result(options.averaging), taken=0)
-    del objective, optimizer  # what comes after needs the memory
-    yield Done(scene.finish(at.picture), at.done, clock.seconds)
+    image, steps = scene.finish(at.picture), at.done
+    del at, objective, optimizer, scene  # what comes after needs the memory
+    yield Done(image, steps, clock.seconds)
 
 
 def _started(name: str, scales: Sequence[Scale], encoder: Encoder, options: StylizeOptions, like: Tensor) -> Started:

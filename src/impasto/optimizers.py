@@ -125,12 +125,15 @@ class LBFGS:
         return self._moved(image, self._direction(gradient), loss)
 
     def _moved(self, image: Tensor, direction: Tensor, loss: float) -> Tensor:
-        length = direction.square().mean().sqrt().clamp_min(torch.finfo(direction.dtype).tiny)
+        """Return the next picture, in the memory of `direction`."""
+        length = (torch.linalg.vector_norm(direction) / direction.numel() ** 0.5).clamp_min(
+            torch.finfo(direction.dtype).tiny
+        )
         if self.moves:
             wanted = torch.clamp(length * self.learning_rate, max=self.longest_move)
         else:  # down the gradient, but not further than to where a straight slope would reach loss 0
             wanted = torch.clamp(loss / length, max=self.first_move)
-        return image + direction * (wanted / length)
+        return direction.mul_(wanted / length).add_(image)
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
         # Only pairs of positive curvature keep the inverse Hessian positive definite.
@@ -139,18 +142,18 @@ class LBFGS:
             self.changes = [*self.changes, change][-self.history :]
 
     def _direction(self, gradient: Tensor) -> Tensor:
-        q = -gradient
+        q = -gradient  # changed in place from here on: pictures can be large
         pairs = list(zip(self.moves, self.changes, strict=True))
         rho = [1 / (s * y).sum() for s, y in pairs]
         alpha = []
         for (s, y), r in zip(reversed(pairs), reversed(rho), strict=True):
             alpha.append(r * (s * q).sum())
-            q = q - alpha[-1] * y
+            q.addcmul_(y, -alpha[-1])
         if pairs:
             s, y = pairs[-1]
-            q = q * ((s * y).sum() / (y * y).sum())
+            q.mul_((s * y).sum() / (y * y).sum())
         for (s, y), r, a in zip(pairs, rho, reversed(alpha), strict=True):
-            q = q + s * (a - r * (y * q).sum())
+            q.addcmul_(s, a - r * (y * q).sum())
         return q
 
     def remember(self, history: int) -> None:

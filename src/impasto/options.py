@@ -77,7 +77,7 @@ def _memory(value: object) -> object:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?\s*", value.lower())
     if found is None:
         raise ValueError(f"max_memory is {value!r}; expected a size like 4G or 800M.")
-    return int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
+    return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
 
 
 class StylizeOptions(Options):

@@ -158,7 +158,7 @@ def plan_run(
 
 
 def _bytes(count: float) -> str:
-    return f"{count / 2**30:.1f}G" if count >= 2**30 else f"{count / 2**20:.0f}M"
+    return f"{count / 1e9:.1f}G" if count >= 1e9 else f"{count / 1e6:.0f}M"
 
 
 def smaller(scale: Scale) -> Scale | None:

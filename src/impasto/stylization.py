@@ -92,8 +92,8 @@ def as_tensor(picture: Picture) -> Tensor:
 
 
 def as_pixels(image: Tensor) -> np.ndarray:
-    """Return `(1, 3, H, W)` as `(H, W, 3)` float32."""
-    return image[0].detach().cpu().float().permute(1, 2, 0).contiguous().numpy()
+    """Return `(1, 3, H, W)` as `(H, W, 3)` float32, on the CPU without a copy."""
+    return image[0].detach().cpu().float().permute(1, 2, 0).numpy()
 
 
 def _device(name: str) -> torch.device:
@@ -180,7 +180,8 @@ class _Job:
         def tensors(pictures: Sequence[Picture]) -> list[Tensor]:
             return [as_tensor(picture).to(self.device) for picture in pictures]
 
-        (content,) = tensors([self.content])
+        content = torch.from_numpy(np.require(self.content.pixels, requirements="CW"))  # large ones are not copied
+        content = content.permute(2, 0, 1)[None].to(self.device)
         first = as_tensor(self.first).to(self.device) if self.first else None
         if not self.regions and self.keep is None:
             return iter_optimize(
@@ -332,7 +333,7 @@ def _run(
                     yield Saved(preview, "preview")
                     due = time.monotonic() + PREVIEW_SECONDS
             if isinstance(event, Done):
-                finished = True
+                finished, last = True, None  # which holds on to memory that saving needs
                 if preview:
                     images.save(preview, job.result(event.image), force=True)
                 if output:
