@@ -227,6 +227,8 @@ def run_pastiche(pair: Pair, options: argparse.Namespace) -> Run:
     }
     if options.reuse and output.exists() and record.exists():
         kept = json.loads(record.read_text())
+        if options.calibrate:  # the picture does not depend on how many threads painted it, and the time is taken anew
+            settings["threads"] = kept["settings"]["threads"]
         if kept["settings"] == settings:
             earlier = Run(**{**kept["run"], "note": "reused"})
             return calibrated(earlier, pair, options, extra) if options.calibrate else earlier

@@ -10,7 +10,7 @@ from impasto.checkpoints import load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName
 from impasto.events import Done, Started, Step
 from impasto.objective import Objective
-from impasto.ops import high_pass, luminance
+from impasto.ops import high_pass, luminance, resize
 from impasto.optimization import iter_optimize, optimize
 from impasto.options import StylizeOptions
 from nets import picture, tiny_vgg
@@ -92,6 +92,31 @@ def test_relative_content_loss_of_an_unrelated_picture_is_about_one():
     assert parts["content"] == pytest.approx(expected.item(), rel=1e-5)
     absolute, _ = Objective(encoder, content, styles, options.changed(loss_scale="absolute"))(styles[0])
     assert absolute["content"] == pytest.approx((s - p).square().mean().item(), rel=1e-5)
+
+
+def test_strength_mixes_the_looks_of_photograph_and_style():
+    encoder, content, style = tiny_vgg(dtype=torch.float64), *(picture(32, 40, seed, torch.float64) for seed in (0, 1))
+    objective = Objective(encoder, content, [style], StylizeOptions(strength=0.3))
+    for layer, (target,) in objective.style_targets.items():
+        grams = []
+        for image in (content, style):
+            features = encoder(image, [layer])[layer][0].flatten(1).numpy()
+            grams.append(features @ features.T / features.shape[1])
+        np.testing.assert_allclose(target[0].numpy(), 0.7 * grams[0] + 0.3 * grams[1], rtol=1e-10)
+        assert objective.style_units[layer] == pytest.approx((grams[1] ** 2).mean())
+
+
+def test_strength_goes_from_the_photograph_to_the_style():
+    encoder, content, style = tiny_vgg(padding="replicate"), picture(36, 48), picture(40, 40, 1)
+    judge = Objective(encoder, content, [style], StylizeOptions())
+    left = []
+    for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
+        options = StylizeOptions(**FEW, strength=strength, tv_weight=0)
+        image = optimize(content, [style], encoder, options)
+        left.append(judge(image)[0]["style"])
+        if not strength:
+            torch.testing.assert_close(image, resize(content, (36, 48)), rtol=0, atol=2e-3)
+    assert left == sorted(left, reverse=True) and left[-1] < 0.7 * left[0]
 
 
 def test_relative_losses_do_not_depend_on_the_networks_units():
