@@ -42,7 +42,6 @@ from impasto.optimization import iter_optimize
 from impasto.options import StylizeOptions
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # of scikit-image, inside its wheel
-CURVE_POINTS = 10  # of impasto
 
 
 # --- pictures ------------------------------------------------------------------------------------
@@ -302,8 +301,8 @@ def impasto_events(lines: Sequence[tuple[float, str]]) -> list[dict[str, Any]]:
     return [event for event in found if event.get("event") == "step"]
 
 
-def impasto_curve(pair: Pair, timed: Run) -> list[tuple[float, int, Tensor]]:
-    """Paint once more, untimed, for (seconds in the timed run, step, picture) at about every tenth step."""
+def impasto_curve(pair: Pair, timed: Run, points: int) -> list[tuple[float, int, Tensor]]:
+    """Paint once more, untimed, for so many (seconds in the timed run, step, picture), evenly over the steps."""
     record = images.read_metadata(pair.folder / "impasto.png") or {}
     settings = StylizeOptions(**record.get("options", {"size": max(pair.size), "device": "cpu"}))
     encoder = load_encoder(settings.encoder, pooling=settings.pooling, padding=settings.padding)
@@ -312,7 +311,7 @@ def impasto_curve(pair: Pair, timed: Run) -> list[tuple[float, int, Tensor]]:
     for event in iter_optimize(tensor(pair.content), [tensor(pair.style)], encoder, settings):
         if isinstance(event, Started):
             total = sum(scale[2] for scale in event.scales)
-        elif isinstance(event, Step) and event.step * CURVE_POINTS // total > (event.step - 1) * CURVE_POINTS // total:
+        elif isinstance(event, Step) and event.step * points // total > (event.step - 1) * points // total:
             picture = resize(event.image(), pair.size).clamp(0, 1)
             curve.append((arrived.get(event.step, event.seconds), event.step, (picture * 255).round() / 255))
     return curve
@@ -387,7 +386,8 @@ def compare(pair: Pair, encoder: Encoder, options: argparse.Namespace) -> dict[s
     seconds, cpu = writing(pair.size, pair.folder)
     result["writing"] = {"seconds": peer.pictures * seconds, "cpu": peer.pictures * cpu}
     if ours is not None:
-        points = [judge.point(*point) for point in impasto_curve(pair, ours)]
+        taken = impasto_curve(pair, ours, options.points) if options.points else []
+        points = [judge.point(*point) for point in taken]
         result["impasto"] = judged(ours, pair.folder / "impasto.png", points, judge)
         result["impasto"]["losses"] = [
             {name: event[name] for name in ("step", "seconds", "arrived", "size", "losses")}
@@ -589,6 +589,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--out", type=Path, default=Path("build/bench"), help="folder for everything (default build/bench)")
     add("--threads", type=int, default=cores, help=f"threads of each tool (default all cores, here {cores})")
     add("--every", type=int, default=100, help="steps between pictures of pastiche; 0: none (default 100)")
+    add("--points", type=int, default=10, help="points of impasto's curve; 0: none, and no second run (default 10)")
     add(
         "--reuse",
         action="store_true",
@@ -604,7 +605,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--impasto", default="", metavar="ARGS", help='more arguments for impasto, as "--steps 50"')
     add("--pastiche", default="", metavar="ARGS", help="more arguments for pastiche")
     options = parser.parse_args(arguments)
-    for name, least in (("size", 32), ("steps", 1), ("threads", 1), ("every", 0), ("calibrate", 0)):
+    for name, least in (("size", 32), ("steps", 1), ("threads", 1), ("every", 0), ("points", 0), ("calibrate", 0)):
         if getattr(options, name) < least:
             parser.error(f"--{name} is {getattr(options, name)}; expected {least} or more.")
     if options.calibrate and not options.reuse:
