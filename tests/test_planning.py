@@ -20,7 +20,7 @@ BIG = StylizeOptions(size=6000)
 
 
 def plan(limit, options=BIG, size=(4000, 6000)):
-    return plan_run(size, tiny_vgg(), options.changed(max_memory=limit), CPU)
+    return plan_run(size, [tiny_vgg()], options.changed(max_memory=limit), CPU)
 
 
 def test_without_need_nothing_is_cut():
@@ -72,12 +72,19 @@ def test_work_of_tiles_counts_their_overlap_and_the_second_look():
     # 64 x 64 in four tiles of 32 with 16 px around: crops of 48 x 48 each.
     assert Scale(64, 64, 1, 32).seen(reach=9) == 4 * 48 * 48 * 4 // 3
     assert Scale(64, 64, 1, 32).count(reach=9) == 4
-    assert run_seconds([Scale(64, 64, 3), Scale(32, 32, 5)], 2.0, 0) == 2 * (3 * 64 * 64 + 5 * 32 * 32)
 
 
 def test_the_estimate_is_a_measurement():
     rate = seconds_per_pixel(tiny_vgg(), StylizeOptions(style_weights=(1, 2)), torch.zeros(()))
     assert 1e-9 < rate < 1e-4
+
+
+def test_the_time_is_that_of_all_steps_with_their_own_network(monkeypatch):
+    slow, fast = tiny_vgg(), tiny_vgg(1)
+    monkeypatch.setattr("impasto.planning.seconds_per_pixel", lambda encoder, *_: 3.0 if encoder is slow else 2.0)
+    scales = [Scale(32, 32, 5), Scale(64, 64, 7), Scale(64, 64, 11, network=1)]
+    expected = 2 * (5 * 32 * 32 + 7 * 64 * 64) + 3 * 11 * 64 * 64
+    assert run_seconds(scales, [fast, slow], StylizeOptions(), torch.zeros(())) == expected
 
 
 def test_there_is_memory_to_be_had():
@@ -92,6 +99,32 @@ def test_the_plan_is_told_first():
     assert first.memory > 2**20 and 0 < first.seconds < 60
 
 
+def test_the_last_steps_are_taken_with_the_network_that_polishes():
+    seen = []
+
+    def watched(seed):
+        encoder = tiny_vgg(seed)
+        encoder.register_forward_pre_hook(lambda module, inputs: seen.append((seed, *inputs[0].shape[-2:])))
+        return encoder
+
+    options = StylizeOptions(size=64, min_size=32, steps=2, polish=3)
+    events, states = [], []
+    for event in iter_optimize(picture(48, 64), [picture(40, 40, 1)], watched(1), options, polish=watched(2)):
+        events.append(event)
+        states += [event.state()] if isinstance(event, Step) else []
+    assert events[0].scales == ((24, 32, 2), (48, 64, 1), (48, 64, 3))
+    steps = [event for event in events if isinstance(event, Step)]
+    assert [step.step for step in steps] == [1, 2, 3, 4, 5, 6] and steps[-1].steps == 6
+    assert [look for look in seen if look[1] == 24] == [(1, 24, 32)] * 3  # the photograph's features, then two steps
+    assert [look for look in seen if look[1:] == (48, 64)][-4:] == [(2, 48, 64)] * 4
+    alone = list(iter_optimize(picture(48, 64), [picture(40, 40, 1)], tiny_vgg(1), options))
+    assert alone[0].scales == ((24, 32, 2), (48, 64, 1))
+    resumed = list(
+        iter_optimize(picture(48, 64), [picture(40, 40, 1)], tiny_vgg(1), options, polish=tiny_vgg(2), resume=states[3])
+    )
+    assert torch.equal(resumed[-1].image, events[-1].image)
+
+
 def test_a_run_in_tiles_paints_the_same_picture_and_resumes_to_the_same_bytes(monkeypatch):
     monkeypatch.setattr("impasto.planning._SIDES", (64, 48, 32))
     monkeypatch.setattr("impasto.planning._GOOD_SIDE", 32)
@@ -99,7 +132,7 @@ def test_a_run_in_tiles_paints_the_same_picture_and_resumes_to_the_same_bytes(mo
     pictures = picture(120, 160), [picture(90, 80, 1)]
     encoder = tiny_vgg(padding="replicate")
     whole = list(iter_optimize(*pictures, encoder, options))
-    limit = plan_run((120, 160), encoder, options, CPU)[-1].memory - 2**19
+    limit = plan_run((120, 160), [encoder], options, CPU)[-1].memory - 2**19
     tight = options.changed(max_memory=limit)
     cut = []
     for event in iter_optimize(*pictures, encoder, tight):

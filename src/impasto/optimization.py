@@ -26,7 +26,7 @@ from impasto.ops import (
 )
 from impasto.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.options import StylizeOptions
-from impasto.planning import Scale, plan_run, run_seconds, seconds_per_pixel, smaller
+from impasto.planning import Scale, plan_run, run_seconds, smaller
 
 __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
@@ -133,19 +133,20 @@ class _Scene:
         blurred = resize(resize(self.content, coarse), fine)
         return resize(self.content, fine) - blurred
 
-    def objective(self, scale: Scale, encoder: Encoder, options: StylizeOptions, least: int) -> Objective:
+    def objective(self, scale: Scale, encoders: Sequence[Encoder], options: StylizeOptions, least: int) -> Objective:
         """Return the loss of a scale."""
         size = (scale.height, scale.width)
         styles = [_fitted(s, style_size(s, size, options.style_scale, least)) for s in self.styles]
         mask = None if self.mask is None else _fitted(self.mask, size)
-        return Objective(encoder, _fitted(self.content, size), styles, options, mask=mask, tile=scale.tile)
+        content, encoder = _fitted(self.content, size), encoders[scale.network]
+        return Objective(encoder, content, styles, options, mask=mask, tile=scale.tile)
 
 
 def _fitted(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Return an image of that size with values in [0, 1], which resizing can leave; no copy without need."""
     resized = resize(image, size)
     if resized is image:
-        return image if 0 <= image.min() and image.max() <= 1 else image.clamp(0, 1)
+        return image if image.min() >= 0 and image.max() <= 1 else image.clamp(0, 1)
     return resized.clamp_(0, 1)
 
 
@@ -163,6 +164,7 @@ def iter_optimize(
     encoder: Encoder,
     options: StylizeOptions,
     *,
+    polish: Encoder | None = None,
     mask: Tensor | None = None,
     first: Tensor | None = None,
     resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
@@ -175,6 +177,7 @@ def iter_optimize(
         styles: one or more `(1, 3, h, w)` RGB in [0, 1], any sizes.
         encoder: the network; its weights stay fixed.
         options: everything else.
+        polish: the network of the last `options.polish` steps, at full size; by default there are none.
         mask: `(1, 1, H, W)` in [0, 1], the part of the photograph that takes the style; by default all of it.
         first: a picture to start from instead of what `options.init` says, any size.
         resume: what a Step's `state()` gave; the run continues to the same bytes.
@@ -189,14 +192,15 @@ def iter_optimize(
         raise OptionError(
             f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many."
         )
-    least = encoder.minimum_size([*options.content_layers, *options.style_layers])
-    scales = list(plan_run((content.shape[-2], content.shape[-1]), encoder, options, content.device))
+    encoders = [encoder] if polish is None or not options.polish else [encoder, polish]
+    least = max(network.minimum_size([*options.content_layers, *options.style_layers]) for network in encoders)
+    scales = list(plan_run((content.shape[-2], content.shape[-1]), encoders, options, content.device))
     if resume:
         scales = _same_tiles(resume[1], scales)
     finest = (scales[-1].height, scales[-1].width)
     scene = _Scene.set(_fitted(content, finest), styles, options, mask)
     clock, optimizer = _Clock(scales, options.minutes), _optimizer(options)
-    yield _started(name, scales, encoder, options, content)
+    yield _started(name, scales, encoders, options, content)
 
     start = first if first is not None else _first_picture(scene, options)
     from_photograph = first is None and options.init == "content"
@@ -219,7 +223,7 @@ def iter_optimize(
         while at.taken < steps and not at.settled(options.plateau):
             less = None
             try:
-                objective = objective or scene.objective(scales[index], encoder, options, least)
+                objective = objective or scene.objective(scales[index], encoders, options, least)
                 losses, gradient = objective(at.picture)
                 picture = optimizer.step(at.picture, gradient, losses["total"])
             except (MemoryError, RuntimeError) as error:
@@ -256,17 +260,16 @@ def iter_optimize(
     yield Done(image, steps, clock.seconds)
 
 
-def _started(name: str, scales: Sequence[Scale], encoder: Encoder, options: StylizeOptions, like: Tensor) -> Started:
-    """Return the plan with what it will take, measured by a few steps on a small picture."""
-    rate = seconds_per_pixel(encoder, options, like)
-    layers = [*options.content_layers, *options.style_layers]
-    reach = max(encoder.reach(layer) for layer in layers) if any(scale.tile for scale in scales) else 0
+def _started(
+    name: str, scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, like: Tensor
+) -> Started:
+    layers, cut = [*options.content_layers, *options.style_layers], any(scale.tile for scale in scales)
     return Started(
         name,
         tuple((scale.height, scale.width, scale.steps) for scale in scales),
-        tuple(scale.count(reach) for scale in scales),
+        tuple(scale.count(max(map(encoders[scale.network].reach, layers)) if cut else 0) for scale in scales),
         max(scale.memory for scale in scales),
-        run_seconds(scales, rate, reach),
+        run_seconds(scales, encoders, options, like),
     )
 
 

@@ -128,6 +128,8 @@ class StylizeOptions(Options):
     encoder: str = Field(
         "vgg19", min_length=1, description="network that sees: a name from `impasto encoders` or a file"
     )
+    polish: int = Field(0, ge=0, le=1_000_000, description="steps at the end with the network that polishes")
+    polish_encoder: str = Field("vgg19", min_length=1, description="network that polishes, as for --encoder")
     pooling: Literal["max", "average"] = Field("max", description="how the network shrinks its maps")
     padding: Literal["zeros", "replicate", "reflect"] = Field(
         "replicate", description="what the first convolution sees outside the picture"
@@ -276,7 +278,7 @@ class DistillOptions(Options):
 
     minutes: float = Field(60.0, gt=0, description="time to teach, in minutes of work; the rates follow it down to 0")
     steps: int | None = Field(None, ge=1, description="teach this many steps instead, however long they take")
-    learning_rate: float = Field(2e-3, gt=0, description="Adam's highest rate")
+    learning_rate: float = Field(0.02, gt=0, description="Muon's highest rate, for filters; Adam's is a tenth")
     warmup: int = Field(200, ge=1, description="steps until the rate is there")
     averaging: float = Field(0.999, ge=0, lt=1, description="decay of the average of weights that is kept")
     gram_weight: float = Field(1.0, ge=0, description="how much Gram matrices count beside features")

@@ -7,7 +7,8 @@ rounding.
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,7 @@ _GOOD_SIDE = 256  # smaller tiles see mostly their halo
 _MARGIN = 0.9  # of what is free; the rest is for the allocator
 _PICTURES = 8  # tensors as large as the picture that live in a step, beside those that L-BFGS remembers
 _PROBE = 128  # pixels
+_ASKED = ("reach", "stride", "channels", "bytes_per_pixel")  # of a network, to plan its memory
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Scale:
         tile: side of the tiles in pixels; None: the picture is not cut.
         history: steps that L-BFGS remembers.
         memory: bytes that all of this needs at once, the program itself included.
+        network: which one looks: 0 the encoder, 1 the one that polishes.
     """
 
     height: int
@@ -47,6 +50,7 @@ class Scale:
     tile: int | None = None
     history: int = 0
     memory: int = 0
+    network: int = 0
 
     @property
     def pixels(self) -> int:
@@ -116,7 +120,7 @@ def _choices(longer: int, history: int) -> list[tuple[int | None, int]]:
 
 
 def plan_run(
-    size: tuple[int, int], encoder: Encoder, options: StylizeOptions, device: torch.device
+    size: tuple[int, int], encoders: Sequence[Encoder], options: StylizeOptions, device: torch.device
 ) -> tuple[Scale, ...]:
     """Return the scales of a run, coarse to fine, each with the tiles that its memory asks for.
 
@@ -124,7 +128,7 @@ def plan_run(
 
     Args:
         size: `(height, width)` of the photograph.
-        encoder: the network.
+        encoders: the network and, for `options.polish` steps at the end, the one that polishes.
         options: `max_memory` is the limit; without one, it is what the machine has free.
         device: where it will run.
 
@@ -132,22 +136,25 @@ def plan_run(
         OptionError: even the smallest tiles need more than `max_memory`.
     """
     layers = [*options.content_layers, *options.style_layers]
-    least = encoder.minimum_size(layers)
+    least = max(encoder.minimum_size(layers) for encoder in encoders)
     wanted = options.scales(*size)
-    wanted = tuple(scale for scale in wanted[:-1] if min(scale[:2]) >= least) + wanted[-1:]
-    if not all(hasattr(encoder, name) for name in ("reach", "stride", "channels", "bytes_per_pixel")):
-        return tuple(Scale(h, w, steps, None, options.history) for h, w, steps in wanted)  # nothing is known of it
+    scales = [Scale(h, w, steps) for h, w, steps in wanted[:-1] if min(h, w) >= least]
+    scales += [Scale(*wanted[-1])]
+    if len(encoders) > 1 and options.polish:
+        scales += [Scale(*wanted[-1][:2], options.polish, network=1)]
+    if not all(hasattr(encoder, name) for encoder in encoders for name in _ASKED):
+        return tuple(replace(scale, history=options.history) for scale in scales)  # nothing is known of it
     limit = options.max_memory or available_memory(device)
-    needs = _Needs(encoder, options, device)
-    scales, done = [], 0
-    for h, w, steps in wanted:
-        done += steps
+    needs = [_Needs(encoder, options, device) for encoder in encoders]
+    done = 0
+    for index, scale in enumerate(scales):
+        done += scale.steps
         history = min(options.history, done)
-        choices = _choices(max(h, w), history)
-        fits = (choice for choice in choices if needs(h, w, *choice) <= limit)
-        tile, chosen = next(fits, choices[-1])
-        memory = needs(h, w, tile, chosen)
-        scales.append(Scale(h, w, steps, tile, options.history if chosen == history else chosen, memory))
+        choices = _choices(max(scale.height, scale.width), history)
+        need = partial(needs[scale.network], scale.height, scale.width)
+        tile, chosen = next((choice for choice in choices if need(*choice) <= limit), choices[-1])
+        kept = options.history if chosen == history else chosen
+        scales[index] = replace(scale, tile=tile, history=kept, memory=need(tile, chosen))
     most = max(scales, key=lambda scale: scale.memory)
     if most.memory > limit and options.max_memory:
         raise OptionError(
@@ -167,7 +174,7 @@ def smaller(scale: Scale) -> Scale | None:
     side = next((s for s in _SIDES if s < (scale.tile or longer) * 0.8), None)
     if side is None and scale.history <= 1:
         return None
-    return Scale(scale.height, scale.width, scale.steps, side or scale.tile, max(1, scale.history // 2), scale.memory)
+    return replace(scale, tile=side or scale.tile, history=max(1, scale.history // 2))
 
 
 def seconds_per_pixel(encoder: Encoder, options: StylizeOptions, like: Tensor) -> float:
@@ -191,6 +198,16 @@ def seconds_per_pixel(encoder: Encoder, options: StylizeOptions, like: Tensor) -
     return taken
 
 
-def run_seconds(scales: Sequence[Scale], rate: float, reach: int) -> float:
-    """Return about how long a run takes at so many seconds per pixel that the network sees."""
-    return sum(scale.steps * scale.seen(reach) * rate for scale in scales)
+def run_seconds(scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, like: Tensor) -> float:
+    """Return about how long a run takes, from what a step on a small picture takes on this machine.
+
+    Args:
+        scales: from `plan_run`.
+        encoders: as there.
+        options: as there.
+        like: a tensor whose device and dtype are used.
+    """
+    rates = [seconds_per_pixel(encoder, options, like) for encoder in encoders]
+    layers, tiled = [*options.content_layers, *options.style_layers], any(scale.tile for scale in scales)
+    reach = [max(map(encoder.reach, layers)) if tiled else 0 for encoder in encoders]
+    return sum(scale.steps * scale.seen(reach[scale.network]) * rates[scale.network] for scale in scales)

@@ -83,6 +83,7 @@ def iter_regions(
     encoder: Encoder,
     options: StylizeOptions,
     *,
+    polish: Encoder | None = None,
     keep: Tensor | None = None,
     first: Tensor | None = None,
     resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
@@ -95,6 +96,7 @@ def iter_regions(
         regions: later ones lie over earlier ones.
         encoder: as in `iter_optimize`.
         options: as in `iter_optimize`; `feather` is the width of the soft edges.
+        polish: as in `iter_optimize`.
         keep: `(1, 1, H, W)` in [0, 1], what stays the photograph.
         first: as in `iter_optimize`.
         resume: what a Step's `state()` gave; the run continues to the same bytes.

@@ -122,6 +122,7 @@ class _Job:
     first: Picture | None
     options: StylizeOptions
     encoder: Encoder
+    polish: Encoder | None
     device: torch.device
     record: dict[str, Any]  # what is embedded in the result, so that it can be repeated
 
@@ -150,9 +151,12 @@ class _Job:
         parts = tuple((mask(where), opened(_listed(look)), _called(where, look)) for where, look in regions)
         first = open_picture(options.init_image) if options.init_image else None
         device = _device(options.device)
-        network = encoder or load_encoder(
-            options.encoder, pooling=options.pooling, padding=options.padding, device=device
-        )
+
+        def network(name: str) -> Encoder:
+            return load_encoder(name, pooling=options.pooling, padding=options.padding, device=device)
+
+        eye = encoder or network(options.encoder)
+        polish = network(options.polish_encoder) if options.polish else None
         record = {
             "format": RECORD_FORMAT,
             "version": version("impasto"),
@@ -172,7 +176,7 @@ class _Job:
         if keep is not None:
             record["keep"] = _mask_origin(keep)
         kept = None if keep is None else mask(keep)
-        return cls(small, looks, parts, kept, first, options, network, device, record)
+        return cls(small, looks, parts, kept, first, options, eye, polish, device, record)
 
     def events(
         self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
@@ -180,7 +184,7 @@ class _Job:
         def tensors(pictures: Sequence[Picture]) -> list[Tensor]:
             return [as_tensor(picture).to(self.device) for picture in pictures]
 
-        content = torch.from_numpy(np.require(self.content.pixels, requirements="CW"))  # large ones are not copied
+        content = torch.from_numpy(np.require(self.content.pixels, requirements=["C", "W"]))  # large ones are not copied
         content = content.permute(2, 0, 1)[None].to(self.device)
         first = as_tensor(self.first).to(self.device) if self.first else None
         if not self.regions and self.keep is None:
@@ -189,6 +193,7 @@ class _Job:
                 tensors(self.styles),
                 self.encoder,
                 self.options,
+                polish=self.polish,
                 first=first,
                 resume=resume,
                 name=self.content.name,
@@ -200,6 +205,7 @@ class _Job:
             regions,
             self.encoder,
             self.options,
+            polish=self.polish,
             keep=None if self.keep is None else self.keep.to(self.device),
             first=first,
             resume=resume,
