@@ -109,8 +109,9 @@ class Objective:
         self.layers = tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
         self.guides = {layer: self._guide(layer, mask) for layer in self.style_layers} if mask is not None else {}
         with torch.no_grad():
-            own, energy, self.content_targets = self._survey(content, self.guides, keep=True)
-            seen = [self._survey(style) for style in styles] if self.style_layers or self.content_layers else []
+            of_content = self.layers if options.strength < 1 else tuple(self.content_layers)
+            own, energy, self.content_targets = self._survey(content, of_content, self.guides, keep=True)
+            seen = [self._survey(style, self.layers) for style in styles]
             shares = options.style_weights or (1.0,) * len(seen)
             self.content_units = {
                 layer: self._content_unit(energy[layer], [found[1][layer] for found in seen], shares)
@@ -174,14 +175,14 @@ class Objective:
         return {layer: features for layer, features in owned.items() if features.numel()}
 
     def _survey(
-        self, image: Tensor, guides: dict[str, Tensor] | None = None, keep: bool = False
+        self, image: Tensor, layers: Sequence[str], guides: dict[str, Tensor] | None = None, keep: bool = False
     ) -> tuple[dict[str, Statistics], dict[str, float], dict[str, Tensor]]:
-        """Return statistics of the style layers, mean squares of the content layers and, to keep, their features."""
+        """Return statistics of style layers, mean squares of content layers and, if they are kept, their features."""
         statistics: dict[str, Statistics] = {}
         energy = dict.fromkeys(self.content_layers, 0.0)
         kept: dict[str, Tensor] = {}
-        for tile in self._tiles(image) if self.layers else ():
-            for layer, features in self._features(tile, tile.seen(image), self.layers).items():
+        for tile in self._tiles(image) if layers else ():
+            for layer, features in self._features(tile, tile.seen(image), layers).items():
                 if layer in self.style_layers:
                     found = self._statistics(tile, features, layer, guides or {})
                     statistics[layer] = _added(statistics.get(layer), found)
@@ -258,7 +259,7 @@ class Objective:
         parts = {"content": 0.0, "style": 0.0, "tv": 0.0, "range": 0.0}
         slopes: dict[str, Statistics] = {}
         if self.style_layers:
-            found, _, _ = self._survey(image, self.guides)
+            found, _, _ = self._survey(image, tuple(self.style_layers), self.guides)
             found = {layer: tuple(part.requires_grad_() for part in found[layer]) for layer in self.style_layers}
             with torch.enable_grad():
                 style = self._style_loss(found)

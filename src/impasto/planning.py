@@ -5,6 +5,8 @@ L-BFGS remember fewer steps, cut into smaller tiles. Only the first leaves the r
 rounding.
 """
 
+import math
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -79,11 +81,18 @@ def available_memory(device: torch.device) -> int:
         return int(_MARGIN * (free + torch.cuda.memory_reserved(device)))
     own = int(psutil.Process().memory_info().rss)
     free = int(psutil.virtual_memory().available)
-    limit = Path("/sys/fs/cgroup/memory.max")  # of a container, which psutil does not know
-    if limit.exists() and (text := limit.read_text().strip()).isdecimal():
-        used = Path("/sys/fs/cgroup/memory.current").read_text()
-        free = min(free, int(text) - int(used))
-    return int(_MARGIN * (own + max(0, free)))
+    return int(_MARGIN * (own + max(0, min(free, _free_in_container()))))
+
+
+def _free_in_container() -> float:
+    """Return what a Linux container may still take, which psutil does not know: its limit less what is in use."""
+    group = Path("/sys/fs/cgroup")
+    try:
+        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
+        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
+    except (OSError, ValueError):  # there is no container, or it is not limited
+        return math.inf
+    return limit - used + (int(cached[1]) if cached else 0)
 
 
 def _used(device: torch.device) -> int:
