@@ -12,6 +12,11 @@ from nets import picture, tiny_vgg
 SIZES = [(96, 128), (97, 131), (64, 203), (33, 150), (127, 64)]
 
 
+@pytest.fixture(autouse=True)
+def several_strips(monkeypatch):
+    monkeypatch.setattr("impasto.objective._STRIP", 2000)  # pixels; these pictures have up to 17,000
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("side", [16, 32, 48, 1000])
 def test_every_pixel_is_owned_once_and_every_tile_has_a_grid_to_stand_on(size, side):

@@ -35,22 +35,17 @@ class Tile:
 
     def owned(self, features: Tensor, stride: int) -> Tensor:
         """Return what the tile owns of its crop's features `(B, C, h, w)` with that stride, a view."""
-        rows, columns = (self._span(axis, stride, features.shape[axis - 2]) for axis in (0, 1))
-        return features[..., rows, columns]
+        return self._cut(features, stride, self.crop[0], self.crop[2])
 
     def of_whole(self, features: Tensor, stride: int) -> Tensor:
         """Return the same positions of the whole picture's features `(B, C, H, W)`, a view."""
-        (top, bottom, left, right), (h, w) = self.own, self.size
-        rows = slice(top // stride, bottom // stride if bottom < h else None)
-        columns = slice(left // stride, right // stride if right < w else None)
-        return features[..., rows, columns]
+        return self._cut(features, stride, 0, 0)
 
-    def _span(self, axis: int, stride: int, length: int) -> slice:
-        start, end = self.own[2 * axis : 2 * axis + 2]
-        origin = self.crop[2 * axis]
-        # Where the picture ends, so do its features: fewer than a stride's worth of pixels makes none.
-        last = length if end == self.size[axis] else (end - origin) // stride
-        return slice((start - origin) // stride, last)
+    def _cut(self, features: Tensor, stride: int, above: int, before: int) -> Tensor:
+        top, bottom, left, right = self.own
+        # A rest of the picture that is less than a stride has no features of its own, as in the network.
+        rows = slice((top - above) // stride, (bottom - above) // stride)
+        return features[..., rows, (left - before) // stride : (right - before) // stride]
 
 
 def halo(reach: int, grid: int) -> int:
