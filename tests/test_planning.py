@@ -163,11 +163,11 @@ def test_when_memory_runs_out_it_steps_down_and_says_so():
         from impasto.options import StylizeOptions
         from nets import picture, tiny_vgg
         torch.set_num_threads(1)
-        options = StylizeOptions(size=1024, min_size=1024, steps=2, max_memory="100G")
-        pictures = picture(768, 1024), [picture(90, 80, 1)]
+        options = StylizeOptions(size=2048, min_size=2048, steps=1, max_memory="100G")
+        pictures = picture(1536, 2048), [picture(90, 80, 1)]
         run = iter_optimize(*pictures, tiny_vgg(), options)
         print(next(run).tiles)
-        limit = psutil.Process().memory_info().vms + 200 * 2**20
+        limit = psutil.Process().memory_info().vms + 520 * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         for event in run:
             print(type(event).__name__, getattr(event, "text", ""))
