@@ -71,7 +71,7 @@ def test_a_step_down_gets_smaller_until_nothing_is_left():
 def test_work_of_tiles_counts_their_overlap_and_the_second_look():
     # 64 x 64 in four tiles of 32 with 16 px around: crops of 48 x 48 each.
     assert Scale(64, 64, 1, 32).seen(reach=9) == 4 * 48 * 48 * 4 // 3
-    assert Scale(64, 64, 1, 32).count(reach=9) == 4
+    assert len(Scale(64, 64, 1, 32).tiles(reach=9)) == 4
 
 
 def test_the_estimate_is_a_measurement():

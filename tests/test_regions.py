@@ -107,6 +107,14 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes():
         list(iter_regions(picture(72, 96), regions[:1], tiny_vgg(), OPTIONS, resume=states[0]))
 
 
+def test_every_region_is_polished():
+    events = paint(
+        [Region(None, [STYLES[0]]), Region(LEFT, [STYLES[1]])], OPTIONS.changed(polish=2), polish=tiny_vgg(5)
+    )
+    plans = [event.scales for event in events if isinstance(event, Started)]
+    assert plans == [((36, 48, 6), (72, 96, 3), (72, 96, 2))] * 2
+
+
 def test_nothing_left_to_paint_gives_the_photograph():
     (done,) = paint([Region(None, [STYLES[0]])], keep=torch.ones(1, 1, 72, 96))
     assert isinstance(done, Done) and torch.equal(done.image, picture(72, 96))

@@ -6,7 +6,7 @@ import torch
 from impasto.objective import GRID, Objective
 from impasto.ops import total_variation
 from impasto.options import StylizeOptions
-from impasto.tiling import Tile, halo, strips, tiles
+from impasto.tiling import Tile, strips, tiles
 from nets import picture, tiny_vgg
 
 SIZES = [(96, 128), (97, 131), (64, 203), (33, 150), (127, 64)]
@@ -36,7 +36,7 @@ def test_every_feature_is_owned_once_and_is_that_of_the_whole(size):
     layers = ["conv1_1", "relu2_2", "relu3_1", "pool3", "relu4_2", "relu5_1"]
     whole = encoder(image, layers)
     covered = {layer: torch.zeros_like(features) for layer, features in whole.items()}
-    for tile in tiles(size, 32, halo(max(map(encoder.reach, layers)), GRID), GRID):
+    for tile in tiles(size, 32, max(map(encoder.reach, layers)), GRID):
         seen = encoder(tile.seen(image), layers)
         for layer in layers:
             stride = encoder.stride(layer)
@@ -107,7 +107,7 @@ def check(size, dtype, tolerance, options, styles=1, mask=None):
 
 
 def test_too_narrow_a_halo_is_seen_by_these_tests(monkeypatch):
-    monkeypatch.setattr("impasto.objective.halo", lambda reach, grid: 32)
+    monkeypatch.setattr("impasto.tiling.halo", lambda reach, grid: 32)
     with pytest.raises(AssertionError):
         check((127, 160), torch.float64, 1e-6, StylizeOptions())
 

@@ -63,6 +63,7 @@ _WRITABLE: Final = {
 }
 _DEVICE_MODES: Final = ("CMYK", "LAB")  # become sRGB while they are decoded
 _DEEP: Final = ("PNG", "TIFF")  # formats we write with 16 bits per channel
+_ROWS: Final = 256  # of a picture, rounded to whole numbers at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -784,9 +785,6 @@ def _link(draft: Path, path: Path, data: bytes) -> None:
     except OSError:  # a file system without links
         with open(path, "xb") as file:
             file.write(data)
-
-
-_ROWS = 256  # of a picture, rounded at once
 
 
 def whole(values: Floats, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:

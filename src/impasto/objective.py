@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from impasto.losses import Statistics, blend, content_loss, style_loss_named
 from impasto.ops import total_variation
 from impasto.options import StylizeOptions
-from impasto.tiling import Tile, halo, strips, tiles
+from impasto.tiling import Tile, strips, tiles
 
 __all__ = ["Encoder", "Objective", "layer_guide"]
 
@@ -146,12 +146,8 @@ class Objective:
     # --- features, tile by tile ---
 
     def _tiles(self, image: Tensor) -> Iterator[Tile]:
-        h, w = image.shape[-2:]
-        if self.tile is None:
-            whole = (0, h, 0, w)
-            return iter([Tile(whole, whole, (h, w))])
-        reach = max((self.encoder.reach(layer) for layer in self.layers), default=0)
-        return tiles((h, w), self.tile, halo(reach, GRID), GRID)
+        reach = 0 if self.tile is None else max(map(self.encoder.reach, self.layers), default=0)
+        return tiles((image.shape[-2], image.shape[-1]), self.tile, reach, GRID)
 
     def _stride(self, layer: str) -> int:
         return 1 if self.tile is None else self.encoder.stride(layer)

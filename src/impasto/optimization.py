@@ -26,7 +26,7 @@ from impasto.ops import (
 )
 from impasto.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.options import StylizeOptions
-from impasto.planning import Scale, plan_run, run_seconds, smaller
+from impasto.planning import Scale, plan_run, reaches, run_seconds, smaller
 
 __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
@@ -263,11 +263,11 @@ def iter_optimize(
 def _started(
     name: str, scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, like: Tensor
 ) -> Started:
-    layers, cut = [*options.content_layers, *options.style_layers], any(scale.tile for scale in scales)
+    reach = reaches(scales, encoders, options)
     return Started(
         name,
         tuple((scale.height, scale.width, scale.steps) for scale in scales),
-        tuple(scale.count(max(map(encoders[scale.network].reach, layers)) if cut else 0) for scale in scales),
+        tuple(len(scale.tiles(reach[scale.network])) for scale in scales),
         max(scale.memory for scale in scales),
         run_seconds(scales, encoders, options, like),
     )

@@ -20,9 +20,9 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.objective import GRID, Encoder, Objective
 from impasto.options import StylizeOptions
-from impasto.tiling import halo, tiles
+from impasto.tiling import Tile, halo, tiles
 
-__all__ = ["Scale", "available_memory", "plan_run", "run_seconds", "seconds_per_pixel", "smaller"]
+__all__ = ["Scale", "available_memory", "plan_run", "reaches", "run_seconds", "seconds_per_pixel", "smaller"]
 
 _SIDES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # of tiles, in pixels
 _GOOD_SIDE = 256  # smaller tiles see mostly their halo
@@ -59,19 +59,14 @@ class Scale:
         """The picture's pixels."""
         return self.height * self.width
 
-    def count(self, reach: int) -> int:
-        """Return how many tiles there are for a network that reaches so far."""
-        if self.tile is None:
-            return 1
-        return sum(1 for _ in tiles((self.height, self.width), self.tile, halo(reach, GRID), GRID))
+    def tiles(self, reach: int) -> list[Tile]:
+        """Return the tiles for a network that reaches so far."""
+        return list(tiles((self.height, self.width), self.tile, reach, GRID))
 
     def seen(self, reach: int) -> int:
         """Return how many pixels the network sees in one step: tiles overlap, and are looked at twice."""
-        if self.tile is None:
-            return self.pixels
-        crops = (tile.crop for tile in tiles((self.height, self.width), self.tile, halo(reach, GRID), GRID))
-        overlapping = sum((bottom - top) * (right - left) for top, bottom, left, right in crops)
-        return overlapping * 4 // 3  # a third of a step is forward, and that is done once more
+        seen = sum(tile.pixels for tile in self.tiles(reach))
+        return seen if self.tile is None else seen * 4 // 3  # a third of a step is forward, and that is done once more
 
 
 def available_memory(device: torch.device) -> int:
@@ -217,6 +212,11 @@ def run_seconds(scales: Sequence[Scale], encoders: Sequence[Encoder], options: S
         like: a tensor whose device and dtype are used.
     """
     rates = [seconds_per_pixel(encoder, options, like) for encoder in encoders]
-    layers, tiled = [*options.content_layers, *options.style_layers], any(scale.tile for scale in scales)
-    reach = [max(map(encoder.reach, layers)) if tiled else 0 for encoder in encoders]
+    reach = reaches(scales, encoders, options)
     return sum(scale.steps * scale.seen(reach[scale.network]) * rates[scale.network] for scale in scales)
+
+
+def reaches(scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions) -> list[int]:
+    """Return how far each network looks at these layers; 0, and it is not asked, where nothing is cut."""
+    layers, cut = [*options.content_layers, *options.style_layers], any(scale.tile for scale in scales)
+    return [max(map(encoder.reach, layers)) if cut else 0 for encoder in encoders]

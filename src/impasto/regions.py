@@ -123,8 +123,8 @@ def iter_regions(
     for index in range(len(painted), len(owned)):
         mask, region = owned[index]
         called = ", ".join(filter(None, (name, f"region {index + 1} of {len(owned)}", region.name)))
-        run = iter_optimize(content, region.styles, encoder, options, mask=mask, first=first, resume=inner, name=called)
-        for event in run:
+        start: dict[str, Any] = {"polish": polish, "mask": mask, "first": first, "resume": inner, "name": called}
+        for event in iter_optimize(content, region.styles, encoder, options, **start):
             if isinstance(event, Step):
                 yield _in_context(event, content, tuple(painted), shares, steps, seconds)
             elif isinstance(event, Done):

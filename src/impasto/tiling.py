@@ -28,6 +28,12 @@ class Tile:
     crop: tuple[int, int, int, int]
     size: tuple[int, int]
 
+    @property
+    def pixels(self) -> int:
+        """How many it sees."""
+        top, bottom, left, right = self.crop
+        return (bottom - top) * (right - left)
+
     def seen(self, image: Tensor) -> Tensor:
         """Return what the tile sees of a picture `(B, C, H, W)`, a view."""
         top, bottom, left, right = self.crop
@@ -53,28 +59,24 @@ def halo(reach: int, grid: int) -> int:
     return -(-reach // grid) * grid
 
 
-def tiles(size: tuple[int, int], tile: int, around: int, grid: int) -> Iterator[Tile]:
+def tiles(size: tuple[int, int], tile: int | None, reach: int, grid: int) -> Iterator[Tile]:
     """Yield the tiles of a picture, row by row.
 
     Args:
         size: `(height, width)` of the picture.
-        tile: side of what each owns, in pixels; rounded down to a multiple of `grid`.
-        around: how far a crop goes beyond that, a multiple of `grid`; see `halo`.
+        tile: side of what each owns, in pixels; rounded down to a multiple of `grid`. None: one tile is all.
+        reach: how far the network looks beyond what a position covers, in pixels.
         grid: offsets at which the network sees the same as in the whole picture: its coarsest stride.
     """
-    rows, columns = (list(_cuts(length, max(grid, tile // grid * grid), grid)) for length in size)
-    for top, bottom in rows:
-        for left, right in columns:
-            yield Tile(
-                (top, bottom, left, right),
-                (
-                    max(0, top - around),
-                    min(size[0], bottom + around),
-                    max(0, left - around),
-                    min(size[1], right + around),
-                ),
-                size,
-            )
+    h, w = size
+    if tile is None:
+        yield Tile((0, h, 0, w), (0, h, 0, w), size)
+        return
+    around, side = halo(reach, grid), max(grid, tile // grid * grid)
+    for top, bottom in _cuts(h, side, grid):
+        for left, right in _cuts(w, side, grid):
+            crop = (max(0, top - around), min(h, bottom + around), max(0, left - around), min(w, right + around))
+            yield Tile((top, bottom, left, right), crop, size)
 
 
 def _cuts(length: int, tile: int, grid: int) -> Iterator[tuple[int, int]]:
