@@ -82,14 +82,16 @@ def test_gradient_agrees_with_finite_differences(style_loss, loss_scale):
     assert slope == pytest.approx((up - down) / (2 * step), rel=1e-4)
 
 
-def test_relative_content_loss_of_an_unrelated_picture_is_about_one():
-    # |F - P|² / (|P|² + |S|²) with F = S: 1 less twice their correlation. By hand, from the features.
+def test_relative_content_loss_is_measured_in_the_energy_of_the_look_that_is_wanted():
+    # |F - P|² / (2 |S|²), by hand from the features; at half the strength S is half the photograph's own.
     encoder, content, styles = tiny_vgg(), picture(32, 32), [picture(32, 32, 1), picture(32, 32, 2)]
     p, s, t = (encoder(x, ["relu4_2"])["relu4_2"].double() for x in (content, *styles))
     options = StylizeOptions(content_weight=1, style_weights=(3, 1))
     parts, _ = Objective(encoder, content, styles, options)(styles[0])
-    expected = (s - p).square().mean() / (p.square().mean() + 0.75 * s.square().mean() + 0.25 * t.square().mean())
-    assert parts["content"] == pytest.approx(expected.item(), rel=1e-5)
+    energy = 0.75 * s.square().mean() + 0.25 * t.square().mean()
+    assert parts["content"] == pytest.approx(((s - p).square().mean() / (2 * energy)).item(), rel=1e-5)
+    half, _ = Objective(encoder, content, styles, options.changed(strength=0.5))(styles[0])
+    assert half["content"] == pytest.approx(((s - p).square().mean() / (energy + p.square().mean())).item(), rel=1e-5)
     absolute, _ = Objective(encoder, content, styles, options.changed(loss_scale="absolute"))(styles[0])
     assert absolute["content"] == pytest.approx((s - p).square().mean().item(), rel=1e-5)
 

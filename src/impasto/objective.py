@@ -133,15 +133,16 @@ class Objective:
         return layer_guide(mask, size, stride, self.encoder.reach(layer))
 
     def _content_unit(self, energy: float, styles: Sequence[float], shares: Sequence[float]) -> float:
-        """Return what the content loss of a layer is divided by: the distance of unrelated pictures.
+        """Return what the content loss of a layer is divided by: the distance of unrelated paintings.
 
-        A painting takes over the energy of its style. Where that is much larger than the photograph's,
-        even a good likeness is far away; measured in the energy of both, a weight keeps its meaning.
+        A painting takes over the energy of its style, whatever the photograph's was. Measured in that, a
+        weight keeps its meaning for loud styles and for quiet ones.
         """
         if self.options.loss_scale == "absolute":
             return 1.0
-        mixed = sum(share * style for share, style in zip(shares, styles, strict=True)) / sum(shares)
-        return max(energy + mixed, 1e-12)
+        of_styles = sum(share * style for share, style in zip(shares, styles, strict=True)) / sum(shares)
+        wanted = of_styles + (1 - self.options.strength) * (energy - of_styles)
+        return max(2 * wanted, 1e-12)
 
     # --- features, tile by tile ---
 

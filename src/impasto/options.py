@@ -91,7 +91,7 @@ class StylizeOptions(Options):
     strength: float = Field(
         1.0, ge=0, le=1, description="how far it goes from the photograph's own look, 0, to that of the style, 1"
     )
-    content_weight: float = Field(0.2, ge=0, description="how strongly the photograph's shapes hold")
+    content_weight: float = Field(0.17, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
     feather: float = Field(
         0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
