@@ -242,3 +242,12 @@ def test_shrinking_averages_instead_of_skipping():
     noise = random(1, 3, 128, 128)
     assert ops.resize(noise, (16, 16)).std() < 0.25 * noise.std()
     assert math.isclose(ops.resize(noise, (16, 16)).mean().item(), noise.mean().item(), abs_tol=0.01)
+
+
+@pytest.mark.parametrize("guided", [False, True])
+def test_gradient_of_a_gram_matrix_is_that_of_the_plain_product_also_the_second_time(guided):
+    random = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 4, 3, 5, dtype=torch.float64, generator=random).requires_grad_()
+    guide = torch.rand(1, 1, 3, 5, dtype=torch.float64, generator=random) if guided else None
+    assert torch.autograd.gradcheck(lambda x: ops.gram_matrix(x, guide=guide), features)
+    assert torch.autograd.gradgradcheck(lambda x: ops.gram_matrix(x, guide=guide), features)

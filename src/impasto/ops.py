@@ -75,6 +75,22 @@ def _by_position(features: Tensor) -> Tensor:
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
+class _Products(torch.autograd.Function):
+    """F diag(w) Fᵀ, given Fᵀ; its gradient is eq. 6 of the paper, one product where autograd would make two."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, flat: Tensor, weights: Tensor | None) -> Tensor:
+        ctx.save_for_backward(flat, weights)  # type: ignore[arg-type]  # which may hold None
+        weighted = flat if weights is None else flat * weights
+        return weighted.transpose(1, 2) @ flat
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        flat, weights = ctx.saved_tensors  # type: ignore[attr-defined]
+        slope = flat @ (grad + grad.transpose(1, 2))
+        return (slope if weights is None else slope * weights), None
+
+
 def gram_matrix(features: Tensor, normalize: GramNorm = "hw", guide: Tensor | None = None) -> Tensor:
     """Return how strongly each pair of channels fires together.
 
@@ -100,9 +116,9 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw", guide: Tensor | No
     flat = _by_position(features)  # the paper's Fᵀ: one row per place
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()
-    weighted = flat if guide is None else flat * _by_position(guide)
     divisor = {"hw": h * w, "chw": c * h * w, "none": 1}[normalize]
-    return weighted.transpose(1, 2) @ flat / divisor
+    products: Tensor = _Products.apply(flat, None if guide is None else _by_position(guide))  # type: ignore[no-untyped-call]
+    return products / divisor
 
 
 def channel_moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:

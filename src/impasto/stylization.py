@@ -184,7 +184,8 @@ class _Job:
         def tensors(pictures: Sequence[Picture]) -> list[Tensor]:
             return [as_tensor(picture).to(self.device) for picture in pictures]
 
-        content = torch.from_numpy(np.require(self.content.pixels, requirements=["C", "W"]))  # large ones are not copied
+        pixels = np.require(self.content.pixels, requirements=["C", "W"])
+        content = torch.from_numpy(pixels)  # not copied: it may be large
         content = content.permute(2, 0, 1)[None].to(self.device)
         first = as_tensor(self.first).to(self.device) if self.first else None
         if not self.regions and self.keep is None:
