@@ -27,7 +27,9 @@ MAY = {
     "optimization": "errors events options ops optimizers objective planning",
     "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
-    "stylization": "errors events options images masks painted ops checkpoints objective optimization regions measures",
+    "distillation": "errors events options weights images ops losses networks checkpoints optimizers objective "
+    "optimization measures",
+    "stylization": "errors events options images masks painted ops checkpoints measures objective optimization regions",
     "progress": "events",
     "cli": "errors events options weights painted images progress stylization",
 }

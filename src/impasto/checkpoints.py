@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from impasto.errors import CheckpointError, OptionError, WeightsError, unknown_name
+from impasto.networks.compact import Compact
 from impasto.networks.vgg import VGG, layer_names
 from impasto.weights import SPECS, WeightSpec, find, sha256
 
@@ -45,10 +46,11 @@ def load_encoder(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int, int], None] | None = None,
-) -> VGG:
-    """Return a VGG with published weights, frozen and ready.
+) -> VGG | Compact:
+    """Return a VGG with published weights or a compact encoder, frozen and ready.
 
-    Four layouts are read, as `.safetensors` or as what `torch.save` wrote (never running code from
+    A compact encoder is read from the file that teaching it wrote; `pooling` and `preprocessing` do not
+    concern it. Of VGGs, four layouts are read, as `.safetensors` or as what `torch.save` wrote (never running code from
     it): torchvision's (`features.0.weight`), the same converted from Caffe, Gatys' `vgg_conv.pth`
     (`conv1_1.weight`), and an 8-bit codebook (`block1_conv1_W_q`, `_W_table`, `_b`).
 
@@ -74,25 +76,30 @@ def load_encoder(
     spec = SPECS.get(name_or_path) if isinstance(name_or_path, str) else None
     path = find(spec, progress) if spec else _existing(name_or_path)
     tensors, header = _read(path)
-    layout = _layout(tensors, path)
-    depth = _depth(tensors, layout)
-    if preprocessing != "auto":
-        convention = _CONVENTIONS[preprocessing]
+    net: VGG | Compact
+    if "impasto" in header:
+        net = _empty_compact(header, path, padding)
+        keys = {key: key for key in net.state_dict()}
     else:
-        convention = spec or _CONVENTIONS[_convention(path, header, layout)]
-    with torch.device("meta"):  # no time and no random numbers for weights that are replaced at once
-        net = VGG(
-            depth,
-            mean=convention.mean,
-            std=convention.std,
-            channel_order=convention.channel_order,
-            scale=convention.scale,
-            pooling=pooling,
-            padding=padding,
-            pooling_scale=convention.pooling_scale,
-        )
-    keys = _file_keys(layout, depth)
-    state = {key: _weight(tensors, keys[key], like.shape, path) for key, like in net.state_dict().items()}
+        layout = _layout(tensors, path)
+        depth = _depth(tensors, layout)
+        if preprocessing != "auto":
+            convention = _CONVENTIONS[preprocessing]
+        else:
+            convention = spec or _CONVENTIONS[_convention(path, header, layout)]
+        with torch.device("meta"):  # no time and no random numbers for weights that are replaced at once
+            net = VGG(
+                depth,
+                mean=convention.mean,
+                std=convention.std,
+                channel_order=convention.channel_order,
+                scale=convention.scale,
+                pooling=pooling,
+                padding=padding,
+                pooling_scale=convention.pooling_scale,
+            )
+        keys = _file_keys(layout, depth)
+    state = {key: _weight(tensors, keys[key], like.shape, path, net.name) for key, like in net.state_dict().items()}
     # Copies, so that the file is not kept open; channels-last as the images are, see VGG.forward.
     on_cpu = torch.device(device).type == "cpu"
     for key, value in state.items():
@@ -134,6 +141,21 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, Tensor)}, {}
 
 
+def _empty_compact(header: Mapping[str, str], path: Path, padding: Literal["zeros", "replicate", "reflect"]) -> Compact:
+    """Return the network that a file taught by impasto describes in its header, without weights."""
+    try:
+        told = json.loads(header["impasto"])
+        kind = told.get("network")
+        channels = {str(layer): int(count) for layer, count in told["channels"].items()}
+        widths, depths = tuple(map(int, told["widths"])), tuple(map(int, told["depths"]))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        kind = None
+    if kind != "compact":
+        raise WeightsError(f"{path} was written by impasto, but is not an encoder; expected one that was taught.")
+    with torch.device("meta"):
+        return Compact(channels=channels, widths=widths, depths=depths, padding=padding)
+
+
 def _layout(tensors: Mapping[str, Tensor], path: Path) -> str:
     if any(key.endswith(".running_mean") for key in tensors):
         raise WeightsError(f"{path} holds a VGG with batch normalization; expected the plain one.")
@@ -166,10 +188,11 @@ def _depth(tensors: Mapping[str, Tensor], layout: str) -> Literal[16, 19]:
     return max(_DEPTHS, key=fit)
 
 
-def _weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Path) -> Tensor:
+def _weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Path, network: str) -> Tensor:
     """Return one tensor of a file, decoded and checked."""
     if key not in tensors:
-        raise WeightsError(f"{path} lacks {key!r}; expected every convolution of a VGG.")
+        whose = "a compact encoder" if network == "compact" else "a VGG"
+        raise WeightsError(f"{path} lacks {key!r}; expected every convolution of {whose}.")
     tensor = tensors[key]
     if tensor.shape != shape:
         raise WeightsError(

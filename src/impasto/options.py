@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["PRESETS", "Options", "StylizeOptions"]
+__all__ = ["PRESETS", "DistillOptions", "Options", "StylizeOptions"]
 
 
 class Options(BaseModel):
@@ -271,3 +271,44 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 1000,
     },
 }
+
+
+class DistillOptions(Options):
+    """How a compact encoder is taught by VGG-19."""
+
+    minutes: float = Field(60.0, gt=0, description="time to teach, in minutes of work; the rates follow it down to 0")
+    steps: int | None = Field(None, ge=1, description="teach this many steps instead, however long they take")
+    learning_rate: float = Field(0.02, gt=0, description="Muon's highest rate, for filters; Adam's is a tenth")
+    warmup: int = Field(200, ge=1, description="steps until the rate is there")
+    averaging: float = Field(0.999, ge=0, lt=1, description="decay of the average of weights that is kept")
+    gram_weight: float = Field(1.0, ge=0, description="how much Gram matrices count beside features")
+    gradient_weight: float = Field(1.0, ge=0, description="how much the gradient on pixels counts beside features")
+    painting_steps: int = Field(
+        24, ge=0, description="how far the encoder paints a picture, at most, before VGG-19 corrects it"
+    )
+    replays: int = Field(3, ge=1, description="steps for each new lesson")
+    memory: int = Field(32, ge=1, description="lessons that are kept for repetition")
+    smallest: int = Field(160, ge=16, description="shorter side of the smallest lesson, in pixels")
+    largest: int = Field(256, ge=16, description="longer side of the largest lesson, in pixels")
+    survey: int = Field(
+        128, ge=1, description="pictures from which the directions that matter, and late heads, are found"
+    )
+    widths: tuple[int, int, int, int, int] = Field(
+        (16, 32, 96, 160, 192), description="channels at full resolution, a half, a quarter, an eighth, a sixteenth"
+    )
+    depths: tuple[int, int, int, int, int] = Field(
+        (0, 1, 1, 3, 2), description="further convolutions at each of these resolutions"
+    )
+    teacher: str = Field("vgg19", min_length=1, description="network that teaches: a name from `impasto encoders`")
+    teacher_precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="numbers the teacher computes with; auto: whichever is faster here"
+    )
+    provenance: str = Field("", description="what the pictures are, and under which terms; kept in the file")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="minutes from one saved state to the next")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of this run's own random generator")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.smallest > self.largest:
+            raise ValueError(f"smallest is {self.smallest}, largest {self.largest}; expected no more than largest.")
+        return self
