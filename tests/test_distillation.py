@@ -11,9 +11,9 @@ from safetensors import safe_open
 
 from impasto import distillation
 from impasto.checkpoints import load_encoder, load_state, save_state
-from impasto.distillation import Basis, Taught, evaluate, iter_distill, painting_loss, read_bases
+from impasto.distillation import Basis, evaluate, iter_distill, painting_loss, read_bases
 from impasto.errors import CheckpointError, ImageError, OptionError
-from impasto.events import Saved, as_json
+from impasto.events import Saved, Taught, as_json
 from impasto.networks.compact import Compact
 from impasto.objective import Objective
 from impasto.options import DistillOptions, StylizeOptions

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from impasto.errors import OptionError, UnknownName
-from impasto.options import PRESETS, StylizeOptions
+from impasto.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,28 @@ def test_presets_take_settings_and_refuse_unknown_names():
     assert StylizeOptions.preset("gatys", size=300).size == 300
     with pytest.raises(UnknownName, match="'gaty' is not the name of a preset. Did you mean 'gatys'?"):
         StylizeOptions.preset("gaty")
+
+
+def test_good_is_what_fields_say_and_qualities_replace_one_another():
+    for name, settings in QUALITIES.items():
+        assert settings.keys() == QUALITIES["good"].keys(), name
+        assert StylizeOptions.preset("default", name, size=300) == StylizeOptions(**settings, size=300)
+        back = StylizeOptions(**settings).changed(**quality_settings("good"))
+        assert back == StylizeOptions(), name
+    assert len({json.dumps(settings) for settings in QUALITIES.values()}) == len(QUALITIES)
+
+
+def test_a_quality_is_known_and_not_for_papers():
+    with pytest.raises(UnknownName, match="'god' is not the name of a quality. Did you mean 'good'?"):
+        StylizeOptions.preset("default", "god")
+    with pytest.raises(OptionError, match="the preset gatys decides its quality itself; leave out quality draft"):
+        StylizeOptions.preset("gatys", "draft")
+
+
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"default"}))
+def test_papers_look_with_vgg_alone(name):
+    options = StylizeOptions.preset(name)
+    assert (options.encoder, options.polish) == ("vgg19", 0)
 
 
 def test_changed_validates():

@@ -49,8 +49,8 @@ def load_encoder(
 ) -> VGG | Compact:
     """Return a VGG with published weights or a compact encoder, frozen and ready.
 
-    A compact encoder is read from the file that teaching it wrote; `pooling` and `preprocessing` do not
-    concern it. Of VGGs, four layouts are read, as `.safetensors` or as what `torch.save` wrote (never running code from
+    A compact encoder is read from the file that teaching it wrote; `preprocessing` does not concern it.
+    Of VGGs, four layouts are read, as `.safetensors` or as what `torch.save` wrote (never running code from
     it): torchvision's (`features.0.weight`), the same converted from Caffe, Gatys' `vgg_conv.pth`
     (`conv1_1.weight`), and an 8-bit codebook (`block1_conv1_W_q`, `_W_table`, `_b`).
 
@@ -78,6 +78,8 @@ def load_encoder(
     tensors, header = _read(path)
     net: VGG | Compact
     if "impasto" in header:
+        if pooling != "max":
+            raise OptionError(f"pooling is {pooling!r}, but {path.stem} does not pool; choose a VGG as encoder.")
         net = _empty_compact(header, path, padding)
         keys = {key: key for key in net.state_dict()}
     else:

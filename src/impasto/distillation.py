@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 from impasto import images
 from impasto.checkpoints import load_encoder, load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError
-from impasto.events import Done, Saved, Step
+from impasto.events import Done, Saved, Step, Taught
 from impasto.losses import content_loss
 from impasto.measures import CONTENT_LAYERS, STYLE_LAYERS, Score, score
 from impasto.networks.compact import CHANNELS, Compact
@@ -31,37 +31,13 @@ from impasto.optimizers import LBFGS
 from impasto.options import DistillOptions, StylizeOptions
 from impasto.weights import SPECS
 
-__all__ = ["Basis", "Comparison", "Taught", "evaluate", "iter_distill", "painting_loss", "read_bases"]
+__all__ = ["Basis", "Comparison", "evaluate", "iter_distill", "painting_loss", "read_bases"]
 
 CORE = (*STYLE_LAYERS, *CONTENT_LAYERS)  # what the trunk is trained for
 
 _TV_WEIGHT, _RANGE_WEIGHT = 0.2, 5.0  # as in StylizeOptions
 _PATIENCE = 30.0  # seconds; a step that took longer was interrupted, not worked on
 _REPORTED = 100  # steps over which an event's losses are averaged
-
-
-@dataclass(frozen=True)
-class Taught:
-    """One step of teaching.
-
-    Attributes:
-        step: steps done so far.
-        progress: how much of the time or of the steps is used, 0 to 1.
-        losses: "features", "gram" and "gradient": how far the small network is from VGG-19, each about 1
-            for a network that sees nothing; averages over the last steps.
-        lessons: how many VGG-19 has given so far, of three pictures each.
-        skipped: how many picture files could not be read.
-        seconds: time worked so far.
-        remaining: estimated seconds still to go.
-    """
-
-    step: int
-    progress: float
-    losses: dict[str, float]
-    lessons: int
-    skipped: int
-    seconds: float
-    remaining: float
 
 
 @dataclass(frozen=True)
@@ -119,8 +95,8 @@ def painting_loss(
     loss = next(iter(seen.values())).new_zeros(())
     for layer, weight in weights.items():
         if layer in CONTENT_LAYERS:
-            energy = content[layer].square().mean() + style[layer].square().mean()
-            loss = loss + weight * content_loss(seen[layer], content[layer]) / energy.clamp_min(1e-12)
+            unit = 2 * style[layer].square().mean()
+            loss = loss + weight * content_loss(seen[layer], content[layer]) / unit.clamp_min(1e-12)
         else:
             target = gram_matrix(style[layer])
             distance = (gram_matrix(seen[layer]) - target).square().mean()
@@ -492,6 +468,7 @@ def iter_distill(
     options: DistillOptions = DistillOptions(),  # noqa: B008
     *,
     output: str | Path,
+    force: bool = False,
     resume: bool = False,
     teacher: VGG | None = None,
 ) -> Iterator[Taught | Saved]:
@@ -504,12 +481,14 @@ def iter_distill(
         pictures: folders of photographs and of paintings; each folder is drawn from equally often.
         options: everything else.
         output: the file to write; `load_encoder` reads it.
+        force: allow it to be overwritten.
         resume: go on from the checkpoint, if there is one. With `options.steps`, to the same bytes as if
             the run had never stopped; time and steps may be others than before.
         teacher: the network to learn from, instead of `options.teacher`.
 
     Raises:
-        ImageError: there are no pictures, or none can be read.
+        ImageError: there are no pictures, none can be read, or the file cannot be there.
+        FileExists: there is a file already.
         CheckpointError: the checkpoint is damaged or of another run, or a file cannot be written.
 
     Source: learning features of a teacher, Romero et al. 2015 (FitNets, arXiv:1412.6550); its gradients,
@@ -517,6 +496,7 @@ def iter_distill(
         mistakes lead, Ross et al. 2011 (DAgger, arXiv:1011.0686).
     """
     output = Path(output)
+    images.check_place(output, force or resume)
     checkpoint = output.with_name(output.name + ".run")
     school = _School(pictures, options, teacher)
     if resume and checkpoint.exists():

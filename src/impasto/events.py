@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Done", "Event", "Note", "Saved", "Started", "Step", "as_json", "drain"]
+__all__ = ["Done", "Event", "Note", "Saved", "Started", "Step", "Taught", "as_json", "drain"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,30 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Taught:
+    """One step in which a network was taught.
+
+    Attributes:
+        step: steps done so far.
+        progress: how much of the time or of the steps is used, 0 to 1.
+        losses: "features", "gram" and "gradient": how far the small network is from VGG-19, each about 1
+            for a network that sees nothing; averages over the last steps.
+        lessons: how many VGG-19 has given so far, of three pictures each.
+        skipped: how many picture files could not be read.
+        seconds: time worked so far.
+        remaining: estimated seconds still to go.
+    """
+
+    step: int
+    progress: float
+    losses: dict[str, float]
+    lessons: int
+    skipped: int
+    seconds: float
+    remaining: float
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that a person should know: `text` is a sentence without a full stop."""
 
@@ -80,7 +104,7 @@ class Done:
     seconds: float
 
 
-Event = Started | Step | Note | Saved | Done
+Event = Started | Step | Taught | Note | Saved | Done
 
 
 def as_json(event: Event) -> dict[str, Any]:

@@ -31,6 +31,7 @@ from impasto.errors import FileExists, ImageError, OptionError
 
 __all__ = [
     "Picture",
+    "check_place",
     "check_target",
     "find_pictures",
     "load",
@@ -724,8 +725,13 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> None:
         ImageError: its folder is missing, it is a folder, or its suffix names no known format.
         FileExists: it is there and `force` is not given.
     """
+    _format_of(Path(path))
+    check_place(path, force)
+
+
+def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
+    """Refuse what `check_target` refuses, but for the suffix: for files that are not pictures."""
     path = Path(path)
-    _format_of(path)
     if not path.parent.is_dir():
         folder = _called(path.parent)
         raise ImageError(f"{_called(path)} cannot be written: there is no folder {folder}. Make it first.")

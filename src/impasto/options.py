@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["PRESETS", "DistillOptions", "Options", "StylizeOptions"]
+__all__ = ["PRESETS", "QUALITIES", "DistillOptions", "Options", "StylizeOptions", "quality_settings"]
 
 
 class Options(BaseModel):
@@ -91,7 +91,7 @@ class StylizeOptions(Options):
     strength: float = Field(
         1.0, ge=0, le=1, description="how far it goes from the photograph's own look, 0, to that of the style, 1"
     )
-    content_weight: float = Field(0.17, ge=0, description="how strongly the photograph's shapes hold")
+    content_weight: float = Field(0.16, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
     feather: float = Field(
         0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
@@ -126,9 +126,9 @@ class StylizeOptions(Options):
     )
     total_variation: Literal["l1", "l2", "nine-point"] = Field("l2", description="which total variation is used")
     encoder: str = Field(
-        "vgg19", min_length=1, description="network that sees: a name from `impasto encoders` or a file"
+        "compact", min_length=1, description="network that sees: a name from `impasto encoders` or a file"
     )
-    polish: int = Field(0, ge=0, le=1_000_000, description="steps at the end with the network that polishes")
+    polish: int = Field(4, ge=0, le=1_000_000, description="steps at the end with the network that polishes")
     polish_encoder: str = Field("vgg19", min_length=1, description="network that polishes, as for --encoder")
     pooling: Literal["max", "average"] = Field("max", description="how the network shrinks its maps")
     padding: Literal["zeros", "replicate", "reflect"] = Field(
@@ -179,16 +179,19 @@ class StylizeOptions(Options):
         return self
 
     @classmethod
-    def preset(cls, name: str, **settings: Any) -> Self:
-        """Return the named preset with some settings replaced.
+    def preset(cls, name: str, quality: str | None = None, **settings: Any) -> Self:
+        """Return the named preset, in a named quality, with some settings replaced.
 
         Raises:
-            UnknownName: there is no such preset.
-            OptionError: a setting is out of range.
+            UnknownName: there is no such preset or quality.
+            OptionError: a setting is out of range, or the preset has settings of its own where a quality has.
         """
         if name not in PRESETS:
             raise unknown_name("a preset", name, PRESETS)
-        return cls(**{**PRESETS[name], **settings})
+        chosen = {} if quality is None else quality_settings(quality)
+        if chosen and name != "default":
+            raise OptionError(f"the preset {name} decides its quality itself; leave out quality {quality}.")
+        return cls(**{**chosen, **PRESETS[name], **settings})
 
     def scales(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
         """Return `(height, width, steps)` of every scale, coarse to fine, for a photograph of that shape."""
@@ -206,12 +209,35 @@ class StylizeOptions(Options):
         )
 
 
+def quality_settings(name: str) -> dict[str, Any]:
+    """Return the settings that make a quality.
+
+    Raises:
+        UnknownName: there is no such quality.
+    """
+    if name not in QUALITIES:
+        raise unknown_name("a quality", name, QUALITIES)
+    return dict(QUALITIES[name])
+
+
+# How much time a picture gets. "good" is the default of every field; how the numbers were found is in
+# docs/encoder.md. All name the same fields, so that one can replace another.
+QUALITIES: dict[str, dict[str, Any]] = {
+    "draft": {"encoder": "compact", "steps": 24, "polish": 0},
+    "good": {"encoder": "compact", "steps": 80, "polish": 4},
+    "best": {"encoder": "vgg19", "steps": 80, "polish": 0},
+}
+
+# How a paper looked and took its steps, whatever our own defaults are.
+_PAPERS = {"encoder": "vgg19", "polish": 0}
+
 # A paper's settings, each number with its source. Sizes where sums became means are in docs/numerics.md.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # Gatys, Ecker & Bethge 2015, arXiv:1508.06576, Methods: layers, w_l = 1/5, average pooling, white
     # noise, alpha/beta = 1e-3; L-BFGS from Gatys et al. 2016 (CVPR), section 3.
-    "gatys": {
+    "gatys": _PAPERS
+    | {
         "content_layers": {"conv4_2": 1.0},
         "style_layers": {f"conv{block}_1": 0.2 for block in range(1, 6)},
         "content_weight": 1e-3 * 512 * 64 * 64 / 2,  # alpha times eq. 1's half sum over N_l M_l at 512 px
@@ -229,7 +255,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     # The learners' notebook (Udacity, "Style Transfer with PyTorch"): Adam on a clone of the content,
     # style layers falling with depth. Its Gram sums become means by M_l / N_l at 400 x 400 px, and its
     # style_weight of 1e6 is divided by (255 * 0.229)² for this network's input range.
-    "clone": {
+    "clone": _PAPERS
+    | {
         "size": 400,
         "content_layers": {"relu4_2": 1.0},
         "style_layers": {
@@ -253,7 +280,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     # TensorFlow's "Neural style transfer" tutorial: relu5_2 for content, total variation as a sum over
     # 3 * 512² values, Adam with beta1 = 0.99; it uses the same weights as we do.
-    "tutorial": {
+    "tutorial": _PAPERS
+    | {
         "content_layers": {"relu5_2": 1.0},
         "style_layers": {f"relu{block}_1": 0.2 for block in range(1, 6)},
         "content_weight": 1e4,
@@ -287,11 +315,11 @@ class DistillOptions(Options):
         24, ge=0, description="how far the encoder paints a picture, at most, before VGG-19 corrects it"
     )
     replays: int = Field(3, ge=1, description="steps for each new lesson")
-    memory: int = Field(32, ge=1, description="lessons that are kept for repetition")
+    memory: int = Field(48, ge=1, description="lessons that are kept for repetition")
     smallest: int = Field(160, ge=16, description="shorter side of the smallest lesson, in pixels")
     largest: int = Field(256, ge=16, description="longer side of the largest lesson, in pixels")
     survey: int = Field(
-        128, ge=1, description="pictures from which the directions that matter, and late heads, are found"
+        96, ge=1, description="pictures from which the directions that matter, and late heads, are found"
     )
     widths: tuple[int, int, int, int, int] = Field(
         (16, 32, 96, 160, 192), description="channels at full resolution, a half, a quarter, an eighth, a sixteenth"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from impasto.events import Done, Event, Note, Started, Step, as_json
+from impasto.events import Done, Event, Note, Started, Step, Taught, as_json
 
 __all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing", "say"]
 
@@ -60,6 +60,11 @@ def _losses(step: Step) -> str:
 
 def _where(step: Step) -> str:
     return f"scale {step.scale}/{step.scales}, {_size(*step.size)}"
+
+
+def _taught(event: Taught) -> str:
+    losses = " ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
+    return f"{losses}, {duration(event.remaining)} left"
 
 
 def _note(step: Step) -> str:
@@ -118,6 +123,9 @@ def report_lines() -> Iterator[Report]:
         elif isinstance(event, Step) and time.monotonic() >= due:
             due = time.monotonic() + _LINE_SECONDS
             say(f"step {event.step}/{event.steps}, {_where(event)}: {_note(event)}")
+        elif isinstance(event, Taught) and time.monotonic() >= due:
+            due = time.monotonic() + _LINE_SECONDS
+            say(f"step {event.step}, {event.progress:.0%}: {_taught(event)}")
         elif isinstance(event, Note):
             say(event.text)
         elif isinstance(event, Done):
@@ -151,6 +159,9 @@ def report_bar(console: Console) -> Iterator[Report]:
                 bar.reset(task, total=sum(scale[2] for scale in event.scales))
             elif isinstance(event, Step):
                 bar.update(task, completed=event.step, total=event.steps, description=_where(event), note=_note(event))
+            elif isinstance(event, Taught):
+                steps = round(event.step / event.progress)
+                bar.update(task, completed=event.step, total=steps, description="teaching", note=_taught(event))
             elif isinstance(event, Note):
                 tell(event.text)
             elif isinstance(event, Done):

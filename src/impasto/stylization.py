@@ -156,7 +156,7 @@ class _Job:
             return load_encoder(name, pooling=options.pooling, padding=options.padding, device=device)
 
         eye = encoder or network(options.encoder)
-        polish = network(options.polish_encoder) if options.polish else None
+        polish = network(options.polish_encoder) if options.polish and encoder is None else None
         record = {
             "format": RECORD_FORMAT,
             "version": version("impasto"),
@@ -289,7 +289,7 @@ def iter_stylize(
         preview: file that is rewritten with the picture so far every two seconds.
         force: allow `output` to be overwritten.
         resume: go on from the checkpoint of an interrupted run to `output`.
-        encoder: a network to use instead of the one that `options.encoder` names.
+        encoder: a network to use instead of those that the options name.
         settings: single settings in place of `options`' own, as `size=768`.
 
     Raises:
