@@ -96,6 +96,18 @@ def test_relative_content_loss_is_measured_in_the_energy_of_the_look_that_is_wan
     assert absolute["content"] == pytest.approx((s - p).square().mean().item(), rel=1e-5)
 
 
+@pytest.mark.parametrize("loss", ["gram", "moments", "wasserstein"])
+def test_sixteen_bits_lead_the_same_way(loss):
+    content, style, image = (picture(48, 64, seed) for seed in range(3))
+    options = StylizeOptions(style_loss=loss)
+    (parts, gradient), (half_parts, half) = (
+        Objective(tiny_vgg(dtype=dtype), content, [style], options)(image) for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert half.dtype is torch.float32
+    assert torch.cosine_similarity(gradient.flatten(), half.flatten(), dim=0) > 0.9
+    assert half_parts == pytest.approx(parts, rel=0.02)
+
+
 def test_strength_mixes_the_looks_of_photograph_and_style():
     encoder, content, style = tiny_vgg(dtype=torch.float64), *(picture(32, 40, seed, torch.float64) for seed in (0, 1))
     objective = Objective(encoder, content, [style], StylizeOptions(strength=0.3))

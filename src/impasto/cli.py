@@ -58,7 +58,7 @@ _GROUPS = {
     "Regions": ("feather",),
     "Time": ("steps", "step_decay", "min_size", "scale_factor", "minutes", "plateau", "max_memory", "device"),
     "Losses": ("content_layers", "style_layers", "style_loss", "gram_norm", "loss_scale", "total_variation"),
-    "Network": ("encoder", "polish", "polish_encoder", "pooling", "padding"),
+    "Network": ("encoder", "polish", "polish_encoder", "precision", "pooling", "padding"),
     "Optimizer": ("optimizer", "learning_rate", "momentum", "adaptivity", "history", "averaging"),
 }
 _OTHERS = "More"

@@ -166,9 +166,13 @@ class Objective:
         return tuple(share * part for part in self.style.statistics(features, guide))
 
     def _features(self, tile: Tile, crop: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features that a tile owns; it has none in a layer that is coarser than the tile."""
+        """Return the features that a tile owns; it has none in a layer that is coarser than the tile.
+
+        A network may compute in 16 bits, which leads pixels to the same picture; sums need more.
+        """
         found = self.encoder(crop, layers)
         owned = {layer: tile.owned(found[layer], self._stride(layer)) for layer in layers}
+        owned = {layer: f.float() if f.element_size() < 4 else f for layer, f in owned.items()}
         return {layer: features for layer, features in owned.items() if features.numel()}
 
     def _survey(

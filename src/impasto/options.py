@@ -130,6 +130,9 @@ class StylizeOptions(Options):
     )
     polish: int = Field(4, ge=0, le=1_000_000, description="steps at the end with the network that polishes")
     polish_encoder: str = Field("vgg19", min_length=1, description="network that polishes, as for --encoder")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="numbers the networks compute with; auto: bfloat16 where the processor has instructions for it"
+    )
     pooling: Literal["max", "average"] = Field("max", description="how the network shrinks its maps")
     padding: Literal["zeros", "replicate", "reflect"] = Field(
         "replicate", description="what the first convolution sees outside the picture"
@@ -223,13 +226,13 @@ def quality_settings(name: str) -> dict[str, Any]:
 # How much time a picture gets. "good" is the default of every field; how the numbers were found is in
 # docs/encoder.md. All name the same fields, so that one can replace another.
 QUALITIES: dict[str, dict[str, Any]] = {
-    "draft": {"encoder": "compact", "steps": 24, "polish": 0},
-    "good": {"encoder": "compact", "steps": 80, "polish": 4},
-    "best": {"encoder": "vgg19", "steps": 80, "polish": 0},
+    "draft": {"encoder": "compact", "steps": 24, "polish": 0, "precision": "auto"},
+    "good": {"encoder": "compact", "steps": 80, "polish": 4, "precision": "auto"},
+    "best": {"encoder": "vgg19", "steps": 80, "polish": 0, "precision": "float32"},
 }
 
 # How a paper looked and took its steps, whatever our own defaults are.
-_PAPERS = {"encoder": "vgg19", "polish": 0}
+_PAPERS = {"encoder": "vgg19", "polish": 0, "precision": "float32"}
 
 # A paper's settings, each number with its source. Sizes where sums became means are in docs/numerics.md.
 PRESETS: dict[str, dict[str, Any]] = {

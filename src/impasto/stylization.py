@@ -108,6 +108,13 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def _dtype(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        able = device.type == "cpu" and torch.cpu.get_capabilities()
+        return torch.bfloat16 if able and (able.get("avx512_bf16") or able.get("amx_bf16")) else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
 # --- one run ------------------------------------------------------------------------------------
 
 
@@ -153,7 +160,8 @@ class _Job:
         device = _device(options.device)
 
         def network(name: str) -> Encoder:
-            return load_encoder(name, pooling=options.pooling, padding=options.padding, device=device)
+            dtype = _dtype(options.precision, device)
+            return load_encoder(name, pooling=options.pooling, padding=options.padding, device=device, dtype=dtype)
 
         eye = encoder or network(options.encoder)
         polish = network(options.polish_encoder) if options.polish and encoder is None else None

@@ -183,7 +183,9 @@ class Compact(nn.Module):
             for index in range(self.depths[block - 1] + 1):
                 if (block, index) <= deepest:
                     maps.append(self.widths[block - 1] / 4 ** (block - 1))
-        return 4 * (sum(maps) + 4 * max(maps)) if maps else 0.0
+        each = self.fine.weight.element_size()
+        copies = 0.0 if each >= 4 else 4 * sum(self._channels[layer] / self.stride(layer) ** 2 for layer in wanted)
+        return each * (sum(maps) + 4 * max(maps)) + copies if maps else 0.0
 
     def minimum_size(self, layers: Iterable[str]) -> int:
         """Return the shortest side of an image, in pixels, with which all these layers can be had.
