@@ -27,11 +27,10 @@ MAY = {
     "optimization": "errors events options ops optimizers objective planning",
     "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
-    "distillation": "errors events options weights images ops losses networks checkpoints optimizers objective "
-    "optimization measures",
+    "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
     "stylization": "errors events options images masks painted ops checkpoints measures objective optimization regions",
     "progress": "events",
-    "cli": "errors events options weights painted images distillation progress stylization",
+    "cli": "errors events options weights painted images compression progress stylization",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

@@ -136,7 +136,9 @@ def test_command_lines_are_understood(line):
         settings["style_weights"] = tuple(map(float, settings["style_weights"].split(",")))
     assert preset in PRESETS
     quality = settings.pop("quality", None)
-    StylizeOptions.preset(preset, quality, **{key: settings[key] for key in settings if key in StylizeOptions.model_fields})
+    StylizeOptions.preset(
+        preset, quality, **{key: settings[key] for key in settings if key in StylizeOptions.model_fields}
+    )
     assert len(places) >= 2, "a photograph and a style are needed"
     for place in places:
         if place.startswith("examples/"):

@@ -41,6 +41,21 @@ def test_gram_matrix_refuses_unknown_normalization():
         ops.gram_matrix(random(1, 2, 2, 2), "wh")
 
 
+@pytest.mark.parametrize("guided", [False, True])
+def test_gram_matrix_of_bfloat16_is_rounded_once(guided):
+    f = torch.randn(2, 8, 40, 50, generator=torch.Generator().manual_seed(0)).bfloat16()
+    guide = torch.rand(1, 1, 40, 50, generator=torch.Generator().manual_seed(1)).bfloat16() if guided else None
+    wide, narrow = f.double().requires_grad_(), f.clone().requires_grad_()
+    exact = ops.gram_matrix(wide, guide=None if guide is None else guide.double())
+    found = ops.gram_matrix(narrow, guide=guide)
+    assert found.dtype is torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=0.02 if guided else 0.004, atol=2e-4 * (1 + 9 * guided))
+    for gram, features in ((exact, wide), (found, narrow)):
+        (gram.square().sum() * 1000).backward()
+        assert features.grad.dtype == features.dtype
+    assert torch.cosine_similarity(wide.grad.flatten(), narrow.grad.double().flatten(), dim=0) > 0.9999
+
+
 def test_gram_matrix_of_half_precision_does_not_overflow():
     f = torch.full((1, 2, 32, 32), 300.0, dtype=torch.float16)  # 300² is beyond half precision
     assert torch.equal(ops.gram_matrix(f), torch.full((1, 2, 2), 90000.0))

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from impasto.errors import CheckpointError, OptionError, WeightsError, unknown_name
+from impasto.errors import CheckpointError, OptionError, UnknownName, WeightsError, unknown_name
 from impasto.networks.compact import Compact
 from impasto.networks.vgg import VGG, layer_names
 from impasto.weights import SPECS, WeightSpec, find, sha256
@@ -46,11 +46,11 @@ def load_encoder(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     progress: Callable[[int, int], None] | None = None,
-) -> VGG | Compact:
+) -> VGG:
     """Return a VGG with published weights or a compact encoder, frozen and ready.
 
-    A compact encoder is read from the file that teaching it wrote; `preprocessing` does not concern it.
-    Of VGGs, four layouts are read, as `.safetensors` or as what `torch.save` wrote (never running code from
+    A compact encoder is read from the file that `compression` wrote, which knows its preprocessing. Of
+    VGGs, four layouts are read, as `.safetensors` or as what `torch.save` wrote (never running code from
     it): torchvision's (`features.0.weight`), the same converted from Caffe, Gatys' `vgg_conv.pth`
     (`conv1_1.weight`), and an 8-bit codebook (`block1_conv1_W_q`, `_W_table`, `_b`).
 
@@ -76,11 +76,9 @@ def load_encoder(
     spec = SPECS.get(name_or_path) if isinstance(name_or_path, str) else None
     path = find(spec, progress) if spec else _existing(name_or_path)
     tensors, header = _read(path)
-    net: VGG | Compact
+    net: VGG
     if "impasto" in header:
-        if pooling != "max":
-            raise OptionError(f"pooling is {pooling!r}, but {path.stem} does not pool; choose a VGG as encoder.")
-        net = _empty_compact(header, path, padding)
+        net = _empty_compact(header, path, pooling, padding)
         keys = {key: key for key in net.state_dict()}
     else:
         layout = _layout(tensors, path)
@@ -143,19 +141,25 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, Tensor)}, {}
 
 
-def _empty_compact(header: Mapping[str, str], path: Path, padding: Literal["zeros", "replicate", "reflect"]) -> Compact:
-    """Return the network that a file taught by impasto describes in its header, without weights."""
+def _empty_compact(
+    header: Mapping[str, str],
+    path: Path,
+    pooling: Literal["max", "average"],
+    padding: Literal["zeros", "replicate", "reflect"],
+) -> Compact:
+    """Return the network that a file made by impasto describes in its header, without weights."""
     try:
         told = json.loads(header["impasto"])
-        kind = told.get("network")
-        channels = {str(layer): int(count) for layer, count in told["channels"].items()}
-        widths, depths = tuple(map(int, told["widths"])), tuple(map(int, told["depths"]))
-    except (AttributeError, KeyError, TypeError, ValueError):
+        kind = told["network"]
+        settings = {name: told[name] for name in ("depth", "mean", "std", "channel_order", "pooling_scale", "widths")}
+        ranks = {str(name): (int(k), int(r)) for name, (k, r) in told["ranks"].items()}
+        with torch.device("meta"):
+            net = Compact(ranks=ranks, scale=1.0, pooling=pooling, padding=padding, **settings)
+    except (AttributeError, KeyError, TypeError, ValueError, UnknownName, OptionError):
         kind = None
     if kind != "compact":
-        raise WeightsError(f"{path} was written by impasto, but is not an encoder; expected one that was taught.")
-    with torch.device("meta"):
-        return Compact(channels=channels, widths=widths, depths=depths, padding=padding)
+        raise WeightsError(f"{path} was written by impasto, but is not an encoder; expected a compact one.")
+    return net
 
 
 def _layout(tensors: Mapping[str, Tensor], path: Path) -> str:
@@ -205,6 +209,11 @@ def _weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Pa
         if table is None or table.ndim != 1 or tensor.is_floating_point() or int(tensor.max()) >= len(table):
             raise WeightsError(f"{path} is damaged: no table fits the indices of {key!r}. Fetch it again.")
         tensor = table[tensor.long()]
+    if tensor.dtype is torch.int8:
+        scale = tensors.get(f"{key}.scale")
+        if scale is None or scale.shape != shape[:1] or not scale.is_floating_point():
+            raise WeightsError(f"{path} is damaged: no scale fits the 8 bits of {key!r}. Fetch it again.")
+        tensor = tensor.float() * scale.view(-1, *[1] * (len(shape) - 1))
     if not tensor.is_floating_point() or not tensor.isfinite().all():
         raise WeightsError(f"{path} is damaged: {key!r} does not hold finite decimal numbers. Fetch it again.")
     return tensor

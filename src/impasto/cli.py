@@ -31,7 +31,7 @@ from impasto.errors import (
     unknown_name,
 )
 from impasto.events import Event, Saved, Step, Taught
-from impasto.options import PRESETS, QUALITIES, DistillOptions, Options, StylizeOptions, quality_settings
+from impasto.options import PRESETS, QUALITIES, CompressOptions, Options, StylizeOptions, quality_settings
 
 if TYPE_CHECKING:
     from impasto.progress import Report
@@ -118,7 +118,7 @@ if TYPE_CHECKING:
 else:  # only the flags that were given are in them, so that the others are left to the preset
     _FLAGS = {name: _flag(name, field, _group(name)) for name, field in StylizeOptions.model_fields.items()}
     Settings = Annotated[TypedDict("Settings", _FLAGS, total=False), Parameter(name="*")]
-    _TEACHING = {name: _flag(name, field, Group("Teaching")) for name, field in DistillOptions.model_fields.items()}
+    _TEACHING = {name: _flag(name, field, Group("Teaching")) for name, field in CompressOptions.model_fields.items()}
     Teaching = Annotated[TypedDict("Teaching", _TEACHING, total=False), Parameter(name="*")]
 
 
@@ -473,11 +473,10 @@ def encoder(
     *pictures: Path,
     output: _Output = None,
     force: _Force = False,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
     settings: Teaching | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
-    """Teach a small network to see as VGG-19 does.
+    """Make a compact network that sees as VGG-19 does.
 
     PICTURES are folders of photographs and of paintings. The file that is written goes to `--encoder`.
 
@@ -485,17 +484,16 @@ def encoder(
         pictures: folders; each is drawn from equally often
         output: file for the network; by default encoder.safetensors, here
         force: overwrite what is there
-        resume: go on where this command was interrupted
         settings: everything else
         talk: how much is said
     """
     if not pictures:
         raise OptionError("train encoder needs one or more folders of photographs and paintings.")
-    options = DistillOptions(**_parsed(settings, DistillOptions))
-    target = output or Path("encoder.safetensors")
-    from impasto.distillation import iter_distill
+    options = CompressOptions(**_parsed(settings, CompressOptions))
+    from impasto.compression import iter_compress
 
-    _follow(iter_distill(pictures, options, output=target, force=force, resume=resume), talk)
+    target = output or Path("encoder.safetensors")
+    _follow(iter_compress(pictures, options, output=target, force=force), talk)
     return DONE
 
 

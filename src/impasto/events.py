@@ -58,23 +58,22 @@ class Step:
 
 @dataclass(frozen=True)
 class Taught:
-    """One step in which a network was taught.
+    """A part of a network was fitted.
 
     Attributes:
-        step: steps done so far.
-        progress: how much of the time or of the steps is used, 0 to 1.
-        losses: "features", "gram" and "gradient": how far the small network is from VGG-19, each about 1
-            for a network that sees nothing; averages over the last steps.
-        lessons: how many VGG-19 has given so far, of three pictures each.
-        skipped: how many picture files could not be read.
-        seconds: time worked so far.
+        step: parts done so far, of `steps`.
+        steps: parts in all.
+        name: of this part.
+        losses: how far it is from what it should be, by name.
+        skipped: how many files could not be read so far.
+        seconds: time spent so far.
         remaining: estimated seconds still to go.
     """
 
     step: int
-    progress: float
+    steps: int
+    name: str
     losses: dict[str, float]
-    lessons: int
     skipped: int
     seconds: float
     remaining: float

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import unknown_name
-from impasto.ops import GramNorm, channel_moments, covariance_sqrt, gram_matrix, trace_sqrt
+from impasto.ops import GramNorm, channel_moments, covariance_sqrt, gram_matrix, trace_sqrt, wide
 
 __all__ = ["STYLE_LOSSES", "LossScale", "StyleLoss", "blend", "content_loss", "style_loss_named"]
 
@@ -36,7 +36,7 @@ def content_loss(features: Tensor, target: Tensor, scale: LossScale = "absolute"
     Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 1.
     Differs: the paper prints ½ of the sum; the mean (2 / (N_l M_l) of it) means the same at every size.
     """
-    loss = (features - target).square().mean()
+    loss = (wide(features) - wide(target)).square().mean()
     return loss / target.square().mean().clamp_min(1e-12) if scale == "relative" else loss
 
 
@@ -75,7 +75,7 @@ def _gram_loss(normalize: GramNorm) -> StyleLoss:
 
 
 def _diagonal_moments(features: Tensor, guide: Tensor | None = None) -> Statistics:
-    flat = features.flatten(2)  # (B, C, H*W)
+    flat = wide(features).flatten(2)  # (B, C, H*W)
     weighted = flat if guide is None else flat * guide.flatten(2)
     return weighted.mean(2), (weighted * flat).mean(2)
 

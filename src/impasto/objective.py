@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.losses import Statistics, blend, content_loss, style_loss_named
-from impasto.ops import total_variation
+from impasto.ops import total_variation, wide
 from impasto.options import StylizeOptions
 from impasto.tiling import Tile, strips, tiles
 
@@ -166,13 +166,9 @@ class Objective:
         return tuple(share * part for part in self.style.statistics(features, guide))
 
     def _features(self, tile: Tile, crop: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features that a tile owns; it has none in a layer that is coarser than the tile.
-
-        A network may compute in 16 bits, which leads pixels to the same picture; sums need more.
-        """
+        """Return the features that a tile owns; it has none in a layer that is coarser than the tile."""
         found = self.encoder(crop, layers)
         owned = {layer: tile.owned(found[layer], self._stride(layer)) for layer in layers}
-        owned = {layer: f.float() if f.element_size() < 4 else f for layer, f in owned.items()}
         return {layer: features for layer, features in owned.items() if features.numel()}
 
     def _survey(
@@ -188,7 +184,7 @@ class Objective:
                     found = self._statistics(tile, features, layer, guides or {})
                     statistics[layer] = _added(statistics.get(layer), found)
                 if layer in self.content_layers:
-                    energy[layer] += float(features.square().mean()) * self._share(tile, features, layer)
+                    energy[layer] += float(wide(features).square().mean()) * self._share(tile, features, layer)
                     if keep and self.tile is None:
                         kept[layer] = features
                     elif keep:

@@ -30,6 +30,7 @@ __all__ = [
     "total_variation",
     "trace_sqrt",
     "transplant_luminance",
+    "wide",
 ]
 
 GramNorm = Literal["hw", "chw", "none"]
@@ -70,24 +71,34 @@ def style_size(style: Tensor, size: tuple[int, int], scale: float = 1.0, least: 
 # --- style: what the features of a picture are like, wherever they are ---------------------------
 
 
+def wide(values: Tensor) -> Tensor:
+    """Return numbers of 16 bits in 32, in which they can be added up; others as they are."""
+    return values.float() if values.element_size() < 4 else values
+
+
 def _by_position(features: Tensor) -> Tensor:
     """Return `(B, H*W, C)`, which costs no copy where features lie channels-last in memory."""
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class _Products(torch.autograd.Function):
-    """F diag(w) Fᵀ, given Fᵀ; its gradient is eq. 6 of the paper, one product where autograd would make two."""
+    """F diag(w) Fᵀ, given Fᵀ; its gradient is eq. 6 of the paper, one product where autograd would make two.
+
+    Of bfloat16 features the products are made in bfloat16, summed in float32 and rounded once, which costs a
+    third of the time; a rounding of 0.4 % is far below what a painting's Gram matrix is away from its target.
+    """
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, flat: Tensor, weights: Tensor | None) -> Tensor:
         ctx.save_for_backward(flat, weights)  # type: ignore[arg-type]  # which may hold None
         weighted = flat if weights is None else flat * weights
-        return weighted.transpose(1, 2) @ flat
+        products = [w.T @ f for w, f in zip(weighted, flat, strict=True)]  # one by one: faster in bfloat16
+        return wide(torch.stack(products))
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
         flat, weights = ctx.saved_tensors  # type: ignore[attr-defined]
-        slope = flat @ (grad + grad.transpose(1, 2))
+        slope = flat @ (grad + grad.transpose(1, 2)).to(flat.dtype)
         return (slope if weights is None else slope * weights), None
 
 
@@ -95,7 +106,7 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw", guide: Tensor | No
     """Return how strongly each pair of channels fires together.
 
     Args:
-        features: `(B, C, H, W)`, any finite values; half precision is accumulated in float32.
+        features: `(B, C, H, W)`, any finite values; products of 16 bits are accumulated in float32.
         normalize: what entries are divided by: "hw" (mean over positions, Gatys' own code),
             "chw" (Johnson's code, pytorch/examples) or "none" (the formula as printed).
         guide: `(1, 1, H, W)`, how much each position counts; without it, each counts 1. Divisions by
@@ -114,10 +125,11 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw", guide: Tensor | No
     _check("normalize", normalize, GramNorm)
     b, c, h, w = features.shape
     flat = _by_position(features)  # the paper's Fᵀ: one row per place
-    if flat.dtype in (torch.float16, torch.bfloat16):
+    if flat.dtype is torch.float16:  # which cannot hold the sums
         flat = flat.float()
     divisor = {"hw": h * w, "chw": c * h * w, "none": 1}[normalize]
-    products: Tensor = _Products.apply(flat, None if guide is None else _by_position(guide))  # type: ignore[no-untyped-call]
+    weights = None if guide is None else _by_position(guide).to(flat.dtype)
+    products: Tensor = _Products.apply(flat, weights)  # type: ignore[no-untyped-call]
     return products / divisor
 
 
@@ -131,7 +143,7 @@ def channel_moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tens
         features: `(B, C, H, W)`.
         guide: as for `gram_matrix`.
     """
-    flat = _by_position(features)
+    flat = _by_position(wide(features))
     weighted = flat if guide is None else flat * _by_position(guide)
     return weighted.mean(1), gram_matrix(features, "hw", guide)
 

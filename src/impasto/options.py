@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["PRESETS", "QUALITIES", "DistillOptions", "Options", "StylizeOptions", "quality_settings"]
+__all__ = ["PRESETS", "QUALITIES", "CompressOptions", "Options", "StylizeOptions", "quality_settings"]
 
 
 class Options(BaseModel):
@@ -128,10 +128,11 @@ class StylizeOptions(Options):
     encoder: str = Field(
         "compact", min_length=1, description="network that sees: a name from `impasto encoders` or a file"
     )
-    polish: int = Field(4, ge=0, le=1_000_000, description="steps at the end with the network that polishes")
+    polish: int = Field(6, ge=0, le=1_000_000, description="steps at the end with the network that polishes")
     polish_encoder: str = Field("vgg19", min_length=1, description="network that polishes, as for --encoder")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="numbers the networks compute with; auto: bfloat16 where the processor has instructions for it"
+        "auto",
+        description="numbers that networks compute with; auto: bfloat16 where the processor is made for it",
     )
     pooling: Literal["max", "average"] = Field("max", description="how the network shrinks its maps")
     padding: Literal["zeros", "replicate", "reflect"] = Field(
@@ -142,8 +143,8 @@ class StylizeOptions(Options):
     momentum: float = Field(0.9, ge=0, lt=1, description="adam: decay of the mean gradient (beta 1)")
     adaptivity: float = Field(0.99, ge=0, lt=1, description="adam: decay of the mean squared gradient (beta 2)")
     history: int = Field(20, ge=1, le=1000, description="lbfgs: how many past steps it remembers")
-    steps: int = Field(80, ge=1, le=1_000_000, description="optimizer steps at the coarsest scale")
-    step_decay: float = Field(0.5, gt=0, le=1, description="each finer scale takes this share of the steps before it")
+    steps: int = Field(70, ge=1, le=1_000_000, description="optimizer steps at the coarsest scale")
+    step_decay: float = Field(0.4, gt=0, le=1, description="each finer scale takes this share of the steps before it")
     min_size: int = Field(
         128, ge=16, description="longer side at the coarsest scale, about; above half the size there is only one"
     )
@@ -226,9 +227,9 @@ def quality_settings(name: str) -> dict[str, Any]:
 # How much time a picture gets. "good" is the default of every field; how the numbers were found is in
 # docs/encoder.md. All name the same fields, so that one can replace another.
 QUALITIES: dict[str, dict[str, Any]] = {
-    "draft": {"encoder": "compact", "steps": 24, "polish": 0, "precision": "auto"},
-    "good": {"encoder": "compact", "steps": 80, "polish": 4, "precision": "auto"},
-    "best": {"encoder": "vgg19", "steps": 80, "polish": 0, "precision": "float32"},
+    "draft": {"encoder": "compact", "steps": 32, "step_decay": 0.4, "polish": 0},
+    "good": {"encoder": "compact", "steps": 70, "step_decay": 0.4, "polish": 6},
+    "best": {"encoder": "vgg19", "steps": 80, "step_decay": 0.5, "polish": 0},
 }
 
 # How a paper looked and took its steps, whatever our own defaults are.
@@ -304,42 +305,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class DistillOptions(Options):
-    """How a compact encoder is taught by VGG-19."""
+class CompressOptions(Options):
+    """How a compact encoder is made from a VGG."""
 
-    minutes: float = Field(60.0, gt=0, description="time to teach, in minutes of work; the rates follow it down to 0")
-    steps: int | None = Field(None, ge=1, description="teach this many steps instead, however long they take")
-    learning_rate: float = Field(0.02, gt=0, description="Muon's highest rate, for filters; Adam's is a tenth")
-    warmup: int = Field(200, ge=1, description="steps until the rate is there")
-    averaging: float = Field(0.999, ge=0, lt=1, description="decay of the average of weights that is kept")
-    gram_weight: float = Field(1.0, ge=0, description="how much Gram matrices count beside features")
-    gradient_weight: float = Field(1.0, ge=0, description="how much the gradient on pixels counts beside features")
-    painting_steps: int = Field(
-        24, ge=0, description="how far the encoder paints a picture, at most, before VGG-19 corrects it"
-    )
-    replays: int = Field(3, ge=1, description="steps for each new lesson")
-    memory: int = Field(48, ge=1, description="lessons that are kept for repetition")
-    smallest: int = Field(160, ge=16, description="shorter side of the smallest lesson, in pixels")
-    largest: int = Field(256, ge=16, description="longer side of the largest lesson, in pixels")
-    survey: int = Field(
-        96, ge=1, description="pictures from which the directions that matter, and late heads, are found"
-    )
-    widths: tuple[int, int, int, int, int] = Field(
-        (16, 32, 96, 160, 192), description="channels at full resolution, a half, a quarter, an eighth, a sixteenth"
-    )
-    depths: tuple[int, int, int, int, int] = Field(
-        (0, 1, 1, 3, 2), description="further convolutions at each of these resolutions"
-    )
-    teacher: str = Field("vgg19", min_length=1, description="network that teaches: a name from `impasto encoders`")
-    teacher_precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="numbers the teacher computes with; auto: whichever is faster here"
-    )
+    pictures: int = Field(600, ge=1, description="how many pictures are looked at")
+    size: int = Field(224, ge=32, le=4096, description="side of the square that is taken from each, in pixels")
+    places: int = Field(1500, ge=1, description="places in each picture from which a layer is fitted, at most")
+    ridge: float = Field(1e-4, ge=0, description="what is added to the covariance of inputs, as a share of it")
+    width: float = Field(1.0, gt=0, le=32, description="all numbers of directions are multiplied with this")
+    teacher: str = Field("vgg19", min_length=1, description="the network to squeeze: a VGG, as for --encoder")
     provenance: str = Field("", description="what the pictures are, and under which terms; kept in the file")
-    checkpoint_minutes: float = Field(5.0, gt=0, description="minutes from one saved state to the next")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of this run's own random generator")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.smallest > self.largest:
-            raise ValueError(f"smallest is {self.smallest}, largest {self.largest}; expected no more than largest.")
-        return self

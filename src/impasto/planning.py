@@ -197,7 +197,7 @@ def seconds_per_pixel(encoder: Encoder, options: StylizeOptions, like: Tensor) -
         begun = time.perf_counter()
         objective(noise)
         taken = (time.perf_counter() - begun) / side**2
-        if taken * side**2 > 0.05:
+        if taken * side**2 > 0.01:
             break
     return taken
 

@@ -123,9 +123,8 @@ def report_lines() -> Iterator[Report]:
         elif isinstance(event, Step) and time.monotonic() >= due:
             due = time.monotonic() + _LINE_SECONDS
             say(f"step {event.step}/{event.steps}, {_where(event)}: {_note(event)}")
-        elif isinstance(event, Taught) and time.monotonic() >= due:
-            due = time.monotonic() + _LINE_SECONDS
-            say(f"step {event.step}, {event.progress:.0%}: {_taught(event)}")
+        elif isinstance(event, Taught):
+            say(f"{event.step}/{event.steps} {event.name}: {_taught(event)}")
         elif isinstance(event, Note):
             say(event.text)
         elif isinstance(event, Done):
@@ -160,8 +159,7 @@ def report_bar(console: Console) -> Iterator[Report]:
             elif isinstance(event, Step):
                 bar.update(task, completed=event.step, total=event.steps, description=_where(event), note=_note(event))
             elif isinstance(event, Taught):
-                steps = round(event.step / event.progress)
-                bar.update(task, completed=event.step, total=steps, description="teaching", note=_taught(event))
+                bar.update(task, completed=event.step, total=event.steps, description=event.name, note=_taught(event))
             elif isinstance(event, Note):
                 tell(event.text)
             elif isinstance(event, Done):

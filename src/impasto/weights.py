@@ -40,7 +40,7 @@ class WeightSpec:
         source: who published the numbers, and how they came into this file.
         network: architecture.
         layout: how tensors are named: "features" (torchvision), "named" (`conv1_1.weight`), "codebook"
-            (8-bit indices and tables) or "taught" (impasto's own; the rest does not concern it).
+            (8-bit indices and tables) or "squeezed" (impasto's own; the rest does not concern it).
         mean: subtracted from each channel after scaling, in the order of `channel_order`.
         std: divided by after that.
         channel_order: order of channels the weights were trained on.
@@ -56,7 +56,7 @@ class WeightSpec:
     license: str
     source: str
     network: Literal["vgg16", "vgg19", "compact"]
-    layout: Literal["features", "named", "codebook", "taught"]
+    layout: Literal["features", "named", "codebook", "squeezed"]
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     channel_order: Literal["rgb", "bgr"] = "rgb"
@@ -93,16 +93,16 @@ SPECS: Mapping[str, WeightSpec] = MappingProxyType(
             ),
             WeightSpec(
                 name="compact",
-                description="impasto's own: taught by vgg19 to lead pixels to the same picture, many times faster",
+                description="impasto's own: vgg19, squeezed; sees nearly the same in a fraction of the time",
                 package="impasto",
                 requirement="impasto",
                 resource="encoders/compact.safetensors",
-                sha256="4fca9f0d01b7b8e3cb535a092018fe46a2ed893dcf695078c533a8128f34e540",
-                size=4_061_288,
-                license="MIT",
-                source="taught by vgg19 from photographs and paintings; the file's header names them",
+                sha256="f4117fdf41cb409017b9e49da1776a38607b27127d50e5b4941c5cbb021700ff",
+                size=3_045_456,
+                license="CC BY 4.0",
+                source="made from vgg19 by `impasto train encoder`; the file's header names the pictures",
                 network="compact",
-                layout="taught",
+                layout="squeezed",
             ),
             WeightSpec(
                 name="vgg19-torchvision",

@@ -186,8 +186,7 @@ class VGG(nn.Module):
         """Return about how much memory a forward and backward pass takes for each pixel of the image.
 
         Counted are the maps that are kept for the way back, the places of the maxima, and six of the largest
-        map for what a convolution needs besides; measured on a CPU, the whole is right within a tenth. With
-        weights of 16 bits, sums are taken over copies of 32.
+        map for what a convolution needs besides; measured on a CPU, the whole is right within a tenth.
 
         Raises:
             UnknownName: there is no such layer.
@@ -197,14 +196,13 @@ class VGG(nn.Module):
             return 0.0
         deepest = max(wanted, key=self.layer_names.index)
         each = self.gain.element_size()
-        copies = 0.0 if each >= 4 else 4 * sum(self.channels(layer) / self.stride(layer) ** 2 for layer in wanted)
         values = largest = 0.0
         for name in self.layer_names[: self.layer_names.index(deepest) + 1]:
             if not name.startswith("relu"):  # done in place
                 maps = self.channels(name) / self.stride(name) ** 2
                 values += maps * (3 if name.startswith("pool") and self.pooling == "max" else 1)
                 largest = max(largest, maps)
-        return each * (values + 6 * largest) + copies
+        return each * (values + 6 * largest)
 
     def _known(self, layers: Iterable[str]) -> set[str]:
         wanted = set(layers)
