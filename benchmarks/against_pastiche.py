@@ -532,7 +532,7 @@ def plot(results: Sequence[dict[str, Any]], path: Path) -> None:
             axis.set(xscale="log", xlabel="seconds", ylabel=name.replace("_", " "), title=result["pair"])
             axis.grid(alpha=0.3)
         style.set_yscale("log")
-        style.legend()
+        style.legend(loc="lower left", fontsize="small")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

@@ -1,4 +1,4 @@
-"""Compare a compact encoder with VGG-19, which taught it, on pictures that it never saw.
+"""Compare a compact encoder with VGG-19, which it was squeezed from, on pictures that it never saw.
 
     python benchmarks/encoder.py --size 512 --out build/encoder
     python benchmarks/encoder.py mine.safetensors --pairs photo.jpg painting.jpg other.jpg swirl:3
@@ -19,10 +19,9 @@ from against_pastiche import Pair, plain, prepare, read_pairs, tensor
 
 from impasto import images
 from impasto.checkpoints import load_encoder
-from impasto.distillation import Comparison, evaluate, read_bases
+from impasto.compression import Comparison, evaluate
 from impasto.errors import ImpastoError
 from impasto.options import StylizeOptions
-from impasto.weights import SPECS, find
 
 
 def table(found: Sequence[tuple[Pair, Comparison]]) -> str:
@@ -40,13 +39,10 @@ def table(found: Sequence[tuple[Pair, Comparison]]) -> str:
 
 
 def means(found: Sequence[tuple[Pair, Comparison]]) -> str:
-    """Return the means over pairs of everything that is measured by layer or by place."""
+    """Return the means over pairs of what is measured by layer and by place."""
     words = {
-        "explained": "share of the features' energy that is explained, by layer (1 is all)",
-        "gram": "squared error of Gram matrices, by layer (0 is none)",
-        "style_distance": "distance between photograph and style as it sees it, over VGG-19's (1 is equal)",
+        "missed": "share of the features' energy that is missed, by layer",
         "gradient": "cosine of the gradients on pixels, by place (1 is the same direction)",
-        "coarse_gradient": "the same of means over 4 x 4 pixels",
     }
     lines = []
     for name, text in words.items():
@@ -79,13 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     student = load_encoder(options.encoder, padding="replicate")
     teacher = load_encoder("vgg19", padding="replicate")
-    bases = read_bases(find(SPECS[options.encoder]) if options.encoder in SPECS else options.encoder)
     settings = StylizeOptions(size=options.size, polish=0)
     found: list[tuple[Pair, Comparison]] = []
     for content, style in read_pairs(options.pairs):
         pair = prepare(content, style, options.size, options.out)
         print(f"{pair.name} ...", file=sys.stderr, flush=True)
-        result = evaluate(student, teacher, tensor(pair.content), tensor(pair.style), settings, bases)
+        result = evaluate(student, teacher, tensor(pair.content), tensor(pair.style), settings)
         found.append((pair, result))
         text = f"{table(found)}\n\nMeans over {len(found)} pairs:\n{means(found)}\n"
         (options.out / "report.txt").write_text(text)

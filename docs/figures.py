@@ -1,4 +1,4 @@
-"""Make every figure of docs/how-it-works.md: `python docs/figures.py`, or only some by name.
+"""Make the figures of the pages in docs: `python docs/figures.py`, or only some by name.
 
 Photographs come from examples/, styles from impasto.painted. Each run is small (about 200 px) and says
 all its settings that matter, so that the figures do not move when a default does. With `--keep`, runs
@@ -21,10 +21,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import StylizeOptions, iter_optimize, load_encoder, measures, ops
+from impasto import StylizeOptions, iter_optimize, load_encoder, measures, ops, stylize
 from impasto.events import Done, Step
 from impasto.networks.vgg import VGG
 from impasto.objective import Objective
+from impasto.options import QUALITIES
 from impasto.painted import paint
 from impasto.stylization import as_pixels, as_tensor, open_picture
 
@@ -388,6 +389,37 @@ def colors() -> plt.Figure:
     return sheet([seen, [(image, f"colors = {kind}") for image, kind in zip(made, kinds, strict=True)]])
 
 
+def qualities() -> plt.Figure:
+    """Three qualities side by side."""
+    rows: list[list[Cell]] = []
+    for name, look in (("coffee", "woodblock"), ("astronaut", "swirl")):
+        cells: list[Cell] = [(sized(photo(name), 480), "the photograph")]
+        for quality in QUALITIES:
+            options = StylizeOptions.preset("default", quality, size=480)
+            cells.append((stylize(photo(name), look, options), quality))
+        rows.append(cells)
+    return sheet(rows)
+
+
+def regions() -> plt.Figure:
+    """A style for the table, another for the cup; and a face that is kept."""
+    cells: list[Cell] = []
+    for name, (y, x, height, width), look, other in (
+        ("coffee", (0.47, 0.5, 0.42, 0.36), "woodblock", "stained-glass"),
+        ("astronaut", (0.22, 0.44, 0.17, 0.13), "swirl", None),
+    ):
+        small = sized(photo(name), 448)
+        h, w = small.shape[-2:]
+        rows, columns = np.mgrid[:h, :w]
+        mask = (((rows / h - y) / height) ** 2 + ((columns / w - x) / width) ** 2 < 1).astype(np.uint8) * 255
+        parts = {"regions": [(mask, other)]} if other else {"keep": mask}
+        made = stylize(small, look, size=448, **parts)
+        shown = small * (0.35 + 0.65 * torch.from_numpy(mask / 255).float())
+        told = f"{look}, {other} in the region" if other else f"{look}, the face kept"
+        cells += [(shown, "the mask"), (made, told)]
+    return sheet([cells[:2], cells[2:]], width=1000)
+
+
 ALL: dict[str, Callable[[], plt.Figure]] = {
     "features": features,
     "content-reconstructions": content_reconstructions,
@@ -398,6 +430,8 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "pyramid": pyramid,
     "total-variation": total_variation,
     "colors": colors,
+    "qualities": qualities,
+    "regions": regions,
 }
 
 

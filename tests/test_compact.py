@@ -79,10 +79,10 @@ def test_narrow_maps_need_memory_too():
 # --- files ---------------------------------------------------------------------------------------
 
 
-def written(path, network, **changes):
-    told = {"network": "compact", "depth": 19, "ranks": network.ranks, "pooling_scale": 1.0}
+def written(path, encoder, **changes):
+    told = {"network": "compact", "depth": 19, "ranks": encoder.ranks, "pooling_scale": 1.0}
     told |= {name: PLAIN[name] for name in ("mean", "std", "channel_order", "widths")}
-    save_state(path, network.state_dict(), {**told, **changes})
+    save_state(path, encoder.state_dict(), {**told, **changes})
     return path
 
 

@@ -12,7 +12,7 @@ from impasto.errors import OptionError
 from impasto.events import Started, Step
 from impasto.optimization import iter_optimize, out_of_memory
 from impasto.options import StylizeOptions
-from impasto.planning import Scale, available_memory, plan_run, run_seconds, seconds_per_pixel, smaller
+from impasto.planning import Scale, available_memory, plan_run, scale_seconds, seconds_per_pixel, smaller
 from nets import picture, tiny_vgg
 
 CPU = torch.device("cpu")
@@ -83,8 +83,8 @@ def test_the_time_is_that_of_all_steps_with_their_own_network(monkeypatch):
     slow, fast = tiny_vgg(), tiny_vgg(1)
     monkeypatch.setattr("impasto.planning.seconds_per_pixel", lambda encoder, *_: 3.0 if encoder is slow else 2.0)
     scales = [Scale(32, 32, 5), Scale(64, 64, 7), Scale(64, 64, 11, network=1)]
-    expected = 2 * (5 * 32 * 32 + 7 * 64 * 64) + 3 * 11 * 64 * 64
-    assert run_seconds(scales, [fast, slow], StylizeOptions(), torch.zeros(())) == expected
+    expected = [2 * 5 * 32 * 32, 2 * 7 * 64 * 64, 3 * 11 * 64 * 64]
+    assert scale_seconds(scales, [fast, slow], StylizeOptions(), torch.zeros(())) == expected
 
 
 def test_there_is_memory_to_be_had():

@@ -14,7 +14,7 @@ from impasto.options import StylizeOptions
 from impasto.regions import Region, feather, iter_regions
 from nets import picture, tiny_vgg
 
-OPTIONS = StylizeOptions(size=96, min_size=48, steps=6, feather=0.04, content_weight=0.05)
+OPTIONS = StylizeOptions(size=96, min_size=48, steps=6, step_decay=0.5, feather=0.04, content_weight=0.05)
 EDGE = 4  # pixels: 0.04 of 96
 
 

@@ -43,8 +43,8 @@ class Encoder(Protocol):
     def reach(self, layer: str) -> int:
         """Return how many pixels beyond its stride x stride square a position of a layer sees."""
 
-    def channels(self, layer: str) -> int:
-        """Return how many channels a layer has."""
+    def feature_bytes(self, layer: str) -> float:
+        """Return how much memory a layer's features take for each pixel of the image."""
 
     def bytes_per_pixel(self, layers: Sequence[str]) -> float:
         """Return about how much memory a forward and backward pass takes for each pixel of the picture."""

@@ -26,7 +26,7 @@ from impasto.ops import (
 )
 from impasto.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.options import StylizeOptions
-from impasto.planning import Scale, plan_run, reaches, run_seconds, smaller
+from impasto.planning import Scale, plan_run, reaches, scale_seconds, smaller
 
 __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
@@ -43,8 +43,8 @@ def _optimizer(options: StylizeOptions) -> PixelOptimizer:
 class _Clock:
     """Time spent, time to go, and whether a scale has used its share of the budget."""
 
-    def __init__(self, plan: Sequence[Scale], minutes: float | None) -> None:
-        self.work = [scale.pixels * scale.steps for scale in plan]
+    def __init__(self, work: Sequence[float], minutes: float | None) -> None:
+        self.work = list(work)
         self.budget = math.inf if minutes is None else 60 * minutes
         self.start = time.monotonic()
 
@@ -54,7 +54,7 @@ class _Clock:
         return time.monotonic() - self.start
 
     def enter(self, index: int) -> None:
-        """Begin a scale: what is left of the budget is shared out by pixels x steps."""
+        """Begin a scale: what is left of the budget is shared out as the plan says."""
         self.index, self.entered, self.fraction = index, time.monotonic(), 0.0
         self.allowed = (self.budget - self.seconds) * self.work[index] / sum(self.work[index:])
 
@@ -199,8 +199,9 @@ def iter_optimize(
         scales = _same_tiles(resume[1], scales)
     finest = (scales[-1].height, scales[-1].width)
     scene = _Scene.set(_fitted(content, finest), styles, options, mask)
-    clock, optimizer = _Clock(scales, options.minutes), _optimizer(options)
-    yield _started(name, scales, encoders, options, content)
+    seconds = scale_seconds(scales, encoders, options, content)
+    clock, optimizer = _Clock(seconds, options.minutes), _optimizer(options)
+    yield _started(name, scales, encoders, options, sum(seconds))
 
     start = first if first is not None else _first_picture(scene, options)
     from_photograph = first is None and options.init == "content"
@@ -261,7 +262,7 @@ def iter_optimize(
 
 
 def _started(
-    name: str, scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, like: Tensor
+    name: str, scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, seconds: float
 ) -> Started:
     reach = reaches(scales, encoders, options)
     return Started(
@@ -269,7 +270,7 @@ def _started(
         tuple((scale.height, scale.width, scale.steps) for scale in scales),
         tuple(len(scale.tiles(reach[scale.network])) for scale in scales),
         max(scale.memory for scale in scales),
-        run_seconds(scales, encoders, options, like),
+        seconds,
     )
 
 

@@ -22,14 +22,14 @@ from impasto.objective import GRID, Encoder, Objective
 from impasto.options import StylizeOptions
 from impasto.tiling import Tile, halo, tiles
 
-__all__ = ["Scale", "available_memory", "plan_run", "reaches", "run_seconds", "seconds_per_pixel", "smaller"]
+__all__ = ["Scale", "available_memory", "plan_run", "reaches", "scale_seconds", "seconds_per_pixel", "smaller"]
 
 _SIDES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # of tiles, in pixels
 _GOOD_SIDE = 256  # smaller tiles see mostly their halo
 _MARGIN = 0.9  # of what is free; the rest is for the allocator
 _PICTURES = 8  # tensors as large as the picture that live in a step, beside those that L-BFGS remembers
 _PROBE = 128  # pixels
-_ASKED = ("reach", "stride", "channels", "bytes_per_pixel")  # of a network, to plan its memory
+_ASKED = ("reach", "feature_bytes", "bytes_per_pixel")  # of a network, to plan its memory
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Needs:
         self.options, self.base = options, _used(device)
         self.halo = halo(max(encoder.reach(layer) for layer in layers), GRID)
         self.per_pixel = encoder.bytes_per_pixel(layers)
-        self.targets = sum(4 * encoder.channels(x) / encoder.stride(x) ** 2 for x in options.content_layers)
+        self.targets = sum(encoder.feature_bytes(layer) for layer in options.content_layers)
 
     def __call__(self, height: int, width: int, tile: int | None, history: int) -> int:
         crop = height * width
@@ -202,8 +202,10 @@ def seconds_per_pixel(encoder: Encoder, options: StylizeOptions, like: Tensor) -
     return taken
 
 
-def run_seconds(scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, like: Tensor) -> float:
-    """Return about how long a run takes, from what a step on a small picture takes on this machine.
+def scale_seconds(
+    scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, like: Tensor
+) -> list[float]:
+    """Return about how long each scale takes, from what a step on a small picture takes on this machine.
 
     Args:
         scales: from `plan_run`.
@@ -213,7 +215,7 @@ def run_seconds(scales: Sequence[Scale], encoders: Sequence[Encoder], options: S
     """
     rates = [seconds_per_pixel(encoder, options, like) for encoder in encoders]
     reach = reaches(scales, encoders, options)
-    return sum(scale.steps * scale.seen(reach[scale.network]) * rates[scale.network] for scale in scales)
+    return [scale.steps * scale.seen(reach[scale.network]) * rates[scale.network] for scale in scales]
 
 
 def reaches(scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions) -> list[int]:

@@ -16,7 +16,6 @@ __all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "r
 Report = Callable[[Event], None]
 
 _LINE_SECONDS = 10.0  # between two lines where there is no terminal
-_ESTIMATE_AFTER = 3  # steps; the first ones are slower than the rest
 _LONG = 600.0  # seconds; from here on a quicker way is named
 
 
@@ -47,7 +46,17 @@ def _plan(event: Started) -> str:
     for index, tiles in enumerate(event.tiles):
         scales[index] += f" in {tiles} tiles" if tiles > 1 else ""
     facts = [*scales, *([] if event.seconds is None else [f"about {duration(event.seconds)}"])]
-    return f"{event.content or 'picture'}: {', '.join(facts + ([_memory(event.memory)] if event.memory else []))}"
+    facts += [_memory(event.memory)] if event.memory else []
+    return f"{event.content or 'picture'}: {', '.join(facts)}{_quicker(event)}"
+
+
+def _quicker(event: Started) -> str:
+    """Name quicker ways if it takes long."""
+    if event.seconds is None or event.seconds < _LONG:
+        return ""
+    side = max(event.scales[-1][:2])
+    smaller = f"--size {side * 3 // 4 // 16 * 16} or " if side > 256 else ""
+    return f"; {smaller}--minutes 5 is quicker"
 
 
 def _memory(count: int) -> str:
@@ -72,27 +81,6 @@ def _note(step: Step) -> str:
     return ", ".join(filter(None, (_losses(step), left)))
 
 
-class _Estimate:
-    """Says once, a few steps into each run, how long it will take, and what would be quicker if that is long."""
-
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell, self.steps, self.side = tell, 0, 0
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, Started):
-            self.steps, self.side = 0, max(event.scales[-1][:2])
-        elif isinstance(event, Step):
-            self.steps += 1
-            if self.steps == _ESTIMATE_AFTER and event.remaining is not None and event.remaining >= _LINE_SECONDS:
-                self.tell(f"about {duration(event.remaining)}{self._quicker(event.remaining)}")
-
-    def _quicker(self, remaining: float) -> str:
-        if remaining < _LONG:
-            return ""
-        smaller = f"--size {self.side * 3 // 4 // 16 * 16} or " if self.side > 256 else ""
-        return f"; {smaller}--minutes 5 is quicker"
-
-
 @contextmanager
 def report_nothing() -> Iterator[Report]:
     """Stay silent."""
@@ -114,7 +102,6 @@ def report_json() -> Iterator[Report]:
 def report_lines() -> Iterator[Report]:
     """Write the plan, a line about every ten seconds, and the end, on stderr."""
     due = time.monotonic() + _LINE_SECONDS
-    estimate = _Estimate(say)
 
     def write(event: Event) -> None:
         nonlocal due
@@ -129,7 +116,6 @@ def report_lines() -> Iterator[Report]:
             say(event.text)
         elif isinstance(event, Done):
             say(_finished(event))
-        estimate(event)
 
     yield write
 
@@ -150,7 +136,6 @@ def report_bar(console: Console) -> Iterator[Report]:
         def tell(text: str) -> None:
             console.print(text, markup=False, highlight=False)
 
-        estimate = _Estimate(tell)
 
         def draw(event: Event) -> None:
             if isinstance(event, Started):
@@ -164,8 +149,7 @@ def report_bar(console: Console) -> Iterator[Report]:
                 tell(event.text)
             elif isinstance(event, Done):
                 tell(_finished(event))
-            estimate(event)
-
+    
         yield draw
 
 

@@ -182,6 +182,14 @@ class VGG(nn.Module):
         # Each 3x3 convolution looks one step to every side; a pooling window lies inside its own square.
         return sum(self.stride(name) for name in names if name.startswith("conv"))
 
+    def feature_bytes(self, layer: str) -> float:
+        """Return how much memory a layer's features take for each pixel of the image.
+
+        Raises:
+            UnknownName: there is no such layer.
+        """
+        return self.gain.element_size() * self.channels(layer) / self.stride(layer) ** 2
+
     def bytes_per_pixel(self, layers: Iterable[str]) -> float:
         """Return about how much memory a forward and backward pass takes for each pixel of the image.
 
