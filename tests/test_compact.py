@@ -1,6 +1,7 @@
 """The compact encoder: a VGG with squeezed convolutions, its files, and the one that is shipped."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,11 +10,13 @@ from safetensors import safe_open
 from impasto.checkpoints import load_encoder, load_state, save_state
 from impasto.compression import LAYERS
 from impasto.errors import OptionError, UnknownName, WeightsError
+from impasto.images import load
 from impasto.networks.compact import RANKS, Compact
 from impasto.networks.vgg import VGG
 from impasto.objective import Objective
 from impasto.ops import resize
 from impasto.options import StylizeOptions
+from impasto.stylization import as_tensor
 from impasto.weights import SPECS, find
 from nets import picture
 
@@ -136,6 +139,7 @@ def test_a_file_that_lacks_a_weight_is_refused(tmp_path):
 # --- the weights that are shipped ----------------------------------------------------------------
 
 SHIPPED = find("compact")
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +155,7 @@ def vgg():
 @pytest.fixture(scope="module")
 def photographs():
     """Photographs that are in none of the folders it was made from, 192 px wide."""
-    from skimage import data
-
-    pictures = [torch.from_numpy(p.copy()).permute(2, 0, 1)[None] / 255 for p in (data.astronaut(), data.coffee())]
+    pictures = [as_tensor(load(EXAMPLES / f"{name}.jpg")) for name in ("astronaut", "coffee")]
     return [resize(p, (round(192 * p.shape[2] / p.shape[3]), 192)).clamp(0, 1) for p in pictures]
 
 
