@@ -1,7 +1,8 @@
 """Make the figures of the pages in docs: `python docs/figures.py`, or only some by name.
 
 Photographs come from examples/, styles from impasto.painted. Each run is small (about 200 px) and says
-all its settings that matter, so that the figures do not move when a default does. With `--keep`, runs
+all its settings that matter, so that the figures do not move when a default does; only `qualities` and
+`regions` show the defaults. With `--keep`, runs
 are kept under build/figures/ and found again: handy while a figure's layout is being worked on.
 """
 

@@ -136,7 +136,6 @@ def report_bar(console: Console) -> Iterator[Report]:
         def tell(text: str) -> None:
             console.print(text, markup=False, highlight=False)
 
-
         def draw(event: Event) -> None:
             if isinstance(event, Started):
                 tell(_plan(event))
@@ -149,7 +148,7 @@ def report_bar(console: Console) -> Iterator[Report]:
                 tell(event.text)
             elif isinstance(event, Done):
                 tell(_finished(event))
-    
+
         yield draw
 
 

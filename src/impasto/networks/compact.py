@@ -1,8 +1,8 @@
 """VGG with every convolution squeezed: the same layers and channels for a fraction of the work."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -33,8 +33,9 @@ class Compact(VGG):
     (k, C, 1, 1), `conv1_2.1.weight` (r, k, 3, 3), `conv1_2.2.weight` (C', r, 1, 1) and `conv1_2.2.bias`.
 
     Args:
-        depth: as for `VGG`, like all others that are not named here.
+        depth: as for `VGG`.
         ranks: convolution to (k, r); all but the first must be named.
+        settings: all others, as for `VGG`.
 
     Raises:
         OptionError: an argument is none of the choices, or the numbers do not fit.
@@ -49,26 +50,9 @@ class Compact(VGG):
         depth: Literal[16, 19] = 19,
         *,
         ranks: Mapping[str, tuple[int, int]] = RANKS,
-        mean: Sequence[float],
-        std: Sequence[float],
-        channel_order: Literal["rgb", "bgr"],
-        scale: float,
-        pooling: Literal["max", "average"] = "max",
-        padding: Literal["zeros", "replicate", "reflect"] = "zeros",
-        pooling_scale: float = 1.0,
-        widths: Sequence[int] = (64, 128, 256, 512, 512),
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            depth,
-            mean=mean,
-            std=std,
-            channel_order=channel_order,
-            scale=scale,
-            pooling=pooling,
-            padding=padding,
-            pooling_scale=pooling_scale,
-            widths=widths,
-        )
+        super().__init__(depth, **settings)
         self.name = "compact"
         self.ranks = {name: (int(k), int(r)) for name, (k, r) in ranks.items()}
         convolutions = [name for name in self.layer_names if name.startswith("conv")][1:]
