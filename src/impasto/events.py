@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Done", "Event", "Note", "Saved", "Started", "Step", "Taught", "as_json", "drain"]
+__all__ = ["Began", "Done", "Event", "Note", "Saved", "Started", "Step", "Taught", "Trained", "as_json", "drain"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,60 @@ class Taught:
 
 
 @dataclass(frozen=True)
+class Began:
+    """A training is about to take its first step.
+
+    Attributes:
+        recipe: name of the method.
+        run: the folder that everything is written to.
+        step: steps done before, by the run that is resumed; or 0.
+        steps: steps planned in all; None if a time budget decides.
+        budget: seconds in all; None if the number of steps decides.
+        batch: pictures in each step.
+        weights: how many numbers are learned.
+        device: where, as "cpu" or "cuda:0".
+        precision: "float32" or "bfloat16".
+        processes: how many work together.
+    """
+
+    recipe: str
+    run: Path
+    step: int
+    steps: int | None
+    budget: float | None
+    batch: int
+    weights: int
+    device: str
+    precision: str
+    processes: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One step of a training.
+
+    Attributes:
+        step: steps done so far in the whole run, from 1; it goes back when numbers were not finite.
+        steps: steps planned in all; with a time budget an estimate.
+        losses: by name, as the method calls them.
+        learning_rate: of this step, by name of the optimizer.
+        pace: steps per second, lately.
+        seconds: time spent so far, in all sessions of the run.
+        remaining: estimated seconds still to go.
+        skipped: how many pictures could not be read so far.
+    """
+
+    step: int
+    steps: int
+    losses: dict[str, float]
+    learning_rate: dict[str, float]
+    pace: float
+    seconds: float
+    remaining: float
+    skipped: int
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that a person should know: `text` is a sentence without a full stop."""
 
@@ -96,14 +150,14 @@ class Saved:
 
 @dataclass(frozen=True)
 class Done:
-    """The end of one operation; `image` is `(1, 3, H, W)` in [0, 1]."""
+    """The end of one operation; `image` is `(1, 3, H, W)` in [0, 1], the result or a training's last preview."""
 
     image: Any = field(repr=False)
     steps: int
     seconds: float
 
 
-Event = Started | Step | Taught | Note | Saved | Done
+Event = Started | Step | Taught | Began | Trained | Note | Saved | Done
 
 
 def as_json(event: Event) -> dict[str, Any]:

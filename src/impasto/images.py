@@ -1016,31 +1016,44 @@ def _lanczos(values: Floats, height: int, width: int) -> Floats:
 # ── many pictures ────────────────────────────────────────────────────────────────────────────────
 
 
-def find_pictures(paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """List picture files: files as given, folders as the pictures in them, by name, not deeper.
+def find_pictures(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, deep: bool = False
+) -> list[Path]:
+    """List picture files: files as given, folders as the pictures in them, by name.
+
+    Args:
+        paths: files and folders.
+        deep: look into folders within folders, too, but not into hidden or linked ones.
 
     Raises:
         ImageError: a path does not exist, or a folder holds no picture.
     """
     found = []
     for path in map(Path, [paths] if isinstance(paths, str | os.PathLike) else paths):
-        found += _pictures_in(path) if path.is_dir() else [path]
+        found += _pictures_in(path, deep) if path.is_dir() else [path]
         if not path.exists():
             raise ImageError(f"{_called(path)} does not exist; expected a picture or a folder of them. Check the path.")
     return found
 
 
-def _pictures_in(folder: Path) -> list[Path]:
+def _pictures_in(folder: Path, deep: bool) -> list[Path]:
     known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in _READABLE}
-    try:
-        entries = sorted(p for p in folder.iterdir() if p.suffix.lower() in known and not p.name.startswith("."))
-    except PermissionError:
-        raise ImageError(f"The folder {_called(folder)} may not be read; allow it in its permissions.") from None
-    pictures = [path for path in entries if path.is_file()]
-    if not pictures:
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, onerror=_cannot_list):
+        folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
+        entries = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        found += (path for path in entries if path.suffix.lower() in known and path.is_file())
+    if not found:
         expected = _listed(_WRITABLE.values())
         raise ImageError(f"The folder {_called(folder)} holds no picture; expected {expected} files.")
-    return pictures
+    return found
+
+
+def _cannot_list(error: OSError) -> None:
+    folder = _called(Path(str(error.filename)))
+    if isinstance(error, PermissionError):
+        raise ImageError(f"The folder {folder} may not be read; allow it in its permissions.") from None
+    raise ImageError(f"The folder {folder} cannot be read ({_reason(error)}); check it.") from None
 
 
 def sheet(

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["PRESETS", "QUALITIES", "CompressOptions", "Options", "StylizeOptions", "quality_settings"]
+__all__ = ["PRESETS", "QUALITIES", "CompressOptions", "Options", "StylizeOptions", "TrainOptions", "quality_settings"]
 
 
 class Options(BaseModel):
@@ -78,6 +78,19 @@ def _memory(value: object) -> object:
     if found is None:
         raise ValueError(f"max_memory is {value!r}; expected a size like 4G or 800M.")
     return int(float(found[1]) * 1000 ** " kmgt".index(found[2] or " "))
+
+
+_MINUTES = {"h": 60.0, "m": 1.0, "s": 1 / 60, "": 1.0}
+
+
+def _duration(value: object) -> object:
+    """Read "10m", "90s", "1h30m" or a number of minutes."""
+    if not isinstance(value, str):
+        return value
+    parts = re.findall(r"(\d+(?:\.\d*)?|\.\d+)\s*([hms]?)\s*", value.lower())
+    if not parts or "".join(re.split(r"\s+", value.lower())) != "".join(map("".join, parts)):
+        raise ValueError(f"budget is {value!r}; expected a time like 10m, 90s or 1h30m.")
+    return sum(float(number) * _MINUTES[unit] for number, unit in parts)
 
 
 class StylizeOptions(Options):
@@ -316,3 +329,32 @@ class CompressOptions(Options):
     teacher: str = Field("vgg19", min_length=1, description="the network to squeeze: a VGG, as for --encoder")
     provenance: str = Field("", description="what the pictures are, and under which terms; kept in the file")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of this run's own random generator")
+
+
+class TrainOptions(Options):
+    """How any network is trained; each method adds settings of its own."""
+
+    steps: int = Field(2000, ge=1, le=100_000_000, description="how many steps it takes")
+    budget: float | None = Field(
+        None, gt=0, description="time that decides in place of steps: 10m, 90s, 1h30m; without a unit, minutes"
+    )
+    batch: int = Field(4, ge=1, le=100_000, description="pictures in each step, those of all processes together")
+    crop: int = Field(256, ge=8, le=4096, description="side of the squares that are cut from pictures, in pixels")
+    learning_rate: float = Field(1e-3, gt=0, description="step length at its highest")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="how the step length falls from the warm-up to the end"
+    )
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of the run in which the step length rises from 0")
+    clip: float = Field(0.0, ge=0, description="longest gradient of an optimizer, as a norm; 0: any")
+    ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of everything random in this run")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="numbers that networks compute with; auto: bfloat16 where the processor is made for it",
+    )
+    save_seconds: float = Field(60.0, ge=0, description="time between two checkpoints, at least")
+    preview_seconds: float = Field(60.0, ge=0, description="time between two previews, at least")
+    log_steps: int = Field(10, ge=1, le=1_000_000, description="every how many steps a line is written to the log")
+
+    _read_budget = field_validator("budget", mode="before")(_duration)

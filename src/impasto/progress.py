@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from impasto.events import Done, Event, Note, Started, Step, Taught, as_json
+from impasto.events import Began, Done, Event, Note, Started, Step, Taught, Trained, as_json
 
 __all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing", "say"]
 
@@ -76,6 +76,25 @@ def _taught(event: Taught) -> str:
     return f"{losses}, {duration(event.remaining)} left"
 
 
+def _began(event: Began) -> str:
+    length = _steps(event.steps or 0) if event.budget is None else duration(event.budget)
+    length += f", from step {event.step} on" if event.step else ""
+    where = f"{event.processes} × {event.device}" if event.processes > 1 else event.device
+    what = f"{event.recipe}: {event.weights:,} weights, {length}, {event.batch} pictures each"
+    return f"{what}, {where}, {event.precision}; everything is in {event.run}"
+
+
+def _trained(event: Trained) -> str:
+    """Return what a step says beside its number."""
+    losses = " ".join(f"{name} {loss:.3g}" for name, loss in event.losses.items())
+    skipped = f", {event.skipped} unreadable" if event.skipped else ""
+    return f"{_pace(event.pace)}, {duration(event.remaining)} left{skipped}: {losses}"
+
+
+def _pace(pace: float) -> str:
+    return f"{pace:.1f}/s" if pace >= 1 else f"{1 / max(pace, 1e-9):.1f} s each"
+
+
 def _note(step: Step) -> str:
     left = "" if step.remaining is None else f"{duration(step.remaining)} left"
     return ", ".join(filter(None, (_losses(step), left)))
@@ -112,6 +131,11 @@ def report_lines() -> Iterator[Report]:
             say(f"step {event.step}/{event.steps}, {_where(event)}: {_note(event)}")
         elif isinstance(event, Taught):
             say(f"{event.step}/{event.steps} {event.name}: {_taught(event)}")
+        elif isinstance(event, Began):
+            say(_began(event))
+        elif isinstance(event, Trained) and time.monotonic() >= due:
+            due = time.monotonic() + _LINE_SECONDS
+            say(f"step {event.step}/{event.steps}, {_trained(event)}")
         elif isinstance(event, Note):
             say(event.text)
         elif isinstance(event, Done):
@@ -144,6 +168,10 @@ def report_bar(console: Console) -> Iterator[Report]:
                 bar.update(task, completed=event.step, total=event.steps, description=_where(event), note=_note(event))
             elif isinstance(event, Taught):
                 bar.update(task, completed=event.step, total=event.steps, description=event.name, note=_taught(event))
+            elif isinstance(event, Began):
+                tell(_began(event))
+            elif isinstance(event, Trained):
+                bar.update(task, completed=event.step, total=event.steps, description="step", note=_trained(event))
             elif isinstance(event, Note):
                 tell(event.text)
             elif isinstance(event, Done):

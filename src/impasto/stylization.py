@@ -20,6 +20,7 @@ from torch import Tensor
 
 from impasto import images, painted
 from impasto.checkpoints import load_encoder, load_state, save_state
+from impasto.devices import find_device, find_dtype
 from impasto.errors import CheckpointError, ImageError, OptionError, unknown_name
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.images import Picture
@@ -96,25 +97,6 @@ def as_pixels(image: Tensor) -> np.ndarray:
     return image[0].detach().cpu().float().permute(1, 2, 0).numpy()
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError):
-        raise OptionError(
-            f"device is {name!r}, which this machine or this build of torch does not have; use auto or cpu."
-        ) from None
-    return torch.device(name)
-
-
-def _dtype(precision: str, device: torch.device) -> torch.dtype:
-    if precision == "auto":
-        able = device.type == "cpu" and torch.cpu.get_capabilities()
-        return torch.bfloat16 if able and (able.get("avx512_bf16") or able.get("amx_bf16")) else torch.float32
-    return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
 # --- one run ------------------------------------------------------------------------------------
 
 
@@ -157,10 +139,10 @@ class _Job:
         looks = opened(styles)
         parts = tuple((mask(where), opened(_listed(look)), _called(where, look)) for where, look in regions)
         first = open_picture(options.init_image) if options.init_image else None
-        device = _device(options.device)
+        device = find_device(options.device)
 
         def network(name: str) -> Encoder:
-            dtype = _dtype(options.precision, device)
+            dtype = find_dtype(options.precision, device)
             return load_encoder(name, pooling=options.pooling, padding=options.padding, device=device, dtype=dtype)
 
         eye = encoder or network(options.encoder)
