@@ -27,3 +27,15 @@ def picture(height, width, seed=0, dtype=torch.float32):
         a, b, c, d = (4 + 8 * torch.rand(4, generator=random)).tolist()
         planes.append(0.5 + 0.25 * torch.sin(a * x + b * y) + 0.2 * torch.sign(torch.sin(c * x * y + d * y)))
     return torch.stack(planes)[None].clamp(0, 1).to(dtype)
+
+
+def random_weights(net, seed=0):
+    """Fill a network with weights that keep activations alive, frozen; gains near 1, shifts near 0."""
+    random = torch.Generator().manual_seed(seed)
+    for name, parameter in net.named_parameters():
+        noise = torch.randn(parameter.shape, generator=random)
+        if parameter.ndim > 2:
+            parameter.data = noise * (2 / parameter[0].numel()) ** 0.5
+        else:
+            parameter.data = 0.2 * noise + (1.0 if name.endswith("weight") else 0.0)
+    return net.eval()

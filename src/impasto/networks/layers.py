@@ -1,0 +1,348 @@
+"""The layers of networks that paint in one pass, for whole pictures and for pictures a few rows at a time.
+
+A network is written once, with the functions below. Given tensors they compute at once, and gradients flow
+through them; given `Rows`, a map that is known only strip by strip, they build another one. That is how
+`application` runs any of these networks on a picture too large to be computed whole, to the same bits: each
+layer here knows which rows of its input it needs, and normalization asks for the statistics of the whole map,
+which are added up row by row in both cases.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+__all__ = [
+    "Conv",
+    "Extend",
+    "Local",
+    "Map",
+    "Moments",
+    "Padding",
+    "Rows",
+    "Upsample",
+    "conv",
+    "crop",
+    "extend",
+    "keep",
+    "moments",
+    "moments_of",
+    "normalize",
+    "pointwise",
+    "reference_of",
+    "row_sums",
+    "size_of",
+    "upsample",
+    "wide",
+]
+
+Padding = Literal["reflect", "zeros"]
+Moments = tuple[Tensor, Tensor]  # mean and biased variance of each channel, (B, C) both
+_CHUNK = 1 << 18  # values; that many stay in a processor's cache
+
+
+class Rows(ABC):
+    """A map `(B, C, H, W)` that is not there as a whole; it can only be asked for some of its rows."""
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+
+    @abstractmethod
+    def local(self, layer: "Local") -> "Rows":
+        """Return what the layer makes of this map."""
+
+    @abstractmethod
+    def pointwise(self, function: Callable[..., Tensor], others: tuple[Any, ...]) -> "Rows":
+        """Return what a function makes of the same places of this and other maps."""
+
+    @abstractmethod
+    def keep(self) -> "Rows":
+        """Return this map, computed and held in memory if there is room."""
+
+    @abstractmethod
+    def moments(self) -> Moments:
+        """Return the statistics of the whole map."""
+
+
+Map = TypeVar("Map", Tensor, Rows)
+
+
+class Local(ABC):
+    """A layer of which a row of output needs only a few rows of input."""
+
+    @abstractmethod
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size of what it makes of a map of this size."""
+
+    @abstractmethod
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """Return the rows (first, after the last) of a map of this height that rows of output are made of."""
+
+    @abstractmethod
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """Return rows of output.
+
+        Args:
+            x: `(B, C, h, W)`, the rows that `needs` says, or more.
+            first: which row of the whole map is the first of `x`.
+            height: of the whole map.
+            top: first row of output.
+            bottom: row after the last.
+        """
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the whole output of a whole map."""
+        return self.rows(x, 0, x.shape[-2], 0, self.size(*x.shape[-2:])[0])
+
+
+def _mirrored(index: Tensor, length: int) -> Tensor:
+    """Return where rows outside a map are found in it: reflected without the border, as often as it takes."""
+    if length == 1:
+        return torch.zeros_like(index)
+    index = index.remainder(2 * length - 2)
+    return torch.minimum(index, 2 * length - 2 - index)
+
+
+def _reflected(start: int, stop: int, length: int) -> tuple[int, int]:
+    """Return (first, after the last) of what rows start to stop are, reflected at the borders."""
+    if start >= 0 and stop <= length:
+        return start, stop
+    index = _mirrored(torch.arange(start, stop), length)
+    return int(index.min()), int(index.max()) + 1
+
+
+def _take(x: Tensor, dim: int, first: int, length: int, start: int, stop: int) -> Tensor:
+    """Return places start to stop of a map whose part from `first` on is x, reflected at its borders."""
+    if start >= 0 and stop <= length:
+        return x.narrow(dim, start - first, stop - start)
+    return x.index_select(dim, _mirrored(torch.arange(start, stop, device=x.device), length) - first)
+
+
+class Conv(Local):
+    """A convolution, with what surrounds the picture.
+
+    Args:
+        weight: `(C', C / groups, k, k)`.
+        bias: `(C')`, or None.
+        stride: 1 or 2.
+        padding: "reflect": k // 2 mirrored places on each side, which leave no frame. "zeros": TensorFlow's
+            SAME: as many zeros as make the output ceil(size / stride) large, the odd one after the end.
+        groups: of channels.
+    """
+
+    def __init__(
+        self, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: Padding = "reflect",
+        groups: int = 1,
+    ) -> None:  # fmt: skip
+        self.weight, self.bias, self.stride, self.padding, self.groups = weight, bias, stride, padding, groups
+        self.kernel = int(weight.shape[-1])
+
+    def _before(self, length: int) -> int:
+        if self.padding == "reflect":
+            return self.kernel // 2
+        return max(0, (-(-length // self.stride) - 1) * self.stride + self.kernel - length) // 2
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See `Local`."""
+        return -(-height // self.stride), -(-width // self.stride)
+
+    def _window(self, top: int, bottom: int, length: int) -> tuple[int, int]:
+        start = top * self.stride - self._before(length)
+        return start, start + (bottom - 1 - top) * self.stride + self.kernel
+
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """See `Local`."""
+        start, stop = self._window(top, bottom, height)
+        return _reflected(start, stop, height) if self.padding == "reflect" else (max(0, start), min(height, stop))
+
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """See `Local`."""
+        width = x.shape[-1]
+        start, stop = self._window(top, bottom, height)
+        left, right = self._window(0, self.size(height, width)[1], width)
+        if self.padding == "zeros":
+            x = x.narrow(2, max(0, start) - first, min(height, stop) - max(0, start))
+            x = F.pad(x, (-left, right - width, max(0, -start), max(0, stop - height)))
+        elif first == 0 and x.shape[2] == height and (start, stop) != (0, height) and min(height, width) > self.kernel:
+            x = F.pad(x, (-left, right - width, -start, stop - height), mode="reflect")  # at once: the usual case
+        else:
+            x = _take(_take(x, 2, first, height, start, stop), 3, 0, width, left, right)
+        return _convolve(x, self.weight, self.bias, self.stride, self.groups)
+
+
+def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, groups: int) -> Tensor:
+    return F.conv2d(x, weight, bias, stride, groups=groups)
+
+
+class Upsample(Local):
+    """Twice as high and wide, by repeating each place: without checkerboards, for all places are alike."""
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See `Local`."""
+        return 2 * height, 2 * width
+
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """See `Local`."""
+        return top // 2, (bottom + 1) // 2
+
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """See `Local`."""
+        start, stop = self.needs(top, bottom, height)
+        x = F.interpolate(x.narrow(2, start - first, stop - start), scale_factor=2.0, mode="nearest")
+        return x.narrow(2, top - 2 * start, bottom - top)
+
+
+class Extend(Local):
+    """Larger at the bottom and at the right by mirrored places, up to a multiple; or cut back to a size."""
+
+    def __init__(self, height: int, width: int) -> None:
+        self.height, self.width = height, width
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See `Local`."""
+        return self.height, self.width
+
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """See `Local`."""
+        return _reflected(top, bottom, height)
+
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """See `Local`."""
+        return _take(_take(x, 2, first, height, top, bottom), 3, 0, x.shape[-1], 0, self.width)
+
+
+# --- what networks are written with ---------------------------------------------------------------
+
+
+def _local(layer: Local, x: Map) -> Map:
+    return layer(x) if isinstance(x, Tensor) else x.local(layer)
+
+
+def conv(
+    x: Map, weight: Tensor, bias: Tensor | None = None, *, stride: int = 1, padding: Padding = "reflect",
+    groups: int = 1,
+) -> Map:  # fmt: skip
+    """Return the convolution; see `Conv`."""
+    return _local(Conv(weight, bias, stride=stride, padding=padding, groups=groups), x)
+
+
+def upsample(x: Map) -> Map:
+    """Return the map twice as high and wide; see `Upsample`."""
+    return _local(Upsample(), x)
+
+
+def size_of(x: Tensor | Rows) -> tuple[int, int]:
+    """Return height and width."""
+    return (x.shape[-2], x.shape[-1]) if isinstance(x, Tensor) else x.size
+
+
+def extend(x: Map, multiple: int) -> Map:
+    """Return the map with mirrored places at the bottom and the right, up to a multiple in both directions."""
+    height, width = (-(-side // multiple) * multiple for side in size_of(x))
+    return crop(x, (height, width))
+
+
+def crop(x: Map, size: tuple[int, int]) -> Map:
+    """Return the upper left part of a map."""
+    return x if size_of(x) == size else _local(Extend(*size), x)
+
+
+def pointwise(function: Callable[..., Tensor], x: Map, *others: Any) -> Map:
+    """Return what a function makes of the same places of maps of one size."""
+    return function(x, *others) if isinstance(x, Tensor) else x.pointwise(function, others)
+
+
+def keep(x: Map) -> Map:
+    """Return the map; of `Rows`, held in memory if there is room. For what is used more than once."""
+    return x if isinstance(x, Tensor) else x.keep()
+
+
+# --- normalization --------------------------------------------------------------------------------
+
+
+def wide(x: Tensor) -> Tensor:
+    """Return numbers of 16 bits in 32, in which they can be added up; others as they are."""
+    return x.float() if x.element_size() < 4 else x
+
+
+def row_sums(x: Tensor, reference: Tensor) -> Tensor:
+    """Return the sums of x - reference and of its square along each row, `(2, B, H, C)` in float64.
+
+    Each row is added up on its own, in its own precision for speed, so that it does not matter which of them
+    come together.
+
+    Args:
+        x: `(B, C, H, W)`.
+        reference: `(B, C)`, near the mean, so that no digits are lost; exact for a constant map.
+    """
+    places = x.permute(0, 2, 3, 1)  # (B, H, W, C): rows lie one after the other where x is channels-last
+    b, h, w, c = places.shape
+    sums = torch.empty(2, b, h, c, dtype=torch.float64, device=x.device if x.device.type != "mps" else "cpu")
+    step = max(1, _CHUNK // (b * w * c))
+    for top in range(0, h, step):
+        part = wide(places[:, top : top + step]) - reference[:, None, None]
+        sums[0, :, top : top + step] = part.sum(2)
+        sums[1, :, top : top + step] = part.square_().sum(2)
+    return sums
+
+
+def reference_of(x: Tensor) -> Tensor:
+    """Return what `row_sums` subtracts, `(B, C)`: the means of the map's first row, which `x` begins with."""
+    return wide(x[:, :, 0]).mean(2)
+
+
+def moments_of(sums: Tensor, reference: Tensor, width: int) -> Moments:
+    """Return mean and biased variance from the sums of all rows, `(B, C)`."""
+    mean, square = sums.sum(2) / (sums.shape[2] * width)
+    variance = (square - mean.square()).clamp_min(0)
+    return (reference.to(mean) + mean).to(reference), variance.to(reference)
+
+
+def moments(x: Map) -> Moments:
+    """Return mean and biased variance of each channel of the whole map, `(B, C)`, in float32 or wider.
+
+    On a map that needs no gradient the order of additions does not depend on how it is cut into strips.
+    """
+    if not isinstance(x, Tensor):
+        return x.moments()
+    if x.requires_grad:
+        variance, mean = torch.var_mean(wide(x), (2, 3), correction=0)
+        return mean, variance
+    reference = reference_of(x)
+    return moments_of(row_sums(x, reference), reference, x.shape[-1])
+
+
+def normalize(x: Map, gamma: Tensor, beta: Tensor, eps: float, then: Callable[[Tensor], Tensor] | None = None) -> Map:
+    """Return instance normalization: each channel of each picture with mean beta and standard deviation gamma.
+
+    Args:
+        x: `(B, C, H, W)`.
+        gamma: `(B or 1, C)`.
+        beta: `(B or 1, C)`.
+        eps: added to the variance under the root; it bounds the gain on flat pictures.
+        then: applied to the result, as `F.relu`.
+
+    Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022; a row of gamma and beta for each style:
+        Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629, eq. 5.
+    """
+    if isinstance(x, Tensor) and x.requires_grad:
+        b, c, h, w = x.shape
+        weight, bias = (row.expand(b, c).reshape(-1) for row in (gamma, beta))
+        y = torch.batch_norm(x.reshape(1, b * c, h, w), weight, bias, None, None, True, 0.0, eps, True)
+        y = y.view(b, c, h, w)
+        return then(y) if then else y
+    mean, variance = moments(x)
+    gain = gamma / (variance + eps).sqrt()
+    shift = beta - mean * gain
+    gain, shift = gain[:, :, None, None], shift[:, :, None, None]
+
+    def apply(values: Tensor) -> Tensor:
+        values = torch.addcmul(shift.to(values.dtype), values, gain.to(values.dtype))
+        return then(values) if then else values
+
+    return pointwise(apply, x)
