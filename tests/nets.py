@@ -27,3 +27,9 @@ def picture(height, width, seed=0, dtype=torch.float32):
         a, b, c, d = (4 + 8 * torch.rand(4, generator=random)).tolist()
         planes.append(0.5 + 0.25 * torch.sin(a * x + b * y) + 0.2 * torch.sign(torch.sin(c * x * y + d * y)))
     return torch.stack(planes)[None].clamp(0, 1).to(dtype)
+
+
+def kept(step):
+    """The state of a Step, copied, so that it stays what it was when the run goes on."""
+    tensors, values = step.state()
+    return {name: tensor.clone() for name, tensor in tensors.items()}, values

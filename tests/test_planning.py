@@ -13,7 +13,7 @@ from impasto.events import Started, Step
 from impasto.optimization import iter_optimize, out_of_memory
 from impasto.options import StylizeOptions
 from impasto.planning import Scale, available_memory, plan_run, scale_seconds, seconds_per_pixel, smaller
-from nets import picture, tiny_vgg
+from nets import kept, picture, tiny_vgg
 
 CPU = torch.device("cpu")
 BIG = StylizeOptions(size=6000)
@@ -111,7 +111,7 @@ def test_the_last_steps_are_taken_with_the_network_that_polishes():
     events, states = [], []
     for event in iter_optimize(picture(48, 64), [picture(40, 40, 1)], watched(1), options, polish=watched(2)):
         events.append(event)
-        states += [event.state()] if isinstance(event, Step) else []
+        states += [kept(event)] if isinstance(event, Step) else []
     assert events[0].scales == ((24, 32, 2), (48, 64, 1), (48, 64, 3))
     steps = [event for event in events if isinstance(event, Step)]
     assert [step.step for step in steps] == [1, 2, 3, 4, 5, 6] and steps[-1].steps == 6
@@ -136,7 +136,7 @@ def test_a_run_in_tiles_paints_the_same_picture_and_resumes_to_the_same_bytes(mo
     tight = options.changed(max_memory=limit)
     cut = []
     for event in iter_optimize(*pictures, encoder, tight):
-        cut.append(event.state() if isinstance(event, Step) else event)
+        cut.append(kept(event) if isinstance(event, Step) else event)
     assert cut[0].tiles[-1] > 1
     torch.testing.assert_close(cut[-1].image, whole[-1].image, rtol=0, atol=2e-2)
     resumed = list(iter_optimize(*pictures, encoder, tight.changed(max_memory=2 * limit), resume=cut[7]))
