@@ -194,6 +194,7 @@ def iter_optimize(
         )
     encoders = [encoder] if polish is None or not options.polish else [encoder, polish]
     least = max(network.minimum_size([*options.content_layers, *options.style_layers]) for network in encoders)
+    release_memory()
     scales = list(plan_run((content.shape[-2], content.shape[-1]), encoders, options, content.device))
     if resume:
         scales = _same_tiles(resume[1], scales)

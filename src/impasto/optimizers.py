@@ -195,5 +195,5 @@ class LBFGS:
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     """Return the sum of the products, without ever holding all of them."""
-    parts = zip(x.flatten().split(_PART), y.flatten().split(_PART), strict=True)
+    parts = zip(torch.split(x.flatten(), _PART), torch.split(y.flatten(), _PART), strict=True)
     return torch.stack([(a * b).sum() for a, b in parts]).sum()

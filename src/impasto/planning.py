@@ -39,7 +39,9 @@ __all__ = [
 _SIDES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # of tiles, in pixels
 _GOOD_SIDE = 256  # smaller tiles see mostly their halo
 _MARGIN = 0.9  # of what is free; the rest is for the allocator
-_PICTURES = 5  # tensors as large as the picture that live in a step, beside the photograph and what L-BFGS remembers
+_PICTURES = 4  # tensors as large as the picture that live in a step, beside the photograph and what L-BFGS remembers
+_BYTES = 12  # of a pixel: three numbers of 32 bits
+_SLACK = 1.07  # memory in pieces too small to be used
 _GROWTH = 10**8  # bytes that the program itself takes when its networks begin to run
 _PROBE = 128  # pixels
 _ASKED = ("reach", "feature_bytes", "bytes_per_pixel")  # of a network, to plan its memory
@@ -126,20 +128,24 @@ class _Needs:
         self.per_pixel = encoder.bytes_per_pixel(layers)
         self.targets = sum(encoder.feature_bytes(layer) for layer in options.content_layers)
 
-    def __call__(self, height: int, width: int, tile: int | None, history: int, coarse: int = 0) -> int:
+    def __call__(self, scale: Scale, tile: int | None, history: int, coarse: int = 0) -> int:
         """Return them; `coarse` is what the scale before remembers, which is resized."""
-        crop = height * width
+        crop = scale.pixels
         if tile is not None:
-            crop = min(height, tile + 2 * self.halo) * min(width, tile + 2 * self.halo)
-        kept = self.remembered(height, width, history)
-        picture = 12 * height * width
-        begin = kept + coarse + 2 * picture
-        step = kept + picture * (_PICTURES + bool(self.options.averaging)) + height * width * self.targets
-        return int(self.base + max(begin, step + crop * self.per_pixel))
+            crop = min(scale.height, tile + 2 * self.halo) * min(scale.width, tile + 2 * self.halo)
+        network = crop * self.per_pixel
+        if (
+            tile is not None and scale.steps == 1
+        ):  # the step before, two pictures, is not there; the maps take its place
+            network = max(0, network - 2 * _BYTES * scale.pixels)
+        kept = self.remembered(scale, history)
+        begin = kept + coarse + 2 * _BYTES * scale.pixels
+        pictures = _BYTES * (_PICTURES + bool(self.options.averaging)) + self.targets
+        return int(_SLACK * (self.base + max(begin, kept + scale.pixels * pictures + network)))
 
-    def remembered(self, height: int, width: int, history: int) -> int:
-        """Return the bytes that the optimizer keeps from step to step."""
-        return 12 * height * width * (2 * history if self.options.optimizer == "lbfgs" else 2)
+    def remembered(self, scale: Scale, history: int) -> int:
+        """Return the bytes that the optimizer keeps from scale to scale."""
+        return _BYTES * scale.pixels * (2 * history if self.options.optimizer == "lbfgs" else 2)
 
 
 def _choices(longer: int, history: int) -> list[tuple[int | None, int]]:
@@ -182,11 +188,11 @@ def plan_run(
         done += scale.steps
         history = min(options.history, done)
         choices = _choices(max(scale.height, scale.width), history)
-        need = partial(needs[scale.network], scale.height, scale.width, coarse=coarse)
+        need = partial(needs[scale.network], scale, coarse=coarse)
         tile, chosen = next((choice for choice in choices if need(*choice) <= limit), choices[-1])
         kept = options.history if chosen == history else chosen
         scales[index] = replace(scale, tile=tile, history=kept, memory=need(tile, chosen))
-        coarse = needs[scale.network].remembered(scale.height, scale.width, chosen)
+        coarse = needs[scale.network].remembered(scale, chosen)
     most = max(scales, key=lambda scale: scale.memory)
     if most.memory > limit and options.max_memory:
         raise OptionError(
