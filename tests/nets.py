@@ -39,3 +39,9 @@ def random_weights(net, seed=0):
         else:
             parameter.data = 0.2 * noise + (1.0 if name.endswith("weight") else 0.0)
     return net.eval()
+
+
+def kept(step):
+    """The state of a Step, copied, so that it stays what it was when the run goes on."""
+    tensors, values = step.state()
+    return {name: tensor.clone() for name, tensor in tensors.items()}, values

@@ -13,7 +13,7 @@ from impasto.objective import Objective
 from impasto.ops import high_pass, luminance, resize
 from impasto.optimization import iter_optimize, optimize
 from impasto.options import StylizeOptions
-from nets import picture, tiny_vgg
+from nets import kept, picture, tiny_vgg
 
 FEW = {"size": 48, "min_size": 24, "steps": 6, "step_decay": 0.5}
 
@@ -276,7 +276,7 @@ def test_a_plateau_is_the_same_for_an_interrupted_run():
     assert whole[-1].steps > 15
     for event in iter_optimize(picture(36, 48), [picture(40, 40, 1)], tiny_vgg(), options):
         if isinstance(event, Step) and event.step == 15:
-            state = event.state()
+            state = kept(event)
             break
     resumed = run(options, resume=state)
     assert resumed[-1].steps == whole[-1].steps

@@ -77,8 +77,8 @@ def test_lbfgs_first_step_moves_pixels_by_what_it_says():
 def test_lbfgs_takes_back_a_step_that_made_things_much_worse():
     optimizer, start = LBFGS(), random()
     loss, gradient = bowl(start)
-    optimizer.step(start, gradient, loss)
-    back = optimizer.step(start + 5, torch.full(SHAPE, 1e3, dtype=torch.float64), float("nan"))
+    there = optimizer.step(start, gradient, loss)
+    back = optimizer.step(there, torch.full(SHAPE, 1e3, dtype=torch.float64), float("nan"))
     assert (back - start).square().mean().sqrt().item() == pytest.approx(0.005)  # half the first move, from the start
     assert (run(optimizer, back, 60) - GOAL).abs().max() < 1e-4
 
@@ -109,12 +109,14 @@ def mean_problem(image):
 
 
 @pytest.mark.parametrize(("make", "steps"), [(Adam, 5), (LBFGS, 5)])
-def test_resized_optimizer_does_at_twice_the_size_what_it_would_have_done(make, steps):
+def test_resizing_an_optimizer_it_does_at_twice_the_size_what_it_would_have_done(make, steps):
     # Flat pictures, so that resizing them is exact.
     start = torch.full((1, 3, 8, 8), 0.5, dtype=torch.float64)
     optimizer = make()
     image = run(optimizer, start, steps, mean_problem)
-    large = optimizer.resized((16, 16))
+    large = make()
+    large.restore({name: value.clone() for name, value in optimizer.state().items()})
+    large.resize((16, 16))
     loss, gradient = mean_problem(image)
     expected = optimizer.step(image, gradient, loss)
     bigger = image.repeat(1, 1, 2, 2)

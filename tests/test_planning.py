@@ -13,7 +13,7 @@ from impasto.events import Started, Step
 from impasto.optimization import iter_optimize, out_of_memory
 from impasto.options import StylizeOptions
 from impasto.planning import Scale, available_memory, plan_run, scale_seconds, seconds_per_pixel, smaller
-from nets import picture, tiny_vgg
+from nets import kept, picture, tiny_vgg
 
 CPU = torch.device("cpu")
 BIG = StylizeOptions(size=6000)
@@ -111,7 +111,7 @@ def test_the_last_steps_are_taken_with_the_network_that_polishes():
     events, states = [], []
     for event in iter_optimize(picture(48, 64), [picture(40, 40, 1)], watched(1), options, polish=watched(2)):
         events.append(event)
-        states += [event.state()] if isinstance(event, Step) else []
+        states += [kept(event)] if isinstance(event, Step) else []
     assert events[0].scales == ((24, 32, 2), (48, 64, 1), (48, 64, 3))
     steps = [event for event in events if isinstance(event, Step)]
     assert [step.step for step in steps] == [1, 2, 3, 4, 5, 6] and steps[-1].steps == 6
@@ -128,6 +128,7 @@ def test_the_last_steps_are_taken_with_the_network_that_polishes():
 def test_a_run_in_tiles_paints_the_same_picture_and_resumes_to_the_same_bytes(monkeypatch):
     monkeypatch.setattr("impasto.planning._SIDES", (64, 48, 32))
     monkeypatch.setattr("impasto.planning._GOOD_SIDE", 32)
+    monkeypatch.setattr("impasto.planning._used", lambda device: 0)  # else a limit would mean another thing each time
     options = StylizeOptions(size=160, min_size=80, steps=6, history=3)
     pictures = picture(120, 160), [picture(90, 80, 1)]
     encoder = tiny_vgg(padding="replicate")
@@ -136,7 +137,7 @@ def test_a_run_in_tiles_paints_the_same_picture_and_resumes_to_the_same_bytes(mo
     tight = options.changed(max_memory=limit)
     cut = []
     for event in iter_optimize(*pictures, encoder, tight):
-        cut.append(event.state() if isinstance(event, Step) else event)
+        cut.append(kept(event) if isinstance(event, Step) else event)
     assert cut[0].tiles[-1] > 1
     torch.testing.assert_close(cut[-1].image, whole[-1].image, rtol=0, atol=2e-2)
     resumed = list(iter_optimize(*pictures, encoder, tight.changed(max_memory=2 * limit), resume=cut[7]))
@@ -181,3 +182,28 @@ def test_when_memory_runs_out_it_steps_down_and_says_so():
     assert lines[0] == "(1,)"
     assert lines[1].startswith("Note memory ran out; going on in tiles of ")
     assert lines[-1].strip() == "Done"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is measured as Linux does")
+def test_a_run_in_tiles_stays_below_its_limit():
+    code = """
+        import resource, sys
+        sys.path.insert(0, "tests")
+        import psutil, torch
+        from impasto.optimization import iter_optimize
+        from impasto.options import StylizeOptions
+        from nets import picture, tiny_vgg
+        torch.set_num_threads(1)
+        pictures, network = (picture(1152, 1536), [picture(90, 80, 1)]), tiny_vgg()
+        limit = psutil.Process().memory_info().rss + 400 * 10**6
+        options = StylizeOptions(size=1536, min_size=384, steps=6, polish=0, max_memory=limit)
+        for event in iter_optimize(*pictures, network, options):
+            if type(event).__name__ == "Started":
+                print(event.tiles[-1], event.memory <= limit)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / limit)
+    """
+    shown = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    tiles, planned, peak = shown.stdout.split()
+    assert int(tiles) > 1 and planned == "True"
+    assert 0.5 < float(peak) <= 1.0

@@ -12,7 +12,7 @@ from impasto.objective import layer_guide
 from impasto.ops import gram_matrix
 from impasto.options import StylizeOptions
 from impasto.regions import Region, feather, iter_regions
-from nets import picture, tiny_vgg
+from nets import kept, picture, tiny_vgg
 
 OPTIONS = StylizeOptions(size=96, min_size=48, steps=6, step_decay=0.5, feather=0.04, content_weight=0.05)
 EDGE = 4  # pixels: 0.04 of 96
@@ -97,7 +97,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes():
     for event in iter_regions(picture(72, 96), regions, tiny_vgg(), OPTIONS):
         events.append(event)
         if isinstance(event, Step):
-            states.append(event.state())
+            states.append(kept(event))
     assert len(states) == events[-1].steps == 18
     for at in (4, 11, 16):
         resumed = list(iter_regions(picture(72, 96), regions, tiny_vgg(), OPTIONS, resume=states[at]))

@@ -247,8 +247,12 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
     """
     path = Path(path)
     part = path.with_name(path.name + ".part")
-    # safetensors refuses views of one memory and strides other than the plain ones
-    plain = {key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for key, tensor in tensors.items()}
+    plain: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for key, tensor in tensors.items():  # safetensors refuses views of one memory and strides other than the plain ones
+        flat = tensor.detach().cpu().contiguous()
+        plain[key] = flat.clone() if flat.untyped_storage().data_ptr() in taken else flat
+        taken.add(plain[key].untyped_storage().data_ptr())
     try:
         save_file(plain, part, metadata={"impasto": json.dumps(metadata)})
         os.replace(part, path)

@@ -25,7 +25,7 @@ from impasto.tiling import Tile, strips, tiles
 __all__ = ["Encoder", "Objective", "layer_guide"]
 
 GRID = 16  # offsets of tiles: the stride of the deepest layers
-_STRIP = 1 << 20  # pixels whose total variation is computed at once where there are tiles
+_STRIP = 1 << 17  # pixels whose total variation is computed at once where there are tiles
 
 
 class Encoder(Protocol):

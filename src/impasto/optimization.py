@@ -26,7 +26,7 @@ from impasto.ops import (
 )
 from impasto.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.options import StylizeOptions
-from impasto.planning import Scale, plan_run, reaches, scale_seconds, smaller
+from impasto.planning import Scale, plan_run, reaches, release_memory, scale_seconds, smaller
 
 __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
@@ -194,6 +194,7 @@ def iter_optimize(
         )
     encoders = [encoder] if polish is None or not options.polish else [encoder, polish]
     least = max(network.minimum_size([*options.content_layers, *options.style_layers]) for network in encoders)
+    release_memory()
     scales = list(plan_run((content.shape[-2], content.shape[-1]), encoders, options, content.device))
     if resume:
         scales = _same_tiles(resume[1], scales)
@@ -216,7 +217,8 @@ def iter_optimize(
                 # Begin with sharp edges; and a photograph painted like itself comes back to the bit.
                 picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), size)
             at = _Progress(picture, torch.zeros_like(picture) if options.averaging else picture, index, done=at.done)
-            optimizer = optimizer.resized(size)
+            optimizer.resize(size)
+            release_memory()
             del picture
         clock.enter(index)
         begun = at.taken
@@ -226,6 +228,8 @@ def iter_optimize(
             try:
                 objective = objective or scene.objective(scales[index], encoders, options, least)
                 losses, gradient = objective(at.picture)
+                if scales[index].tile:
+                    release_memory()
                 picture = optimizer.step(at.picture, gradient, losses["total"])
             except (MemoryError, RuntimeError) as error:
                 less = smaller(scales[index]) if out_of_memory(error) else None
@@ -255,9 +259,9 @@ def iter_optimize(
             )
             if last:
                 break
-        at = replace(at, picture=at.result(options.averaging), taken=0)
+        at, objective = replace(at, picture=at.result(options.averaging), taken=0), None
     image, steps = scene.finish(at.picture), at.done
-    del at, objective, optimizer, scene  # what comes after needs the memory
+    del at, optimizer, scene  # what comes after needs the memory
     yield Done(image, steps, clock.seconds)
 
 

@@ -1,7 +1,7 @@
 """Adam and L-BFGS for one picture, small enough to read, with a state that can be saved and resized.
 
 Both take the gradient and return the next picture. They differ from torch.optim in what style
-transfer needs: `resized` carries what was learned to the next scale of a pyramid, and `state` /
+transfer needs: `resize` carries what was learned to the next scale of a pyramid, and `state` /
 `restore` make a resumed run give the same bytes.
 
 Losses here are means over pixels, whose gradient shrinks as pictures grow. The gradients given to
@@ -9,7 +9,7 @@ Losses here are means over pixels, whose gradient shrinks as pictures grow. The 
 size; this also keeps Adam's epsilon far below them.
 """
 
-from typing import Protocol, Self
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,17 +19,23 @@ from impasto.ops import resize
 __all__ = ["LBFGS", "Adam", "PixelOptimizer"]
 
 
+_PART = 1 << 22  # values that are multiplied at once
+
+
 class PixelOptimizer(Protocol):
     """What the painting loop asks of an optimizer."""
 
     def step(self, image: Tensor, gradient: Tensor, loss: float) -> Tensor:
-        """Return the next picture; `loss` and `gradient` are those of `image`."""
+        """Return the next picture; `loss` and `gradient` are those of `image`, which is what came from the last step.
+
+        `gradient` is taken over: it must not be changed afterwards, and may be changed by the next step.
+        """
 
     def remember(self, history: int) -> None:
         """Keep no more than so many past steps from now on."""
 
-    def resized(self, size: tuple[int, int]) -> Self:
-        """Return the optimizer for the same picture at `(height, width)`, keeping what it learned."""
+    def resize(self, size: tuple[int, int]) -> None:
+        """Go on with the same picture at `(height, width)`, keeping what was learned."""
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that `restore` needs."""
@@ -57,23 +63,20 @@ class Adam:
         """Return the next picture, in [0, 1]."""
         if self.m is None or self.v is None:
             self.m, self.v = torch.zeros_like(image), torch.zeros_like(image)
-        self.count += 1
-        self.m = self.beta1 * self.m + (1 - self.beta1) * gradient
-        self.v = self.beta2 * self.v + (1 - self.beta2) * gradient.square()
-        m_hat = self.m / (1 - self.beta1**self.count)
-        v_hat = self.v / (1 - self.beta2**self.count)
-        return (image - self.learning_rate * m_hat / (v_hat.sqrt() + self.epsilon)).clamp(0, 1)
+        self.count += 1  # all in place from here on: pictures can be large
+        self.m.mul_(self.beta1).add_(gradient, alpha=1 - self.beta1)
+        self.v.mul_(self.beta2).addcmul_(gradient, gradient, value=1 - self.beta2)
+        root = (self.v / (1 - self.beta2**self.count)).sqrt_().add_(self.epsilon)
+        rate = self.learning_rate / (1 - self.beta1**self.count)
+        return torch.addcdiv(image, self.m, root, value=-rate).clamp_(0, 1)
 
     def remember(self, history: int) -> None:
         """Do nothing: past steps are in two averages."""
 
-    def resized(self, size: tuple[int, int]) -> Self:
+    def resize(self, size: tuple[int, int]) -> None:
         """Resize both moments and keep the step count, so a new scale does not begin with a burst of noise."""
-        new = type(self)(self.learning_rate, self.beta1, self.beta2, self.epsilon)
         if self.m is not None and self.v is not None:
-            new.count = self.count
-            new.m, new.v = resize(self.m, size), resize(self.v, size).clamp_min(0)
-        return new
+            self.m, self.v = resize(self.m, size), resize(self.v, size).clamp_min_(0)
 
     def state(self) -> dict[str, Tensor]:
         """Return step count and moments."""
@@ -109,23 +112,25 @@ class LBFGS:
         self.first_move, self.longest_move = first_move, longest_move
         self.moves: list[Tensor] = []  # s_k = x_{k+1} - x_k
         self.changes: list[Tensor] = []  # y_k = g_{k+1} - g_k
-        self.last: tuple[Tensor, Tensor, float] | None = None  # picture, gradient, loss
+        self.last: tuple[Tensor, Tensor, float] | None = None  # the step taken, gradient and loss before it
 
     def step(self, image: Tensor, gradient: Tensor, loss: float) -> Tensor:
         """Return the next picture; it may leave [0, 1] a little."""
         if self.last is not None:
-            last_image, last_gradient, last_loss = self.last
+            move, last_gradient, last_loss = self.last
+            self.last = None
             if not loss <= 2 * last_loss:  # also true for NaN
                 self.moves, self.changes = [], []
                 self.first_move /= 2
-                self.last = None
-                return self._moved(last_image, self._direction(last_gradient), last_loss)
-            self._remember(image - last_image, gradient - last_gradient)
-        self.last = (image, gradient, loss)
-        return self._moved(image, self._direction(gradient), loss)
+                return image - move + self._move(last_gradient, last_loss)
+            self._remember(move, torch.sub(gradient, last_gradient, out=last_gradient))
+        move = self._move(gradient, loss)
+        self.last = (move, gradient, loss)
+        return image + move
 
-    def _moved(self, image: Tensor, direction: Tensor, loss: float) -> Tensor:
-        """Return the next picture, in the memory of `direction`."""
+    def _move(self, gradient: Tensor, loss: float) -> Tensor:
+        """Return the step from where the gradient and the loss are these."""
+        direction = self._direction(gradient)
         length = (torch.linalg.vector_norm(direction) / direction.numel() ** 0.5).clamp_min(
             torch.finfo(direction.dtype).tiny
         )
@@ -133,27 +138,27 @@ class LBFGS:
             wanted = torch.clamp(length * self.learning_rate, max=self.longest_move)
         else:  # down the gradient, but not further than to where a straight slope would reach loss 0
             wanted = torch.clamp(loss / length, max=self.first_move)
-        return direction.mul_(wanted / length).add_(image)
+        return direction.mul_(wanted / length)
 
     def _remember(self, move: Tensor, change: Tensor) -> None:
         # Only pairs of positive curvature keep the inverse Hessian positive definite.
-        if (move * change).sum() > 1e-10 * move.norm() * change.norm():
+        if _dot(move, change) > 1e-10 * move.norm() * change.norm():
             self.moves = [*self.moves, move][-self.history :]
             self.changes = [*self.changes, change][-self.history :]
 
     def _direction(self, gradient: Tensor) -> Tensor:
         q = -gradient  # changed in place from here on: pictures can be large
         pairs = list(zip(self.moves, self.changes, strict=True))
-        rho = [1 / (s * y).sum() for s, y in pairs]
+        rho = [1 / _dot(s, y) for s, y in pairs]
         alpha = []
         for (s, y), r in zip(reversed(pairs), reversed(rho), strict=True):
-            alpha.append(r * (s * q).sum())
+            alpha.append(r * _dot(s, q))
             q.addcmul_(y, -alpha[-1])
         if pairs:
             s, y = pairs[-1]
-            q.mul_((s * y).sum() / (y * y).sum())
+            q.mul_(_dot(s, y) / _dot(y, y))
         for (s, y), r, a in zip(pairs, rho, reversed(alpha), strict=True):
-            q.addcmul_(s, a - r * (y * q).sum())
+            q.addcmul_(s, a - r * _dot(y, q))
         return q
 
     def remember(self, history: int) -> None:
@@ -161,26 +166,34 @@ class LBFGS:
         self.history = history
         self.moves, self.changes = self.moves[-history:], self.changes[-history:]
 
-    def resized(self, size: tuple[int, int]) -> Self:
+    def resize(self, size: tuple[int, int]) -> None:
         """Resize the curvature pairs, so that the first step at a new scale is already a quasi-Newton one."""
-        new = type(self)(self.learning_rate, self.history, self.first_move, self.longest_move)
-        for move, change in zip(self.moves, self.changes, strict=True):
-            new._remember(resize(move, size), resize(change, size))
-        return new
+        pairs = list(zip(self.moves, self.changes, strict=True))
+        self.last, self.moves, self.changes = None, [], []
+        while pairs:  # one by one, and each small one is given up: the large ones need the memory
+            move, change = pairs.pop(0)
+            self._remember(resize(move, size), resize(change, size))
 
     def state(self) -> dict[str, Tensor]:
         """Return the curvature pairs and the last evaluation."""
         state = {"first_move": torch.tensor(self.first_move, dtype=torch.float64)}
-        if self.moves:
-            state |= {"moves": torch.stack(self.moves), "changes": torch.stack(self.changes)}
+        for index, (move, change) in enumerate(zip(self.moves, self.changes, strict=True)):
+            state |= {f"moves.{index}": move, f"changes.{index}": change}
         if self.last is not None:
-            image, gradient, loss = self.last
-            state |= {"image": image, "gradient": gradient, "loss": torch.tensor(loss, dtype=torch.float64)}
+            move, gradient, loss = self.last
+            state |= {"move": move, "gradient": gradient, "loss": torch.tensor(loss, dtype=torch.float64)}
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Take over a saved state."""
         self.first_move = float(state["first_move"])
-        self.moves = list(state["moves"]) if "moves" in state else []
-        self.changes = list(state["changes"]) if "changes" in state else []
-        self.last = (state["image"], state["gradient"], float(state["loss"])) if "image" in state else None
+        count = sum(name.startswith("moves.") for name in state)
+        self.moves = [state[f"moves.{index}"] for index in range(count)]
+        self.changes = [state[f"changes.{index}"] for index in range(count)]
+        self.last = (state["move"], state["gradient"], float(state["loss"])) if "move" in state else None
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """Return the sum of the products, without ever holding all of them."""
+    parts = zip(torch.split(x.flatten(), _PART), torch.split(y.flatten(), _PART), strict=True)
+    return torch.stack([(a * b).sum() for a, b in parts]).sum()

@@ -5,8 +5,11 @@ L-BFGS remember fewer steps, cut into smaller tiles. Only the first leaves the r
 rounding.
 """
 
+import contextlib
+import ctypes
 import math
 import re
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +25,24 @@ from impasto.objective import GRID, Encoder, Objective
 from impasto.options import StylizeOptions
 from impasto.tiling import Tile, halo, tiles
 
-__all__ = ["Scale", "available_memory", "plan_run", "reaches", "scale_seconds", "seconds_per_pixel", "smaller"]
+__all__ = [
+    "Scale",
+    "available_memory",
+    "plan_run",
+    "reaches",
+    "release_memory",
+    "scale_seconds",
+    "seconds_per_pixel",
+    "smaller",
+]
 
 _SIDES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # of tiles, in pixels
 _GOOD_SIDE = 256  # smaller tiles see mostly their halo
 _MARGIN = 0.9  # of what is free; the rest is for the allocator
-_PICTURES = 8  # tensors as large as the picture that live in a step, beside those that L-BFGS remembers
+_PICTURES = 4  # tensors as large as the picture that live in a step, beside the photograph and what L-BFGS remembers
+_BYTES = 12  # of a pixel: three numbers of 32 bits
+_SLACK = 1.07  # memory in pieces too small to be used
+_GROWTH = 10**8  # bytes that the program itself takes when its networks begin to run
 _PROBE = 128  # pixels
 _ASKED = ("reach", "feature_bytes", "bytes_per_pixel")  # of a network, to plan its memory
 
@@ -96,23 +111,41 @@ def _used(device: torch.device) -> int:
     return int(psutil.Process().memory_info().rss)
 
 
+def release_memory() -> None:
+    """Give back to the system what is free inside the process; glibc keeps it otherwise, in pieces."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another libc
+            ctypes.CDLL(None).malloc_trim(0)
+
+
 class _Needs:
     """How many bytes a scale takes with a given tile and history."""
 
     def __init__(self, encoder: Encoder, options: StylizeOptions, device: torch.device) -> None:
         layers = [*options.content_layers, *options.style_layers]
-        self.options, self.base = options, _used(device)
+        self.options, self.base = options, _used(device) + _GROWTH
         self.halo = halo(max(encoder.reach(layer) for layer in layers), GRID)
         self.per_pixel = encoder.bytes_per_pixel(layers)
         self.targets = sum(encoder.feature_bytes(layer) for layer in options.content_layers)
 
-    def __call__(self, height: int, width: int, tile: int | None, history: int) -> int:
-        crop = height * width
+    def __call__(self, scale: Scale, tile: int | None, history: int, coarse: int = 0) -> int:
+        """Return them; `coarse` is what the scale before remembers, which is resized."""
+        crop = scale.pixels
         if tile is not None:
-            crop = min(height, tile + 2 * self.halo) * min(width, tile + 2 * self.halo)
-        remembered = 2 * history if self.options.optimizer == "lbfgs" else 2
-        pictures = 12 * (_PICTURES + bool(self.options.averaging) + remembered)
-        return int(self.base + height * width * (pictures + self.targets) + crop * self.per_pixel)
+            crop = min(scale.height, tile + 2 * self.halo) * min(scale.width, tile + 2 * self.halo)
+        network = crop * self.per_pixel
+        if (
+            tile is not None and scale.steps == 1
+        ):  # the step before, two pictures, is not there; the maps take its place
+            network = max(0, network - 2 * _BYTES * scale.pixels)
+        kept = self.remembered(scale, history)
+        begin = kept + coarse + 2 * _BYTES * scale.pixels
+        pictures = _BYTES * (_PICTURES + bool(self.options.averaging)) + self.targets
+        return int(_SLACK * (self.base + max(begin, kept + scale.pixels * pictures + network)))
+
+    def remembered(self, scale: Scale, history: int) -> int:
+        """Return the bytes that the optimizer keeps from scale to scale."""
+        return _BYTES * scale.pixels * (2 * history if self.options.optimizer == "lbfgs" else 2)
 
 
 def _choices(longer: int, history: int) -> list[tuple[int | None, int]]:
@@ -150,15 +183,16 @@ def plan_run(
         return tuple(replace(scale, history=options.history) for scale in scales)  # nothing is known of it
     limit = options.max_memory or available_memory(device)
     needs = [_Needs(encoder, options, device) for encoder in encoders]
-    done = 0
+    done = coarse = 0
     for index, scale in enumerate(scales):
         done += scale.steps
         history = min(options.history, done)
         choices = _choices(max(scale.height, scale.width), history)
-        need = partial(needs[scale.network], scale.height, scale.width)
+        need = partial(needs[scale.network], scale, coarse=coarse)
         tile, chosen = next((choice for choice in choices if need(*choice) <= limit), choices[-1])
         kept = options.history if chosen == history else chosen
         scales[index] = replace(scale, tile=tile, history=kept, memory=need(tile, chosen))
+        coarse = needs[scale.network].remembered(scale, chosen)
     most = max(scales, key=lambda scale: scale.memory)
     if most.memory > limit and options.max_memory:
         raise OptionError(
