@@ -424,7 +424,8 @@ class _Session:
         for optimizer in recipe.optimizers.values():
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
-        self.good = engine.spread(saved or self.state())
+        fresh = self.state()  # in every process, since they exchange what they remember
+        self.good = engine.spread(saved or fresh)
         try:
             self.restore(self.good)
         except (KeyError, RuntimeError, ValueError) as error:
