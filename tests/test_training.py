@@ -204,16 +204,17 @@ def test_without_averaging_the_result_holds_the_last_weights(folder, tmp_path):
 # --- going on ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("recipe", [Blur, Duel])
+@pytest.mark.parametrize(("recipe", "precision"), [(Blur, "float32"), (Duel, "float32"), (Duel, "bfloat16")])
 @pytest.mark.parametrize("stop", [1, 7])
-def test_a_closed_run_goes_on_to_the_same_bits(folder, tmp_path, recipe, stop):
-    list(trained(folder, tmp_path / "whole", recipe=recipe))
-    events = trained(folder, tmp_path / "broken", recipe=recipe)
+def test_a_closed_run_goes_on_to_the_same_bits(folder, tmp_path, recipe, precision, stop):
+    options = QUICK.changed(precision=precision)
+    list(trained(folder, tmp_path / "whole", options, recipe))
+    events = trained(folder, tmp_path / "broken", options, recipe)
     next(event for event in events if isinstance(event, Trained) and event.step == stop)
     events.close()
     assert load_state(tmp_path / "broken" / CHECKPOINT)[1]["step"] == stop
     assert not (tmp_path / "broken" / MODEL).exists()
-    later = list(trained(folder, tmp_path / "broken", recipe=recipe, resume=True))
+    later = list(trained(folder, tmp_path / "broken", options, recipe, resume=True))
     assert later[0].step == stop and steps(later)[0].step == stop + 1
     assert same_files(tmp_path / "whole", tmp_path / "broken")
 

@@ -139,6 +139,8 @@ class _Engine:
         self.processes, self.number = state.num_processes, state.process_index
         self.main = self.number == 0
         self.device: torch.device = state.device if several else find_device(options.device)
+        if self.device.type == "cpu":
+            self.device = torch.device("cpu")  # Accelerate numbers even these
         if several and options.device not in ("auto", self.device.type):
             raise OptionError(
                 f"device is {options.device!r}, but each of several processes has its own, here "
