@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from blurring import Blur, Duel, blurred
-from impasto.checkpoints import load_state
+from impasto.checkpoints import load_state, save_state
 from impasto.datasets import PictureFolder
 from impasto.errors import CheckpointError, FileExists, ImageError, MissingExtra, OptionError, TrainingError
 from impasto.events import Began, Done, Note, Saved, Trained, as_json, drain
@@ -177,8 +177,9 @@ def test_what_is_no_time_is_refused(text):
 # --- averages ------------------------------------------------------------------------------------
 
 
-def test_the_result_holds_the_average_of_weights(folder, tmp_path):
-    options, recipe = QUICK.changed(ema=0.5, steps=20), None
+@pytest.mark.parametrize("count", [3, 20])
+def test_the_result_holds_the_average_of_weights(folder, tmp_path, count):
+    options = QUICK.changed(ema=0.5, steps=count)
     recipe = Blur(options)
     average = recipe.network[1].weight.detach().double().numpy()
     for event in trained(folder, tmp_path / "run", options, recipe):
@@ -418,6 +419,22 @@ def test_halving_is_remembered_when_a_run_goes_on(folder, tmp_path):
     assert {event.learning_rate["adam"] for event in later} == {0.01}
 
 
+def test_what_it_falls_back_on_stays_as_it_was(folder, tmp_path):
+    options = QUICK.changed(steps=12, schedule="constant")
+    for run in ("twice", "once"):
+        events = trained(folder, tmp_path / run, options)
+        next(event for event in events if isinstance(event, Trained) and event.step == 7)
+        events.close()
+    recipe = Stumbling(options, {8}, 0.007)  # a step later, at 0.02 and at 0.01
+    told = steps(trained(folder, tmp_path / "twice", options, recipe, resume=True))
+    assert [event.step for event in told] == [8, 8, 8, 9, 10, 11, 12]
+    tensors, values = load_state(tmp_path / "once" / CHECKPOINT)
+    save_state(tmp_path / "once" / CHECKPOINT, tensors, {**values, "failures": 2})
+    list(trained(folder, tmp_path / "once", options, resume=True))
+    twice, once = (load_file(tmp_path / run / MODEL) for run in ("twice", "once"))
+    assert all(torch.equal(twice[key], once[key]) for key in once)
+
+
 def test_it_gives_up_after_three_times_and_keeps_what_was_good(folder, tmp_path):
     options = QUICK.changed(steps=70)
     notes = []
@@ -427,6 +444,7 @@ def test_it_gives_up_after_three_times_and_keeps_what_was_good(folder, tmp_path)
     assert len(notes) == 3
     tensors, values = load_state(tmp_path / "run" / CHECKPOINT)
     assert values["step"] == 50 and all(tensor.isfinite().all() for tensor in tensors.values())
+    assert values["failures"] == 4
 
 
 # --- gradients and precision ---------------------------------------------------------------------
