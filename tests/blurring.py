@@ -1,17 +1,19 @@
-"""A recipe small enough for tests: two layers that learn to blur pictures, and variations of it; also a script.
+"""A recipe small enough for tests: two layers that learn to blur pictures, and another that duels.
 
-As a script it trains in a process of its own, as the command line would: blurring.py FOLDER RUN [--resume] [name=value ...]
+As a script it trains in processes of its own: alone FOLDER RUN, or together FOLDER PATH.
 """
 
 import json
 import sys
 import time
+from contextlib import closing
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
 from impasto.datasets import PictureFolder
+from impasto.errors import OptionError
 from impasto.events import as_json
 from impasto.options import TrainOptions
 from impasto.recipes import Recipe
@@ -63,14 +65,82 @@ class Blur(Recipe):
         return dict(self.network.state_dict()), {"network": "blur"}
 
 
-def main(folder, run, *words):
-    settings = dict(word.split("=", 1) for word in words if "=" in word)
-    own = {name: float(settings.pop(name)) for name in ("dropout", "slow") if name in settings}
-    options = TrainOptions(**{"crop": 16, "device": "cpu", "precision": "float32", **settings})
+class Duel(Recipe):
+    """Two networks against each other, with a memory: the shape of a GAN, in the order of Goodfellow's algorithm 1."""
+
+    name = "duel"
+    averaged = ("generator",)
+
+    def __init__(self, options, slow=0.0):
+        with torch.random.fork_rng():
+            torch.manual_seed(options.seed)
+            self.generator = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 1))
+            self.judge = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.3), nn.Conv2d(4, 1, 1))
+        self.networks = {"generator": self.generator, "judge": self.judge}
+        self.optimizers = {
+            "generator": torch.optim.Adam(self.generator.parameters(), options.learning_rate, betas=(0.5, 0.999)),
+            "judge": torch.optim.SGD(self.judge.parameters(), options.learning_rate / 2, momentum=0.9),
+        }
+        self.memory, self.slow = torch.zeros(4, 3, 16, 16), slow
+
+    def step(self, batch, engine):
+        time.sleep(self.slow)
+        noise = torch.randn(batch.shape, generator=engine.random).to(batch)
+        fake = self.generator(batch + 0.1 * noise)
+        place = int(torch.randint(4, (), generator=engine.random))
+        before = self.memory[place].clone()
+        self.memory[place] = fake[0].detach()
+        judged = self.judge(batch).mean() - self.judge(torch.cat([fake.detach(), before[None]])).mean()
+        self.optimizers["judge"].zero_grad()
+        engine.backward(judged + self.judge(batch).square().mean())
+        self.optimizers["judge"].step()
+        loss = self.judge(fake).mean() + (fake - batch).square().mean()
+        self.optimizers["generator"].zero_grad()
+        engine.backward(loss)
+        self.optimizers["generator"].step()
+        return {"judge": judged.detach(), "generator": loss.detach()}
+
+    def state(self):
+        return {"memory": self.memory}
+
+    def restore(self, state):
+        self.memory = state["memory"]
+
+    def preview(self):
+        return self.memory[None]
+
+    def model(self):
+        return dict(self.generator.state_dict()), {"network": "generator"}
+
+
+def run(recipe, folder, path, close=0, resume=False, slow=0.0, **settings):
+    """Train, and tell every event as a line of JSON; stop early after so many steps."""
+    options = TrainOptions(**{"crop": 16, "device": "cpu", "precision": "float32", "preview_seconds": 1e9, **settings})
     data = PictureFolder(folder, options.crop, seed=options.seed)
-    for event in iter_train(Blur(options, **own), data, options, run=run, resume="--resume" in words):
-        print(json.dumps(as_json(event)), flush=True)
+    with closing(iter_train(recipe(options, slow=slow), data, options, run=path, resume=resume)) as events:
+        for event in events:
+            print(json.dumps(as_json(event)), flush=True)  # noqa: T201
+            if close and getattr(event, "step", 0) == close:
+                break
+
+
+def alone(folder, path):
+    """Take slow steps with many checkpoints, to be killed in the middle."""
+    run(Duel, folder, path, slow=0.01, steps=40, learning_rate=0.02, save_seconds=0.05, log_steps=1)
+
+
+def together(folder, path):
+    """Everything that several processes do, one after the other; only starting them takes time."""
+    settings = {"steps": 12, "batch": 4, "learning_rate": 0.02}
+    run(Blur, folder, f"{path}/blur", **settings)
+    run(Duel, folder, f"{path}/whole", **settings)
+    run(Duel, folder, f"{path}/broken", close=7, **settings)
+    run(Duel, folder, f"{path}/broken", resume=True, **settings)
+    try:
+        run(Blur, folder, f"{path}/odd", batch=3)
+    except OptionError as error:
+        print(json.dumps({"event": "refused", "text": str(error)}), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    {"alone": alone, "together": together}[sys.argv[1]](*sys.argv[2:])

@@ -35,7 +35,7 @@ MAY = {
     "regions",
     "training": "errors events options images devices recipes checkpoints",
     "progress": "events",
-    "cli": "errors events options weights painted images compression progress stylization",
+    "cli": "errors events options weights painted images compression progress stylization training",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

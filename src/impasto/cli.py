@@ -530,22 +530,24 @@ def _follow(events: Iterator[Event], talk: _Talk, output: Path | None = None, ad
     Args:
         events: the run.
         talk: how it is reported.
-        output: where the run keeps what there is when it is interrupted.
+        output: where the run keeps what there is when it is interrupted: a picture, or a training's folder.
         advice: what can be done then.
 
     Raises:
         KeyboardInterrupt: the run was interrupted, and what there was is saved.
     """
     results: list[Path] = []
+    told = False  # of several processes that train together, only the first one tells anything
     with _Stop(talk.quiet or talk.json) as stop, talk.report() as report:
         with closing(cast("Any", events)):  # closing a run early makes it save
             for event in events:
                 report(event)
+                told = True
                 if isinstance(event, Saved) and event.kind in ("result", "sheet"):
                     results.append(event.path)
                 if isinstance(event, Step | Taught | Trained) and stop.asked:
                     break
-        kept = _kept(output, report) if stop.asked and output is not None and not results else []
+        kept = _kept(output, report) if stop.asked and told and output is not None and not results else []
     talk.results(results + kept)
     if kept:
         _note(f"interrupted; {advice or 'the picture so far is kept'}", talk)
@@ -554,7 +556,12 @@ def _follow(events: Iterator[Event], talk: _Talk, output: Path | None = None, ad
 
 
 def _kept(output: Path, report: "Report") -> list[Path]:
-    """Report the files that an interrupted run leaves behind; return its picture."""
+    """Report the files that an interrupted run leaves behind; return its picture or folder."""
+    if output.is_dir():
+        from impasto.training import CHECKPOINT
+
+        report(Saved(output / CHECKPOINT, "checkpoint"))
+        return [output]
     from impasto.stylization import checkpoint_path
 
     for path, kind in ((output, "result"), (checkpoint_path(output), "checkpoint")):

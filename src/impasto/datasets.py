@@ -107,8 +107,7 @@ class PictureFolder:
             pixels = self._picture(int(self._order(place // count)[place % count]))
             if pixels is not None:
                 return pixels
-        some = f"none of the {count} pictures" if count > 1 else f"{self.paths[0].name}"
-        raise ImageError(f"{some} can be read; expected photographs or paintings. {self._unreadable[0]}")
+        raise ImageError(f"none of the {count} pictures can be read; of the first: {self._unreadable[0]}")
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:

@@ -139,6 +139,8 @@ class _Engine:
         self.processes, self.number = state.num_processes, state.process_index
         self.main = self.number == 0
         self.device: torch.device = state.device if several else find_device(options.device)
+        if self.device.type == "cpu":
+            self.device = torch.device("cpu")  # Accelerate numbers even these
         if several and options.device not in ("auto", self.device.type):
             raise OptionError(
                 f"device is {options.device!r}, but each of several processes has its own, here "
@@ -424,7 +426,8 @@ class _Session:
         for optimizer in recipe.optimizers.values():
             for group in optimizer.param_groups:
                 group.setdefault("initial_lr", group["lr"])
-        self.good = engine.spread(saved or self.state())
+        fresh = self.state()  # in every process, since they exchange what they remember
+        self.good = engine.spread(saved or fresh)
         try:
             self.restore(self.good)
         except (KeyError, RuntimeError, ValueError) as error:
