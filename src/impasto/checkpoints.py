@@ -18,7 +18,7 @@ from impasto.networks.compact import Compact
 from impasto.networks.vgg import VGG, layer_names
 from impasto.weights import SPECS, WeightSpec, find, sha256
 
-__all__ = ["load_encoder", "load_state", "save_state"]
+__all__ = ["decoded", "load_encoder", "load_state", "read_tensors", "save_network", "save_state"]
 
 _Convention = Literal["imagenet", "caffe"]
 _CONVENTIONS: Mapping[str, WeightSpec] = {"imagenet": SPECS["vgg19-torchvision"], "caffe": SPECS["vgg19"]}
@@ -34,6 +34,9 @@ _LAYOUTS = {  # how to recognise it, and its names of a weight and a bias
     "named": (r"conv\d_\d\.weight$", "{name}.weight", "{name}.bias"),
     "codebook": (r"block\d_conv\d_W_q$", "block{block}_conv{conv}_W_q", "block{block}_conv{conv}_b"),
 }
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "params", "weights")  # what loops call it
+_OPTIMIZERS = ("optimizer", "optimizer_state_dict", "scheduler", "optim")
+_FEW = 4096  # weights; a smaller tensor is not worth 8 bits
 _DEPTHS: tuple[Literal[16, 19], ...] = (19, 16)
 
 
@@ -119,7 +122,7 @@ def _existing(name_or_path: str | Path) -> Path:
     raise unknown_name("an encoder", str(name_or_path), SPECS)
 
 
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read(path: Path, nested: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a file, and its header if it is a safetensors file; nothing in it is run."""
     with path.open("rb") as file:
         start = file.read(9)
@@ -137,6 +140,8 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise WeightsError(
             f"{path} cannot be read: it is damaged, or neither a safetensors nor a torch file. Fetch it again."
         ) from error
+    if nested:
+        return _named(content), {}
     pairs = content.items() if isinstance(content, dict) else ()
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, Tensor)}, {}
 
@@ -232,6 +237,71 @@ def _convention(path: Path, header: Mapping[str, str], layout: str) -> str:
         if beginning in path.name:
             return convention
     return _PUBLISHED.get(sha256(path)[:8], "imagenet")
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the named tensors of a safetensors or torch file, and what its header says if impasto wrote it.
+
+    Dictionaries inside dictionaries, as training loops save them, are opened: `{"state_dict": ...}` and the like
+    without their names, those of several networks with theirs before each key.
+
+    Raises:
+        WeightsError: the file cannot be read, or holds more than tensors.
+    """
+    tensors, header = _read(path, nested=True)
+    try:
+        told = json.loads(header.get("impasto", "{}"))
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise WeightsError(f"{path} is damaged: its header cannot be read. Fetch it again.")
+    return tensors, told
+
+
+def _named(content: Any) -> dict[str, Tensor]:
+    """Return the tensors of dictionaries inside dictionaries."""
+    found: dict[str, Tensor] = {}
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(key, str) and isinstance(value, Tensor):
+            found[key] = value
+        elif isinstance(key, str) and isinstance(value, Mapping) and key not in _OPTIMIZERS:
+            before = "" if key in _WRAPPERS else f"{key}."
+            found |= {before + name: tensor for name, tensor in _named(value).items()}
+    return found
+
+
+def decoded(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Path, network: str) -> Tensor:
+    """Return one tensor of a file in float32, a copy, checked.
+
+    Raises:
+        WeightsError: it is missing, has another shape, or holds something else than finite numbers.
+    """
+    if key not in tensors:
+        raise WeightsError(f"{path} lacks {key!r} {tuple(shape)}; expected all weights of {network}'s network.")
+    return _weight(tensors, key, shape, path, network).to(torch.float32, copy=True)
+
+
+def save_network(path: str | Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any], precision: str) -> None:
+    """Write a network as one safetensors file, its description in the header.
+
+    Args:
+        path: the file; its folder must exist.
+        tensors: the state dict.
+        told: the description; anything JSON can hold.
+        precision: "float32", "float16", or "int8" for filters of many weights, with a scale for each, and float16
+            for the rest.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    stored: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        if precision == "int8" and value.ndim == 4 and value.numel() >= _FEW:
+            stored[f"{key}.scale"] = scale = value.float().abs().amax((1, 2, 3)).clamp_min(1e-30) / 127
+            stored[key] = (value.float() / scale.view(-1, 1, 1, 1)).round().to(torch.int8)
+        else:
+            stored[key] = value.float() if precision == "float32" else value.half()
+    save_state(path, stored, told)
 
 
 def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "scale_seconds",
     "seconds_per_pixel",
     "smaller",
+    "used_memory",
 ]
 
 _SIDES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # of tiles, in pixels
@@ -105,7 +106,8 @@ def _free_in_container() -> float:
     return limit - used + (int(cached[1]) if cached else 0)
 
 
-def _used(device: torch.device) -> int:
+def used_memory(device: torch.device) -> int:
+    """Return the bytes that this process has."""
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
     return int(psutil.Process().memory_info().rss)
@@ -123,7 +125,7 @@ class _Needs:
 
     def __init__(self, encoder: Encoder, options: StylizeOptions, device: torch.device) -> None:
         layers = [*options.content_layers, *options.style_layers]
-        self.options, self.base = options, _used(device) + _GROWTH
+        self.options, self.base = options, used_memory(device) + _GROWTH
         self.halo = halo(max(encoder.reach(layer) for layer in layers), GRID)
         self.per_pixel = encoder.bytes_per_pixel(layers)
         self.targets = sum(encoder.feature_bytes(layer) for layer in options.content_layers)

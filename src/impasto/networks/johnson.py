@@ -2,7 +2,6 @@
 
 import torch
 from torch import nn
-from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import OptionError
 from impasto.networks.layers import Map, conv, crop, extend, keep, normalize, pointwise, size_of, upsample
@@ -32,7 +31,7 @@ class _Norm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Map, *, relu: bool = True) -> Map:
-        return normalize(x, self.weight[None], self.bias[None], _EPS, F.relu if relu else None)
+        return normalize(x, self.weight[None], self.bias[None], _EPS, torch.relu_ if relu else None)
 
 
 class _Residual(nn.Module):

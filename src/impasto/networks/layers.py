@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 __all__ = [
+    "Bilinear",
     "Conv",
     "Extend",
     "Local",
@@ -23,6 +24,8 @@ __all__ = [
     "Moments",
     "Padding",
     "Rows",
+    "Shuffle",
+    "Unshuffle",
     "Upsample",
     "conv",
     "crop",
@@ -34,14 +37,20 @@ __all__ = [
     "pointwise",
     "reference_of",
     "row_sums",
+    "scale",
+    "shuffle",
     "size_of",
+    "unshuffle",
     "upsample",
     "wide",
 ]
 
-Padding = Literal["reflect", "zeros"]
+Padding = Literal["reflect", "zeros", "before"]
 Moments = tuple[Tensor, Tensor]  # mean and biased variance of each channel, (B, C) both
 _CHUNK = 1 << 18  # values; that many stay in a processor's cache
+# On CPUs torch convolves maps of at most so many values with other code, which rounds otherwise. A strip may be
+# that small where its map is not, so small maps are given to the same code as all others.
+_SMALL = 20480
 
 
 class Rows(ABC):
@@ -62,7 +71,7 @@ class Rows(ABC):
 
     @abstractmethod
     def keep(self) -> "Rows":
-        """Return this map, computed and held in memory if there is room."""
+        """Return this map, computed and held in memory."""
 
     @abstractmethod
     def moments(self) -> Moments:
@@ -132,6 +141,7 @@ class Conv(Local):
         stride: 1 or 2.
         padding: "reflect": k // 2 mirrored places on each side, which leave no frame. "zeros": TensorFlow's
             SAME: as many zeros as make the output ceil(size / stride) large, the odd one after the end.
+            "before": all k - 1 zeros come first.
         groups: of channels.
     """
 
@@ -145,6 +155,8 @@ class Conv(Local):
     def _before(self, length: int) -> int:
         if self.padding == "reflect":
             return self.kernel // 2
+        if self.padding == "before":
+            return self.kernel - 1
         return max(0, (-(-length // self.stride) - 1) * self.stride + self.kernel - length) // 2
 
     def size(self, height: int, width: int) -> tuple[int, int]:
@@ -165,7 +177,7 @@ class Conv(Local):
         width = x.shape[-1]
         start, stop = self._window(top, bottom, height)
         left, right = self._window(0, self.size(height, width)[1], width)
-        if self.padding == "zeros":
+        if self.padding != "reflect":
             x = x.narrow(2, max(0, start) - first, min(height, stop) - max(0, start))
             x = F.pad(x, (-left, right - width, max(0, -start), max(0, stop - height)))
         elif first == 0 and x.shape[2] == height and (start, stop) != (0, height) and min(height, width) > self.kernel:
@@ -176,7 +188,18 @@ class Conv(Local):
 
 
 def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, groups: int) -> Tensor:
+    if x.device.type == "cpu":
+        x = x.contiguous(memory_format=torch.channels_last)
+        if x.numel() <= _SMALL * len(x) and x.dtype is torch.float32 and not _recorded(x, weight):
+            return torch.mkldnn_convolution(x, weight, bias, (0, 0), (stride, stride), (1, 1), groups)
     return F.conv2d(x, weight, bias, stride, groups=groups)
+
+
+def _recorded(*tensors: Tensor) -> bool:
+    """Return whether someone follows what is computed: autograd, or an exporter, who want plain convolutions."""
+    learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    exporting = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return learning or exporting or not torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 class Upsample(Local):
@@ -195,6 +218,62 @@ class Upsample(Local):
         start, stop = self.needs(top, bottom, height)
         x = F.interpolate(x.narrow(2, start - first, stop - start), scale_factor=2.0, mode="nearest")
         return x.narrow(2, top - 2 * start, bottom - top)
+
+
+class Bilinear(Upsample):
+    """Twice as high and wide, by bilinear interpolation between the centers of places."""
+
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """See `Local`."""
+        return max(0, (top - 1) // 2), min(height, bottom // 2 + 1)
+
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """See `Local`."""
+        start, stop = self.needs(top, bottom, height)
+        x = x.narrow(2, start - first, stop - start)
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return x.narrow(2, top - 2 * start, bottom - top)
+
+
+class Unshuffle(Local):
+    """Squares of places become channels; sides must be multiples of the squares'."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See `Local`."""
+        return height // self.factor, width // self.factor
+
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """See `Local`."""
+        return top * self.factor, bottom * self.factor
+
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """See `Local`."""
+        start, stop = self.needs(top, bottom, height)
+        return F.pixel_unshuffle(x.narrow(2, start - first, stop - start), self.factor)
+
+
+class Shuffle(Local):
+    """Channels become squares of places."""
+
+    def __init__(self, factor: int) -> None:
+        self.factor = factor
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See `Local`."""
+        return height * self.factor, width * self.factor
+
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """See `Local`."""
+        return top // self.factor, -(-bottom // self.factor)
+
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """See `Local`."""
+        start, stop = self.needs(top, bottom, height)
+        x = F.pixel_shuffle(x.narrow(2, start - first, stop - start), self.factor)
+        return x.narrow(2, top - start * self.factor, bottom - top)
 
 
 class Extend(Local):
@@ -231,9 +310,19 @@ def conv(
     return _local(Conv(weight, bias, stride=stride, padding=padding, groups=groups), x)
 
 
-def upsample(x: Map) -> Map:
-    """Return the map twice as high and wide; see `Upsample`."""
-    return _local(Upsample(), x)
+def upsample(x: Map, mode: Literal["nearest", "bilinear"] = "nearest") -> Map:
+    """Return the map twice as high and wide; see `Upsample` and `Bilinear`."""
+    return _local(Bilinear() if mode == "bilinear" else Upsample(), x)
+
+
+def unshuffle(x: Map, factor: int) -> Map:
+    """Return the map with squares of places as channels; see `Unshuffle`."""
+    return _local(Unshuffle(factor), x)
+
+
+def shuffle(x: Map, factor: int) -> Map:
+    """Return the map with channels as squares of places; see `Shuffle`."""
+    return _local(Shuffle(factor), x)
 
 
 def size_of(x: Tensor | Rows) -> tuple[int, int]:
@@ -258,7 +347,7 @@ def pointwise(function: Callable[..., Tensor], x: Map, *others: Any) -> Map:
 
 
 def keep(x: Map) -> Map:
-    """Return the map; of `Rows`, held in memory if there is room. For what is used more than once."""
+    """Return the map; of `Rows`, held in memory. For what is used more than once."""
     return x if isinstance(x, Tensor) else x.keep()
 
 
@@ -317,32 +406,62 @@ def moments(x: Map) -> Moments:
     return moments_of(row_sums(x, reference), reference, x.shape[-1])
 
 
-def normalize(x: Map, gamma: Tensor, beta: Tensor, eps: float, then: Callable[[Tensor], Tensor] | None = None) -> Map:
+def normalize(
+    x: Map, gamma: Tensor, beta: Tensor, eps: float, then: Callable[[Tensor], Tensor] | None = None,
+    shares: Tensor | None = None,
+) -> Map:  # fmt: skip
     """Return instance normalization: each channel of each picture with mean beta and standard deviation gamma.
 
     Args:
         x: `(B, C, H, W)`.
-        gamma: `(B or 1, C)`.
-        beta: `(B or 1, C)`.
+        gamma: `(B or 1, C)`; with shares `(K, C)`.
+        beta: the same shape.
         eps: added to the variance under the root; it bounds the gain on flat pictures.
-        then: applied to the result, as `F.relu`.
+        then: applied to the result, which it may change in place, as `torch.relu_`.
+        shares: `(B or 1, K, H, W)`, how much each row of gamma and beta counts at each place. Statistics are
+            always those of the whole map.
 
     Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022; a row of gamma and beta for each style:
         Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629, eq. 5.
     """
-    if isinstance(x, Tensor) and x.requires_grad:
+    if shares is None and isinstance(x, Tensor) and x.requires_grad:  # what torch does in one step
         b, c, h, w = x.shape
-        weight, bias = (row.expand(b, c).reshape(-1) for row in (gamma, beta))
+        weight, bias = (row.to(wide(x[:1, :1, :1, :1]).dtype).expand(b, c).reshape(-1) for row in (gamma, beta))
         y = torch.batch_norm(x.reshape(1, b * c, h, w), weight, bias, None, None, True, 0.0, eps, True)
         y = y.view(b, c, h, w)
         return then(y) if then else y
     mean, variance = moments(x)
-    gain = gamma / (variance + eps).sqrt()
-    shift = beta - mean * gain
-    gain, shift = gain[:, :, None, None], shift[:, :, None, None]
+    gain = (variance + eps).rsqrt()
+    if shares is None:
+        return scale(x, gain * gamma, beta - mean * gain * gamma, then)
 
-    def apply(values: Tensor) -> Tensor:
-        values = torch.addcmul(shift.to(values.dtype), values, gain.to(values.dtype))
+    def apply(values: Tensor, parts: Tensor) -> Tensor:
+        values = torch.addcmul(_spread(-mean * gain, values), values, _spread(gain, values))
+        values = torch.addcmul(_mixed(beta, parts), values, _mixed(gamma, parts))
         return then(values) if then else values
 
-    return pointwise(apply, x)
+    return pointwise(apply, x, shares)
+
+
+def scale(
+    x: Map, gain: Tensor, shift: Tensor, then: Callable[[Tensor], Tensor] | None = None, shares: Tensor | None = None
+) -> Map:
+    """Return each channel times a gain plus a shift; arguments as in `normalize`."""
+
+    def apply(values: Tensor, *parts: Tensor) -> Tensor:
+        if parts:
+            values = torch.addcmul(_mixed(shift, *parts), values, _mixed(gain, *parts))
+        else:
+            values = torch.addcmul(_spread(shift, values), values, _spread(gain, values))
+        return then(values) if then else values
+
+    return pointwise(apply, x) if shares is None else pointwise(apply, x, shares)
+
+
+def _spread(row: Tensor, like: Tensor) -> Tensor:
+    return row[:, :, None, None].to(like.dtype)
+
+
+def _mixed(rows: Tensor, shares: Tensor) -> Tensor:
+    """Return rows `(K, C)`, mixed at each place as shares `(B, K, H, W)` say: `(B, C, H, W)`."""
+    return _convolve(shares, rows.T[:, :, None, None].to(shares.dtype).contiguous(), None, 1, 1)

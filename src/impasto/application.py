@@ -1,0 +1,249 @@
+"""Painting pictures of any size with a network, in the memory there is, to the same bits.
+
+Normalization asks for the mean and variance of whole maps, so a large picture cannot just be cut into pieces:
+each would be another painting. Here a network runs over horizontal strips, and every map that it makes is
+either held whole or, if there is no room, computed again strip by strip whenever rows of it are needed. Only
+those at the joints of residual blocks are always held, at a quarter of the resolution.
+Statistics are always those of the whole map, added up row by row in one order, and convolutions give the same
+bits for a row whatever strip it comes in; so the strips change how long it takes, and nothing else.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from impasto.errors import ImageError, OptionError
+from impasto.models import Model, Style
+from impasto.networks.layers import (
+    Local,
+    Moments,
+    Rows,
+    moments_of,
+    pointwise,
+    reference_of,
+    row_sums,
+)
+from impasto.ops import transplant_luminance
+from impasto.planning import available_memory, used_memory
+from impasto.tiling import strips
+
+__all__ = ["Room", "Strips", "apply_model"]
+
+_STRIP = 1 << 22  # bytes of a strip of a map, about: few enough for a processor's cache
+_WORK = 40  # strips that are alive at once while rows are computed, about, with what convolutions need
+
+
+class Room:
+    """How many bytes of maps may be held at once, and how large strips are.
+
+    Args:
+        limit: in bytes; maps that must be held are, beyond it if need be, unless it is strict.
+        strip: bytes of a strip of a map, about; at least one row.
+        strict: whether a map that must be held and does not fit is an error.
+    """
+
+    def __init__(self, limit: float, strip: int = _STRIP, *, strict: bool = False) -> None:
+        self.limit, self.strip, self.strict, self.used = limit, strip, strict, 0
+
+    def take(self, size: int, owner: object, *, must: bool) -> bool:
+        """Reserve bytes until the owner is gone, if they are there.
+
+        Raises:
+            OptionError: they must be there, and are not.
+        """
+        if self.used + size > self.limit:
+            if must and self.strict:
+                raise OptionError(
+                    f"max_memory is too small for this picture by {(self.used + size - self.limit) / 1e6:.0f}M at "
+                    "least; allow more, or make it smaller."
+                )
+            if not must:
+                return False
+        self.used += size
+        weakref.finalize(owner, self._free, size)
+        return True
+
+    def _free(self, size: int) -> None:
+        self.used -= size
+
+
+class Strips(Rows):
+    """A map `(1, C, H, W)` that gives its rows from memory if it is held, or else by computing them.
+
+    Args:
+        room: what may be held.
+        size: height and width.
+        produce: gives rows (first, after the last).
+    """
+
+    def __init__(self, room: Room, size: tuple[int, int], produce: Callable[[int, int], Tensor]) -> None:
+        self.room, self._size = room, size
+        self.produce: Callable[[int, int], Tensor] | None = produce
+        self.whole: Tensor | None = None
+        self._moments: Moments | None = None
+
+    @classmethod
+    def of(cls, image: Tensor, room: Room) -> "Strips":
+        """Return the map of a tensor `(1, C, H, W)`."""
+        made = cls(room, (image.shape[-2], image.shape[-1]), lambda top, bottom: image[..., top:bottom, :])
+        made.whole = image
+        return made
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self._size
+
+    def rows(self, top: int, bottom: int) -> Tensor:
+        """Return rows, `(1, C, bottom - top, W)`."""
+        if self.whole is not None:
+            return self.whole[..., top:bottom, :]
+        assert self.produce is not None
+        return self.produce(top, bottom)
+
+    def pieces(self) -> Iterator[tuple[int, int, Tensor]]:
+        """Yield (first row, row after the last, rows) from top to bottom."""
+        height, width = self.size
+        first = max(1, min(height, self.room.strip // (32 * 4 * width)))  # channels are not known yet
+        rows = self.rows(0, first)
+        yield 0, first, rows
+        step = max(1, self.room.strip // (rows.element_size() * rows.shape[1] * width))
+        for top, bottom in strips(height - first, step):
+            yield first + top, first + bottom, self.rows(first + top, first + bottom)
+
+    def local(self, layer: Local) -> "Strips":
+        """See `Rows`."""
+        height, width = self.size
+
+        def produce(top: int, bottom: int) -> Tensor:
+            start, stop = layer.needs(top, bottom, height)
+            return layer.rows(self.rows(start, stop), start, height, top, bottom)
+
+        return Strips(self.room, layer.size(height, width), produce)
+
+    def pointwise(self, function: Callable[..., Tensor], others: tuple[Any, ...]) -> "Strips":
+        """See `Rows`."""
+
+        def produce(top: int, bottom: int) -> Tensor:
+            parts = [o.rows(top, bottom) if isinstance(o, Strips) else o[..., top:bottom, :] for o in others]
+            return function(self.rows(top, bottom), *parts)
+
+        return Strips(self.room, self.size, produce)
+
+    def keep(self) -> "Strips":
+        """See `Rows`."""
+        if self.whole is None:
+            self._run(measure=False)
+        return self
+
+    def moments(self) -> Moments:
+        """See `Rows`."""
+        if self._moments is None:
+            self._run(measure=True)
+        assert self._moments is not None
+        return self._moments
+
+    def _run(self, *, measure: bool) -> None:
+        """Go through the map once, to measure it, and hold it if there is room; or just to hold it."""
+        held, reference = None, torch.empty(0)
+        sums: list[Tensor] = []
+        for top, bottom, rows in self.pieces():
+            if top == 0:
+                reference = reference_of(rows)
+                held = self._place(rows, must=not measure)
+            if held is not None:
+                held[..., top:bottom, :] = rows
+            if measure:
+                sums.append(row_sums(rows, reference))
+        if measure:
+            self._moments = moments_of(torch.cat(sums, 2), reference, self.size[1])
+        if held is not None:
+            self.whole, self.produce = held, None  # and what it was made from may go
+
+    def _place(self, rows: Tensor, *, must: bool) -> Tensor | None:
+        """Return memory for the whole map, unless it is held already or there is no room."""
+        size = rows.element_size() * rows.shape[1] * self.size[0] * self.size[1]
+        if self.whole is not None or not self.room.take(size, self, must=must):
+            return None
+        memory_format = torch.channels_last if rows.device.type == "cpu" else torch.contiguous_format
+        shape = (1, rows.shape[1], *self.size)
+        return torch.empty(shape, dtype=rows.dtype, device=rows.device, memory_format=memory_format)
+
+
+def apply_model(
+    model: Model,
+    image: Tensor,
+    *,
+    style: Style = None,
+    strength: float = 1.0,
+    colors: Literal["style", "luminance"] = "style",
+    mask: Tensor | None = None,
+    max_memory: int | None = None,
+) -> Tensor:
+    """Return pictures painted by a network, whatever their size.
+
+    On a CPU the result has the same bits whatever `max_memory` is.
+
+    Args:
+        model: the network.
+        image: `(B, 3, H, W)` RGB in [0, 1]; pictures are painted one after the other.
+        style: see `Model`; of rows `(B, N)` each picture takes its own.
+        strength: see `Model`.
+        colors: "style", or "luminance": the photograph's colors, painted in light and dark.
+        mask: `(1 or B, 1, H, W)` in [0, 1], where it is painted; elsewhere the photograph stays.
+        max_memory: bytes that the whole process may take, about; by default what is free.
+
+    Returns:
+        `(B, 3, H, W)` float32 in [0, 1].
+
+    Raises:
+        ImageError: the image or the mask has another shape.
+        OptionError: a setting is none of its choices, the style is not what the network takes, or the picture
+            needs more than `max_memory`.
+        UnknownName: there is no such style.
+    """
+    _check(image, colors, mask)
+    painted = torch.empty_like(image, dtype=torch.float32, memory_format=torch.contiguous_format)
+    limit = max_memory if max_memory is not None else available_memory(image.device)
+    for index, picture in enumerate(image):
+        look = style[index] if isinstance(style, Tensor) and style.ndim == 2 else style
+        where = None if mask is None else mask[index % len(mask)][None]
+        # what the result takes is not yet there when memory is asked for: nothing was written to it
+        free = limit - used_memory(image.device) - painted[index:].nbytes - _WORK * _STRIP
+        room = Room(free, strict=max_memory is not None)
+        with torch.no_grad():
+            _paint(model, picture[None], look, strength, colors, where, room, painted[index][None])
+    return painted
+
+
+def _paint(
+    model: Model,
+    image: Tensor,
+    style: Style,
+    strength: float,
+    colors: str,
+    mask: Tensor | None,
+    room: Room,
+    out: Tensor,
+) -> None:
+    source = Strips.of(image, room)
+    result: Strips = model(source, style=style, strength=strength)
+    if colors == "luminance":
+        result = pointwise(lambda painted, x: transplant_luminance(painted, x.to(painted)), result, source)
+    if mask is not None:
+        result = pointwise(lambda painted, x, share: torch.lerp(x.to(painted), painted, share), result, source, mask)
+    for top, bottom, rows in result.pieces():
+        out[..., top:bottom, :] = rows
+
+
+def _check(image: Tensor, colors: str, mask: Tensor | None) -> None:
+    if image.ndim != 4 or image.shape[1] != 3 or not image.is_floating_point() or not image.numel():
+        raise ImageError(f"image is {tuple(image.shape)} of {image.dtype}; expected (B, 3, H, W) of decimal numbers.")
+    if colors not in ("style", "luminance"):
+        raise OptionError(f"colors is {colors!r}; expected 'style' or 'luminance'.")
+    sizes = [(count, 1, *image.shape[-2:]) for count in (1, len(image))]
+    if mask is not None and tuple(mask.shape) not in sizes:
+        raise ImageError(f"mask has shape {tuple(mask.shape)}; expected {sizes[0]}.")
