@@ -45,12 +45,14 @@ def inside(flow: Tensor) -> Tensor:
     """Return 1 where a flow points into the picture and 0 where it leaves it, `(B, 1, H, W)`."""
     height, width = flow.shape[-2:]
     x, y = _places(flow)
-    return ((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)).to(flow.dtype).unsqueeze(1)
+    slack = 1e-3  # pixels, for rounding
+    within = (x >= -slack) & (x <= width - 1 + slack) & (y >= -slack) & (y <= height - 1 + slack)
+    return within.to(flow.dtype).unsqueeze(1)
 
 
 # --- where pixels went ---------------------------------------------------------------------------
 
-_SMALLEST = 16  # pixels of the shorter side on the coarsest level
+_SMALLEST = 10  # pixels of the shorter side on the coarsest level
 _STEPS = 8  # on each level
 _RHO = 4.0  # standard deviation of the window, in pixels of each level
 _ALPHA = 1e-5  # how strongly the flow is drawn to that of its surroundings; what slopes squared are weighed against

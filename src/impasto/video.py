@@ -530,7 +530,7 @@ class _Writer:
         self.sounds: dict[int, _Sound] = {}
         self.stream: Any = None
         self.palette: Graph | None = None
-        self.last = -1
+        self.last: int | None = None
         self.tick = _tick(timing, kind)
         with self._saying():
             self.file = av.open(f"file:{path}", "w", format=kind.container, container_options=kind.options)
@@ -593,8 +593,9 @@ class _Writer:
             while self.waiting:
                 self.sound(self.waiting.popleft())
         frame = self._frame(image)
-        frame.pts, frame.time_base = max(self.last + 1, round(at / self.tick)), self.tick
-        self.last = frame.pts
+        tick = round(at / self.tick)
+        self.last = tick if self.last is None else max(self.last + 1, tick)
+        frame.pts, frame.time_base = self.last, self.tick
         with self._saying():
             self._encode(frame)
 
@@ -640,7 +641,7 @@ class _Writer:
             self.palette.push(frame)
             frame = self.palette.pull()  # type: ignore[assignment]
         for packet in self.stream.encode(frame):
-            if packet.pts == self.last:  # the last one so far; all others last until the next
+            if self.last is not None and packet.pts == self.last:  # the last one so far; all others last until the next
                 packet.duration = round(self.timing.length(self.last * self.tick) / self.tick)
             self.file.mux(packet)
 
@@ -709,8 +710,10 @@ class _Sound:
 
         frames: list[Any] = []
         with suppress(FFmpegError):  # damaged sound is stepped over
-            frames = list(self.source.codec_context.decode(packet))
-        for frame in [*frames, *([None] if packet is None else [])]:
+            frames = [*(self.source.codec_context.decode(None) if packet is None else packet.decode())]
+        for frame in frames:
+            frame.time_base = frame.time_base or self.source.time_base
+        for frame in [*frames, None] if packet is None else frames:
             for made in self.stream.encode(frame):
                 self.file.mux(made)
 
