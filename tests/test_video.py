@@ -5,19 +5,21 @@ import builtins
 import json
 import weakref
 from fractions import Fraction
+from io import StringIO
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 import clips
 from clips import NTSC, pan, photograph, write
 from impasto import video
 from impasto.errors import FileExists, ImageError, MissingExtra, OptionError, VideoError
 from impasto.events import Done, Frame, Note, Saved, Started, as_json
-from impasto.progress import report_lines
+from impasto.progress import report_bar, report_lines
 from impasto.video import Clip, iter_frames, iter_video, probe
 
 
@@ -217,6 +219,11 @@ def test_events_tell_the_frames(clip, tmp_path, capsys):
         for event in events:
             report(event)
     assert "clip: 30 frames at 64×48" in capsys.readouterr().err
+    screen = StringIO()
+    with report_bar(Console(file=screen, force_terminal=True, width=100)) as report:
+        for event in events:
+            report(event)
+    assert "30/30" in screen.getvalue() and "1.0 s of the video" in screen.getvalue()
 
 
 def test_uneven_frames_keep_their_times(tmp_path):
