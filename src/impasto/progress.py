@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from impasto.events import Began, Done, Event, Note, Started, Step, Taught, Trained, as_json
+from impasto.events import Began, Done, Event, Frame, Note, Started, Step, Taught, Trained, as_json
 
 __all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing", "say"]
 
@@ -37,12 +37,12 @@ def _size(height: int, width: int) -> str:
     return f"{width}×{height}"
 
 
-def _steps(count: int) -> str:
-    return f"{count} step{'s' * (count != 1)}"
+def _steps(count: int, unit: str = "step") -> str:
+    return f"{count} {unit}{'s' * (count != 1)}"
 
 
 def _plan(event: Started) -> str:
-    scales = [f"{_steps(steps)} at {_size(height, width)}" for height, width, steps in event.scales]
+    scales = [f"{_steps(steps, event.unit)} at {_size(height, width)}" for height, width, steps in event.scales]
     for index, tiles in enumerate(event.tiles):
         scales[index] += f" in {tiles} tiles" if tiles > 1 else ""
     facts = [*scales, *([] if event.seconds is None else [f"about {duration(event.seconds)}"])]
@@ -95,6 +95,10 @@ def _pace(pace: float) -> str:
     return f"{pace:.1f}/s" if pace >= 1 else f"{1 / max(pace, 1e-9):.1f} s each"
 
 
+def _shown(event: Frame) -> str:
+    return f"{event.time:.1f} s of the video, {duration(event.remaining)} left"
+
+
 def _note(step: Step) -> str:
     left = "" if step.remaining is None else f"{duration(step.remaining)} left"
     return ", ".join(filter(None, (_losses(step), left)))
@@ -129,6 +133,9 @@ def report_lines() -> Iterator[Report]:
         elif isinstance(event, Step) and time.monotonic() >= due:
             due = time.monotonic() + _LINE_SECONDS
             say(f"step {event.step}/{event.steps}, {_where(event)}: {_note(event)}")
+        elif isinstance(event, Frame) and time.monotonic() >= due:
+            due = time.monotonic() + _LINE_SECONDS
+            say(f"frame {event.step}/{event.steps}: {_shown(event)}")
         elif isinstance(event, Taught):
             say(f"{event.step}/{event.steps} {event.name}: {_taught(event)}")
         elif isinstance(event, Began):
@@ -172,6 +179,8 @@ def report_bar(console: Console) -> Iterator[Report]:
                 tell(_began(event))
             elif isinstance(event, Trained):
                 bar.update(task, completed=event.step, total=event.steps, description="step", note=_trained(event))
+            elif isinstance(event, Frame):
+                bar.update(task, completed=event.step, total=event.steps, description="frames", note=_shown(event))
             elif isinstance(event, Note):
                 tell(event.text)
             elif isinstance(event, Done):
@@ -181,4 +190,4 @@ def report_bar(console: Console) -> Iterator[Report]:
 
 
 def _finished(event: Done) -> str:
-    return f"{_steps(event.steps)} in {duration(event.seconds)}"
+    return f"{_steps(event.steps, event.unit)} in {duration(event.seconds)}"
