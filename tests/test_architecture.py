@@ -21,7 +21,7 @@ MAY = {
     "networks": "errors",
     "devices": "errors",
     "datasets": "errors images ops",
-    "recipes": "",
+    "recipes": "errors options ops losses networks",
     "checkpoints": "errors weights networks",
     "models": "errors networks checkpoints",
     "optimizers": "ops",
@@ -39,8 +39,11 @@ MAY = {
     "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
     "regions",
     "training": "errors events options images devices recipes checkpoints",
+    "teaching": "errors events options images devices ops networks datasets recipes checkpoints stylization training",
+    "rendering": "errors events options weights images masks devices ops networks models tiling planning application "
+    "motion flicker video regions stylization training",
     "progress": "events",
-    "cli": "errors events options weights painted images compression progress stylization training",
+    "cli": "errors events options weights painted images compression progress stylization training teaching rendering",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

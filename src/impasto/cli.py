@@ -31,7 +31,17 @@ from impasto.errors import (
     unknown_name,
 )
 from impasto.events import Event, Saved, Step, Taught, Trained
-from impasto.options import PRESETS, QUALITIES, CompressOptions, Options, StylizeOptions, quality_settings
+from impasto.options import (
+    PAINTING_PRESETS,
+    PRESETS,
+    QUALITIES,
+    ApplyOptions,
+    CompressOptions,
+    Options,
+    PaintingOptions,
+    StylizeOptions,
+    quality_settings,
+)
 
 if TYPE_CHECKING:
     from impasto.progress import Report
@@ -115,11 +125,17 @@ def _flag(name: str, field: FieldInfo, group: Group) -> Any:
 if TYPE_CHECKING:
     Settings = dict[str, str]
     Teaching = dict[str, str]
+    Learning = dict[str, str]
+    Applying = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
     _FLAGS = {name: _flag(name, field, _group(name)) for name, field in StylizeOptions.model_fields.items()}
     Settings = Annotated[TypedDict("Settings", _FLAGS, total=False), Parameter(name="*")]
     _TEACHING = {name: _flag(name, field, Group("Teaching")) for name, field in CompressOptions.model_fields.items()}
     Teaching = Annotated[TypedDict("Teaching", _TEACHING, total=False), Parameter(name="*")]
+    _LEARNING = {name: _flag(name, field, Group("Training")) for name, field in PaintingOptions.model_fields.items()}
+    Learning = Annotated[TypedDict("Learning", _LEARNING, total=False), Parameter(name="*")]
+    _APPLYING = {name: _flag(name, field, Group("Painting")) for name, field in ApplyOptions.model_fields.items()}
+    Applying = Annotated[TypedDict("Applying", _APPLYING, total=False), Parameter(name="*")]
 
 
 def _parsed(settings: Settings | None, options: type[Options] = StylizeOptions) -> dict[str, Any]:
@@ -173,6 +189,7 @@ _Force = Annotated[bool, Parameter(group=_TALK)]
 _QUALITIES = f"how much time a picture gets: {', '.join(QUALITIES)}; good unless a preset says otherwise"
 _Quality = Annotated[str | None, Parameter(metavar="NAME", group=_SORTED["Time"], help=_QUALITIES)]
 _PRESETS = f"settings to begin with, which other flags change: {', '.join(PRESETS)}"
+_PAINTING_PRESETS = f"settings to begin with, which other flags change: {', '.join(PAINTING_PRESETS)}"
 
 app = App(
     name="impasto",
@@ -234,7 +251,12 @@ def stylize(
 
     contents = images.find_pictures(photographs)
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in photographs)
-    targets = _targets(contents, style, output, batch, "-sheet" if contact_sheet else "")
+
+    def named(content: Path, folder: Path) -> Path:
+        made = stylization.default_output(content, style, folder)
+        return made.with_stem(f"{made.stem}-sheet") if contact_sheet else made
+
+    targets = _targets(contents, output, batch, named)
 
     def paint(content: Path, target: Path) -> None:
         if contact_sheet and (region or keep is not None):
@@ -267,18 +289,17 @@ def stylize(
     return _each(paint, contents, targets, talk)
 
 
-def _targets(contents: Sequence[Path], style: str, output: Path | None, batch: bool, suffix: str) -> list[Path]:
-    """Return where each result goes; for several photographs, or a folder, names are made up."""
-    from impasto.stylization import default_output
-
+def _targets(
+    contents: Sequence[Path], output: Path | None, batch: bool, named: Callable[[Path, Path], Path]
+) -> list[Path]:
+    """Return where each result goes; for several pictures, or a folder, names are made up."""
     if output is not None and not batch and not output.is_dir():
         return [output]
     if output is not None and batch:
         if output.is_file():
             raise OptionError(f"{output} is a file; expected a folder for the results of several photographs.")
         output.mkdir(parents=True, exist_ok=True)
-    made = [default_output(content, style, output or Path()) for content in contents]
-    targets = [path.with_stem(path.stem + suffix) for path in made]
+    targets = [named(content, output or Path()) for content in contents]
     for index, target in enumerate(targets):
         if target in targets[:index]:
             first = contents[targets.index(target)]
@@ -346,7 +367,7 @@ def rerun(
 # --- looking ------------------------------------------------------------------------------------
 
 
-@app.command(sort_key=3)
+@app.command(sort_key=4)
 def score(
     result: Path,
     /,
@@ -464,7 +485,7 @@ def _whereabouts(spec: "WeightSpec") -> str:
 
 # --- teaching -----------------------------------------------------------------------------------
 
-train = App(name="train", help="Teach networks from your own pictures.", sort_key=6)
+train = App(name="train", help="Teach networks from your own pictures.", sort_key=7)
 app.command(train)
 
 
@@ -495,6 +516,98 @@ def encoder(
     target = output or Path("encoder.safetensors")
     _follow(iter_compress(pictures, options, output=target, force=force), talk)
     return DONE
+
+
+@train.command(usage="Usage: impasto train johnson STYLE PHOTOS... [OPTIONS]")
+def johnson(
+    *pictures: Annotated[str, Parameter(show=False)],
+    output: _Output = None,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    force: _Force = False,
+    preset: Annotated[str, Parameter(metavar="NAME", help=_PAINTING_PRESETS)] = "default",
+    settings: Learning | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to paint any picture in one style, in one pass.
+
+    STYLE is a picture or a name from `impasto styles`. PHOTOS are folders of photographs, as they are. For example:
+    `impasto train johnson painting.jpg photos/ --budget 30m`.
+
+    Args:
+        pictures: the style, then folders of photographs
+        output: folder for everything that is written, the network as model.safetensors; by default named as the
+            style, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        preset: settings to begin with
+        settings: everything else
+        talk: how much is said
+    """
+    if len(pictures) < 2:
+        raise OptionError("train johnson needs a style and then one or more folders of photographs.")
+    options = PaintingOptions.preset(preset, **_parsed(settings, PaintingOptions))
+    style, *photographs = pictures
+    from impasto.teaching import iter_johnson
+
+    run = output or Path(Path(style.replace(":", "-")).stem)
+    events = iter_johnson(style, photographs, options, run=run, resume=resume, force=force)
+    _follow(events, talk, run, "the same command with --resume goes on")
+    return DONE
+
+
+# --- networks that paint ------------------------------------------------------------------------
+
+
+@app.command(usage="Usage: impasto apply MODEL INPUT... [OPTIONS]", sort_key=3)
+def apply(
+    *pictures: Annotated[str, Parameter(show=False)],
+    output: _Output = None,
+    force: _Force = False,
+    region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE")] = (),
+    keep: Annotated[str | None, Parameter(metavar="MASK")] = None,
+    settings: Applying | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Paint pictures and videos with a network that was trained, in one pass.
+
+    MODEL is a file of `impasto train johnson` or its folder, or one that another tool has trained: pytorch/examples,
+    lengstrom and ml5, MicroAST. INPUT is a picture, a video or a folder of pictures, and there may be several. For
+    example: `impasto apply starry/ photo.jpg clip.mp4 --strength 0.7`.
+
+    Args:
+        pictures: the network, then pictures and videos
+        output: file for the result; for several a folder. By default input_model.png or .mp4, here
+        force: overwrite what is there
+        region: paint the part that is white in MASK in another STYLE that the network knows; can be repeated
+        keep: leave the part that is white in MASK as it is
+        settings: everything else
+        talk: how much is said
+    """
+    if len(pictures) < 2:
+        raise OptionError("apply needs a network and then one or more pictures or videos.")
+    options = ApplyOptions(**_parsed(settings, ApplyOptions))
+    from impasto import images, rendering
+
+    name, *inputs = pictures
+    model = rendering.open_painter(name, options)
+    contents = [
+        path
+        for given in inputs
+        for path in ([Path(given)] if rendering.is_video(given) else images.find_pictures(given))
+    ]
+    batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
+    targets = _targets(
+        contents, output, batch, lambda content, folder: rendering.default_output(content, model, folder)
+    )
+
+    def paint(content: Path, target: Path) -> None:
+        events = rendering.iter_apply(model, content, options, regions=region, keep=keep, output=target, force=force)
+        _follow(events, talk)
+
+    if not batch:
+        paint(contents[0], targets[0])
+        return DONE
+    return _each(paint, contents, targets, talk)
 
 
 # --- a run and its end --------------------------------------------------------------------------

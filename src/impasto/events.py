@@ -188,9 +188,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Done:
-    """The end of one operation; `image` is `(1, 3, H, W)` in [0, 1]: the result, of a video its last frame, of a
-    training its last preview.
-    """
+    """The end of one operation; `image` is `(1, 3, H, W)` in [0, 1]: the result, or the last frame or preview."""
 
     image: Any = field(repr=False)
     steps: int

@@ -7,7 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["PRESETS", "QUALITIES", "CompressOptions", "Options", "StylizeOptions", "TrainOptions", "quality_settings"]
+__all__ = [
+    "PAINTING_PRESETS",
+    "PRESETS",
+    "QUALITIES",
+    "ApplyOptions",
+    "CompressOptions",
+    "Options",
+    "PaintingOptions",
+    "StylizeOptions",
+    "TrainOptions",
+    "quality_settings",
+]
 
 
 class Options(BaseModel):
@@ -358,3 +369,103 @@ class TrainOptions(Options):
     log_steps: int = Field(10, ge=1, le=1_000_000, description="every how many steps a line is written to the log")
 
     _read_budget = field_validator("budget", mode="before")(_duration)
+
+
+class PaintingOptions(TrainOptions):
+    """How a network learns to paint in one pass."""
+
+    network: Literal["light", "johnson"] = Field(
+        "light", description="light: ours, made for processors; johnson: the paper's, twenty times the work"
+    )
+    width: int | None = Field(None, ge=4, le=512, description="its channels; by default 32")
+    blocks: int | None = Field(
+        None, ge=0, le=64, description="its residual blocks; by default 6 in light, 5 in johnson"
+    )
+    crop: int = Field(192, ge=64, le=4096, description="side of the squares that are cut from pictures, in pixels")
+    learning_rate: float = Field(2e-3, gt=0, description="step length at its highest")
+    row_rate: float = Field(5.0, gt=0, description="how many times longer the steps of styles' rows are")
+    content_weight: float = Field(0.16, ge=0, description="how strongly the photograph's shapes hold")
+    style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
+    tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")
+    identity_weight: float = Field(
+        30.0, ge=0, description="how well the photograph is kept where no style is asked for"
+    )
+    style_size: int = Field(
+        512,
+        ge=32,
+        le=4096,
+        description="size of the strokes: how large the style is looked at, as the side of a square",
+    )
+    content_layers: Layers = Field({"relu4_2": 1.0}, description="content layers and their weights")
+    style_layers: Layers = Field(
+        {"relu1_1": 0.2, "relu2_1": 0.2, "relu3_1": 0.2, "relu4_1": 0.2, "relu5_1": 0.2},
+        description="style layers and their weights",
+    )
+    encoder: str = Field("compact", min_length=1, description="network that looks, as for stylize")
+
+    _read_layers = field_validator("content_layers", "style_layers", mode="before")(_layers)
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> Self:
+        """Return the named preset with some settings replaced.
+
+        Raises:
+            UnknownName: there is no such preset.
+            OptionError: a setting is out of range.
+        """
+        if name not in PAINTING_PRESETS:
+            raise unknown_name("a preset", name, PAINTING_PRESETS)
+        return cls(**{**PAINTING_PRESETS[name], **settings})
+
+
+# Settings of trainings, each number with its source.
+PAINTING_PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 4.1 and the supplement: the network, crops of 256 px, 4
+    # a step, Adam with 1e-3 and no decay, 40,000 steps, content relu2_2, style relu1_2, 2_2, 3_3, 4_3. Of VGG-19
+    # instead of VGG-16, of which we have no weights; losses relative, so that the weights had to be chosen anew.
+    "paper": {
+        "network": "johnson",
+        "crop": 256,
+        "steps": 40_000,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "ema": 0.0,
+        "content_layers": {"relu2_2": 1.0},
+        "style_layers": {"relu1_2": 0.25, "relu2_2": 0.25, "relu3_3": 0.25, "relu4_3": 0.25},
+        "encoder": "vgg19",
+    },
+}
+
+
+class ApplyOptions(Options):
+    """How a network that was trained paints pictures and videos."""
+
+    size: int | None = Field(
+        None, ge=16, le=100_000, description="longer side of the result, in pixels; by default that of the picture"
+    )
+    style: str = Field(
+        "",
+        description="for networks of many styles a name, or names with shares as starry_night:0.6,great_wave:0.4; for "
+        "networks of any style a picture",
+    )
+    strength: float = Field(1.0, ge=0, le=1, description="how far it goes from the photograph, 0, to the style, 1")
+    colors: Literal["style", "luminance"] = Field(
+        "style", description="style: the painting's colors; luminance: the photograph's, painted in light and dark"
+    )
+    style_size: int = Field(
+        512, ge=16, le=4096, description="size of a style picture that a network looks at, in pixels"
+    )
+    feather: float = Field(
+        0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
+    )
+    flicker: bool = Field(False, description="measure how much a video flickers, which takes as long again")
+    max_memory: int | None = Field(
+        None, ge=1, description="most memory it may take, as 4G or 800M; by default what is free"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="numbers that the network computes with; auto: bfloat16 where the processor is made for it"
+    )
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
+
+    _read_memory = field_validator("max_memory", mode="before")(_memory)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.filter import Graph
 
-__all__ = ["Clip", "iter_frames", "iter_video", "probe"]
+__all__ = ["VIDEOS", "Clip", "iter_frames", "iter_video", "probe"]
 
 Process = Callable[[Tensor], Tensor]
 
@@ -407,6 +407,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     ".webm": _Kind("webm", "libvpx-vp9", "libopus", {}),
     ".gif": _Kind("gif", "gif", None, {}),
 }
+VIDEOS: Final = (*_KINDS, ".avi", ".mpg", ".mpeg", ".wmv", ".3gp", ".ts")  # suffixes of files that are read
 _FINE: Final = 10_000  # ticks of a second at least, so that sound and picture stay together
 
 

@@ -1,0 +1,235 @@
+"""Pictures and videos through a network that paints in one pass, as a stream of events.
+
+`iter_apply` does one file; the command line does many. A network is read once, by `open_painter`.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto import images
+from impasto.application import apply_model
+from impasto.devices import find_device, find_dtype
+from impasto.errors import OptionError
+from impasto.events import Done, Event, Frame, Note, Saved, Started
+from impasto.flicker import FlickerMeter
+from impasto.images import Picture
+from impasto.masks import read_mask
+from impasto.models import Model, Style, load_model
+from impasto.networks.microast import MicroAST
+from impasto.networks.painter import Painter
+from impasto.ops import resize
+from impasto.options import ApplyOptions
+from impasto.regions import feather
+from impasto.stylization import as_pixels, as_tensor, open_picture, open_style
+from impasto.training import MODEL
+from impasto.video import VIDEOS, iter_video
+from impasto.weights import sha256
+
+__all__ = ["Source", "apply", "default_output", "is_video", "iter_apply", "open_painter"]
+
+Source = Any  # a path, a PIL image, an array, a tensor or a Picture
+_FORMAT = 1  # raised when what is embedded in results changes its meaning
+
+
+def open_painter(path: str | Path, options: ApplyOptions = ApplyOptions()) -> Model:  # noqa: B008 - frozen
+    """Return the network of a file, of any kind that `models.load_model` knows, or of a training's folder.
+
+    Its header says, besides what was in the file, the file's `name` and `sha256`.
+
+    Raises:
+        WeightsError: it is no network that paints.
+        OptionError: the device is not there.
+    """
+    path = Path(path).expanduser()
+    name = path.name if path.is_dir() else path.stem
+    if (path / MODEL).is_file():
+        path = path / MODEL
+    device = find_device(options.device)
+    model = load_model(path, device=device, dtype=find_dtype(options.precision, device))
+    digest = sha256(path) if path.is_file() else ""
+    return replace(model, header={**model.header, "name": name, "sha256": digest})
+
+
+def default_output(source: str | Path, model: Model, folder: str | Path = ".") -> Path:
+    """Return a name for the result in `folder`: photo + starry -> photo_starry.png; a video keeps its kind."""
+    source = Path(source)
+    suffix = source.suffix.lower() if is_video(source) else ".png"
+    return Path(folder) / f"{source.stem}_{model.header.get('name', model.architecture)}{suffix}"
+
+
+def is_video(path: Source) -> bool:
+    """Return whether something is the name of a video; a GIF is taken as a picture."""
+    return isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEOS and Path(path).suffix.lower() != ".gif"
+
+
+def iter_apply(
+    model: Model,
+    source: Source,
+    options: ApplyOptions = ApplyOptions(),  # noqa: B008 - frozen
+    *,
+    regions: Sequence[tuple[Source, str]] = (),
+    keep: Source | None = None,
+    output: str | Path | None = None,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield Started, Saved and Done while a network paints a picture, and a Frame for each of a video.
+
+    Everything is checked when this is called, before the first event is asked for.
+
+    Args:
+        model: from `open_painter`.
+        source: the picture: a path, PIL image, array or tensor in [0, 1]; or the path of a video.
+        options: how it is painted.
+        regions: (mask, style) of parts that are painted otherwise by a network of many styles; later ones lie
+            over earlier ones. Masks as for `stylization.iter_stylize`.
+        keep: a mask of what stays as it is.
+        output: file to write the result to; its suffix says the format. Videos need one.
+        force: allow it to be overwritten.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
+    """
+    record = {
+        "format": _FORMAT,
+        "version": version("impasto"),
+        "operation": "apply",
+        "model": {key: model.header.get(key, "") for key in ("name", "sha256")},
+        "options": options.model_dump(mode="json"),
+    }
+    if is_video(source):
+        if output is None or not is_video(output):
+            raise OptionError(f"{source} is a video; expected a video file for the result: {', '.join(VIDEOS)}.")
+        if regions or keep is not None:
+            raise OptionError("regions are for pictures; leave out --region and --keep for a video.")
+        brush = _Brush(model, options)
+        return _film(brush, iter_video(source, output, brush, metadata=record, force=force))
+    if output is not None:
+        images.check_target(output, force)
+    picture = open_picture(source)
+    brush = _Brush(model, options, picture, regions, keep)
+    record["content"] = {"source": str(source) if isinstance(source, str | Path) else "", "sha256": picture.digest}
+    return _picture(brush, picture, record, None if output is None else Path(output), force)
+
+
+def apply(model: Model, source: Source, options: ApplyOptions = ApplyOptions(), **settings: Any) -> Tensor:  # noqa: B008
+    """Return the painted picture `(1, 3, H, W)` in [0, 1]; settings as in `iter_apply` or `ApplyOptions`."""
+    own = {name: settings.pop(name) for name in ("regions", "keep") if name in settings}
+    done = [event for event in iter_apply(model, source, options.changed(**settings), **own) if isinstance(event, Done)]
+    image: Tensor = done[-1].image
+    return image
+
+
+def _picture(
+    brush: "_Brush", picture: Picture, record: dict[str, Any], output: Path | None, force: bool
+) -> Iterator[Event]:
+    began = time.monotonic()
+    yield from map(Note, brush.model.notes)
+    small = picture if brush.options.size is None else images.resize(picture, brush.options.size)
+    yield Started(picture.name, ((*small.size, 1),))
+    image = brush(as_tensor(small))
+    if output is not None:
+        images.save(output, replace(small, pixels=as_pixels(image)), metadata=record, force=force)
+        yield Saved(output, "result")
+    yield Done(image, 1, time.monotonic() - began)
+
+
+def _film(brush: "_Brush", events: Iterator[Event]) -> Iterator[Event]:
+    """Yield the events of a video, and at its end how much it flickers."""
+    yield from map(Note, brush.model.notes)
+    meter = FlickerMeter() if brush.options.flicker else None
+    for event in events:
+        if isinstance(event, Frame) and meter is not None:
+            meter.add(event.source, event.image)
+        if isinstance(event, Done) and meter is not None:
+            found = meter.result()
+            yield Note(f"flicker {found.painted:.4f} of white from frame to frame, {found.source:.4f} in the source")
+        yield event
+
+
+class _Brush:
+    """A network with its settings, checked: gets `(1, 3, H, W)` on the CPU, gives it painted."""
+
+    def __init__(
+        self,
+        model: Model,
+        options: ApplyOptions,
+        picture: Picture | None = None,
+        regions: Sequence[tuple[Source, str]] = (),
+        keep: Source | None = None,
+    ) -> None:
+        self.model, self.options = model, options
+        self.device = next(model.network.parameters()).device
+        self.look = self._look(options.style)
+        if regions and not isinstance(model.network, Painter):
+            raise OptionError("this network has one style for the whole picture; leave out --region.")
+        self.regions = [(self._mask(mask, picture), self._look(style)) for mask, style in regions]
+        self.keep = None if keep is None else self._mask(keep, picture)
+        # what cannot be painted is said before anything is
+        probe = torch.zeros(1, 3, 8, 8, device=self.device)
+        model(probe.to(next(model.network.parameters()).dtype), style=self._style((8, 8)), strength=options.strength)
+
+    def _look(self, text: str) -> Any:
+        """Return what the network takes as its style."""
+        if isinstance(self.model.network, MicroAST):
+            if not text:
+                raise OptionError("this network paints after a picture; expected one as --style.")
+            return as_tensor(open_style(text, self.options.style_size)).to(self.device)
+        if not text:
+            return {self.model.styles[min(1, len(self.model.styles) - 1)]: 1.0} if self.model.styles else None
+        return {name.strip(): _share(share) if colon else 1.0 for name, colon, share in _parts(text)}
+
+    def _mask(self, source: Source, picture: Picture | None) -> Tensor:
+        assert picture is not None
+        mask = torch.from_numpy(read_mask(source, picture).copy())[None, None]
+        return feather(mask, round(self.options.feather * max(picture.size)))
+
+    def _style(self, size: tuple[int, int]) -> Style:
+        """Return the style for a picture of that size, with maps where there are regions."""
+        if not self.regions:
+            style: Style = self.look
+            return style
+        free = torch.ones(1, 1, *size)
+        shares: dict[str, Any] = {}
+        parts = [(resize(mask, size).clamp(0, 1), look) for mask, look in reversed(self.regions)]
+        for mask, look in [*parts, (torch.ones_like(free), self.look)]:
+            own = free * mask
+            free = free - own
+            for name, share in look.items():
+                shares[name] = shares.get(name, 0) + own.to(self.device) * (share / sum(look.values()))
+        return shares
+
+    def __call__(self, image: Tensor) -> Tensor:
+        options = self.options
+        height, width = image.shape[-2:]
+        if options.size is not None and max(height, width) != options.size:
+            factor = options.size / max(height, width)
+            height, width = max(1, round(height * factor)), max(1, round(width * factor))
+            image = resize(image, (height, width)).clamp(0, 1)
+        free = None if self.keep is None else 1 - resize(self.keep, (height, width)).clamp(0, 1).to(self.device)
+        return apply_model(
+            self.model,
+            image.to(self.device),
+            style=self._style((height, width)),
+            strength=options.strength,
+            colors=options.colors,
+            mask=free,
+            max_memory=options.max_memory,
+        ).cpu()
+
+
+def _parts(text: str) -> list[tuple[str, str, str]]:
+    return [part.partition(":") for part in text.split(",")]
+
+
+def _share(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise OptionError(f"the share of a style is {text!r}; expected a number, as in starry_night:0.6.") from None

@@ -1,0 +1,93 @@
+"""Networks learn to paint: from pictures and settings to the events of a training.
+
+Each function opens the pictures, makes the network and its method, and hands both to `training.iter_train`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from impasto.checkpoints import load_encoder
+from impasto.datasets import PictureFolder
+from impasto.devices import find_device, find_dtype
+from impasto.errors import OptionError
+from impasto.events import Event
+from impasto.networks.johnson import Johnson
+from impasto.networks.painter import IDENTITY, Painter
+from impasto.options import PaintingOptions
+from impasto.recipes.painting import Painting
+from impasto.stylization import as_tensor, open_style
+from impasto.training import iter_train
+
+__all__ = ["iter_johnson", "iter_painter"]
+
+_SAMPLES, _SAMPLE_SIZE = 3, 256  # photographs of a preview, and their side in pixels
+
+
+def iter_johnson(
+    style: Any,
+    photographs: str | Path | Sequence[str | Path],
+    options: PaintingOptions = PaintingOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, at whose end a network paints any picture in one style.
+
+    Args:
+        style: a picture, or a name of a painted style, as in `stylization.iter_stylize`.
+        photographs: folders, as they are.
+        options: everything else.
+        run: folder that everything is written to, the network as `model.safetensors`.
+        resume: go on with the run in that folder.
+        force: start anew in a folder that has a run already.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
+    """
+    return iter_painter({_called(style): style}, photographs, options, run=run, resume=resume, force=force)
+
+
+def iter_painter(
+    styles: Mapping[str, Any],
+    photographs: str | Path | Sequence[str | Path],
+    options: PaintingOptions = PaintingOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """The same for a network of several styles: `styles` are pictures by name, each of which gets a row."""
+    if not styles:
+        raise OptionError("there is no style; expected one or more pictures.")
+    data = PictureFolder(photographs, options.crop, seed=options.seed)
+    looks = {name: as_tensor(open_style(style, options.style_size)) for name, style in styles.items()}
+    device = find_device(options.device)
+    encoder = load_encoder(options.encoder, padding="replicate", dtype=find_dtype(options.precision, device))
+    network = _network(list(looks), options)
+    method = Painting("johnson" if len(looks) == 1 else "painter", network, encoder, looks, _samples(data), options)
+    return iter_train(method, data, options, run=run, resume=resume, force=force)
+
+
+def _network(styles: Sequence[str], options: PaintingOptions) -> nn.Module:
+    if options.network == "johnson" and len(styles) > 1:
+        raise OptionError(f"the network johnson has one style, not {len(styles)}; use light.")
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        if options.network == "johnson":
+            return Johnson(options.width or 32, 5 if options.blocks is None else options.blocks, scale=1.0)
+        blocks = 6 if options.blocks is None else options.blocks
+        return Painter(options.width or 32, blocks, styles=[IDENTITY, *styles])
+
+
+def _samples(data: PictureFolder) -> Tensor:
+    """Return the photographs that previews show."""
+    return PictureFolder(data.paths, _SAMPLE_SIZE, seed=data.seed, flip=False).batch(range(_SAMPLES))
+
+
+def _called(style: Any) -> str:
+    return Path(str(style).replace(":", "-")).stem if isinstance(style, str | Path) else "style"
