@@ -29,6 +29,16 @@ def test_a_still_of_alternating_shades_flickers_by_their_difference():
     assert found.followed == pytest.approx(1) and (found.pairs, found.cuts) == (5, 0)
 
 
+def test_what_cannot_be_followed_does_not_count():
+    still, random = clip(1)[0], torch.Generator().manual_seed(0)
+    source = [still.clone() for _ in range(4)]
+    for frame in source:
+        frame[..., 20:70, 30:100] = torch.rand(1, 3, 50, 70, generator=random)  # new in every frame
+    found = flicker(source, [torch.full((1, 3, 96, 128), 0.4 + 0.1 * (i % 2)) for i in range(4)])
+    assert found.followed < 0.85
+    assert found.painted == pytest.approx(0.1, rel=1e-4)
+
+
 def test_what_moves_along_does_not_flicker():
     source = clip()
     found = flicker(source, [1 - frame for frame in source])
