@@ -269,7 +269,7 @@ def test_what_is_another_run_is_not_continued(folder, tmp_path):
         "is of a run with learning_rate 0.02, not 0.03; expected the same settings", QUICK.changed(learning_rate=0.03)
     )
     refused("is of a training of blur, not of duel", recipe=Duel)
-    refused("is of a run with another kernel; expected the same one", recipe=Blur(QUICK, kernel=3))
+    refused("is of a run with other kernel; expected the same", recipe=Blur(QUICK, kernel=3))
     other = Blur(QUICK, kernel=3)
     other.record = {"kernel": 5}
     refused("is of other networks", recipe=other)

@@ -385,7 +385,7 @@ def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> N
             )
     for name in sorted({*old["record"], *new["record"]}):
         if old["record"].get(name) != new["record"].get(name):
-            raise CheckpointError(f"{path} is of a run with another {name}; expected the same one.")
+            raise CheckpointError(f"{path} is of a run with other {name}; expected the same.")
 
 
 def _board(folder: Path, purge: int | None) -> Any:

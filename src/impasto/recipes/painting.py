@@ -123,7 +123,7 @@ class Painting(Recipe):
         self.loss = Perceptual(encoder, list(styles.values()), options)
         self.networks = {"painter": network}
         digests = {style: hashlib.sha256(look.numpy().tobytes()).hexdigest() for style, look in styles.items()}
-        self.record = {"styles": digests, "network": network.settings}
+        self.record = {"styles": digests}
         rows = getattr(network, "rows", None)
         shared = [weight for weight in network.parameters() if weight is not rows]
         groups = [{"params": shared, "lr": options.learning_rate}]

@@ -1,0 +1,100 @@
+"""The loss of networks that paint is the one of the optimization, and such networks learn."""
+
+import pytest
+import torch
+
+from impasto.datasets import PictureFolder
+from impasto.errors import CheckpointError, OptionError
+from impasto.events import Done, Trained
+from impasto.models import load_model
+from impasto.networks.johnson import Johnson
+from impasto.networks.painter import IDENTITY, Painter
+from impasto.objective import Objective
+from impasto.options import PaintingOptions, StylizeOptions
+from impasto.recipes.painting import Painting, Perceptual
+from impasto.teaching import iter_johnson, iter_painter
+from impasto.training import iter_train
+from nets import picture, tiny_vgg
+
+WEIGHTS = {"content_weight": 0.3, "style_weight": 2.0, "tv_weight": 0.7}
+PHOTOS = "examples"
+
+
+def perceptual(*styles, **settings):
+    options = PaintingOptions(**{"style_size": 64, **WEIGHTS, **settings})
+    return Perceptual(tiny_vgg(padding="replicate"), styles, options)
+
+
+def test_the_loss_is_that_of_the_optimization():
+    style, photograph, painted = (picture(64, 64, seed) for seed in (1, 2, 3))
+    losses = perceptual(style)(painted, photograph, torch.tensor([0]))
+    objective = Objective(tiny_vgg(padding="replicate"), photograph, [style], StylizeOptions(**WEIGHTS))
+    parts, _ = objective(painted)
+    for name in ("content", "style", "tv"):
+        assert losses[name].item() == pytest.approx(parts[name], rel=1e-4), name
+    assert losses["identity"] == 0
+
+
+def test_each_picture_of_a_batch_has_its_own_style():
+    loss = perceptual(picture(64, 64, 1), picture(48, 80, 5))
+    photographs = torch.cat([picture(64, 64, 2), picture(64, 64, 3), picture(64, 64, 4)])
+    painted = torch.cat([picture(64, 64, 6), picture(64, 64, 7), picture(64, 64, 8)])
+    which = torch.tensor([1, 0, 1])
+    together = loss(painted, photographs, which)
+    alone = [loss(painted[i : i + 1], photographs[i : i + 1], which[i : i + 1]) for i in range(3)]
+    for name, value in together.items():
+        assert value.item() == pytest.approx(sum(one[name].item() for one in alone) / 3, rel=1e-4), name
+    swapped = loss(painted, photographs, torch.tensor([0, 1, 0]))
+    assert abs(swapped["style"] - together["style"]) > 1e-3
+
+
+def test_where_no_style_is_asked_for_only_the_photograph_counts():
+    loss = perceptual(picture(64, 64, 1), identity_weight=5.0)
+    photograph = picture(64, 64, 2)
+    losses = loss(photograph + 0.1, photograph, torch.tensor([-1]))
+    assert losses["content"] == losses["style"] == 0
+    assert losses["identity"].item() == pytest.approx(5.0 * 0.01, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [Johnson, Painter])
+def test_a_network_learns_to_paint(kind, tmp_path):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = Johnson(4, 1, scale=1.0) if kind is Johnson else Painter(8, 1, 8, styles=[IDENTITY, "a", "b"])
+    options = PaintingOptions(
+        crop=64, style_size=64, batch=2, steps=90, learning_rate=5e-3, device="cpu", precision="float32", ema=0.9,
+        save_seconds=1e9, preview_seconds=1e9,
+    )  # fmt: skip
+    data = PictureFolder(PHOTOS, 64)
+    styles = {name: picture(64, 64, seed) for seed, name in enumerate(("a", "b")[: 1 + isinstance(network, Painter)])}
+    method = Painting("test", network, tiny_vgg(padding="replicate"), styles, data.batch([0, 1]), options)
+    events = list(iter_train(method, data, options, run=tmp_path / "run"))
+    style = [event.losses["style"] for event in events if isinstance(event, Trained)]
+    assert sum(style[-30:]) < 0.6 * sum(style[:30])
+    assert isinstance(events[-1], Done)
+    model = load_model(tmp_path / "run" / "model.safetensors")
+    photograph = data.batch([3])
+    painted = model(photograph)
+    assert painted.shape == photograph.shape
+    assert (painted - photograph).abs().mean() > 0.02
+    if isinstance(network, Painter):
+        assert model.styles == (IDENTITY, "a", "b")
+        assert (model(photograph, style="b") - painted).abs().mean() > 0.01
+        rows = model.network.rows
+        assert (rows[1] - rows[2]).abs().mean() > 1e-3
+
+
+def test_settings_that_do_not_fit_are_one_sentence(tmp_path):
+    with pytest.raises(OptionError, match=r"^the network johnson has one style, not 2; use light\.$"):
+        options = PaintingOptions(network="johnson", style_size=64, crop=64)
+        iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, options, run=tmp_path / "run")
+    with pytest.raises(OptionError, match=r"^there is no style"):
+        iter_painter({}, PHOTOS, run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_continued_with_another_style(tmp_path):
+    options = PaintingOptions(crop=64, style_size=64, steps=1, batch=1, width=4, blocks=0, device="cpu")
+    list(iter_johnson("swirl", PHOTOS, options, run=tmp_path / "run"))
+    with pytest.raises(CheckpointError, match=r"is of a run with other styles; expected the same\.$"):
+        iter_johnson("mosaic", PHOTOS, options, run=tmp_path / "run", resume=True)
