@@ -37,5 +37,6 @@ def random_weights(net, seed=0):
         if parameter.ndim > 2:
             parameter.data = noise * (2 / parameter[0].numel()) ** 0.5
         else:
-            parameter.data = 0.2 * noise + (1.0 if name.endswith("weight") else 0.0)
+            plain = parameter.data if name == "rows" else 1.0 if name.endswith(("weight", "scale")) else 0.0
+            parameter.data = 0.2 * noise + plain
     return net.eval()

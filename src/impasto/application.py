@@ -32,8 +32,8 @@ from impasto.tiling import strips
 
 __all__ = ["Room", "Strips", "apply_model"]
 
-_STRIP = 1 << 22  # bytes of a strip of a map, about: few enough for a processor's cache
-_WORK = 40  # strips that are alive at once while rows are computed, about, with what convolutions need
+_STRIP = (1 << 22, 1 << 26)  # bytes of a strip of a map, about; with larger ones less is computed twice
+_WORK = 40  # strips that are alive at once while rows are computed, at most, with what convolutions need
 
 
 class Room:
@@ -45,7 +45,7 @@ class Room:
         strict: whether a map that must be held and does not fit is an error.
     """
 
-    def __init__(self, limit: float, strip: int = _STRIP, *, strict: bool = False) -> None:
+    def __init__(self, limit: float, strip: int = _STRIP[0], *, strict: bool = False) -> None:
         self.limit, self.strip, self.strict, self.used = limit, strip, strict, 0
 
     def take(self, size: int, owner: object, *, must: bool) -> bool:
@@ -212,8 +212,9 @@ def apply_model(
         look = style[index] if isinstance(style, Tensor) and style.ndim == 2 else style
         where = None if mask is None else mask[index % len(mask)][None]
         # what the result takes is not yet there when memory is asked for: nothing was written to it
-        free = limit - used_memory(image.device) - painted[index:].nbytes - _WORK * _STRIP
-        room = Room(free, strict=max_memory is not None)
+        free = limit - used_memory(image.device) - painted[index:].nbytes
+        strip = max(_STRIP[0], min(_STRIP[1], free // (4 * _WORK)))
+        room = Room(free - _WORK * strip, strip, strict=max_memory is not None)
         with torch.no_grad():
             _paint(model, picture[None], look, strength, colors, where, room, painted[index][None])
     return painted
@@ -230,11 +231,12 @@ def _paint(
     out: Tensor,
 ) -> None:
     source = Strips.of(image, room)
-    result: Strips = model(source, style=style, strength=strength)
+    result: Rows = model(source, style=style, strength=strength)
     if colors == "luminance":
         result = pointwise(lambda painted, x: transplant_luminance(painted, x.to(painted)), result, source)
     if mask is not None:
         result = pointwise(lambda painted, x, share: torch.lerp(x.to(painted), painted, share), result, source, mask)
+    assert isinstance(result, Strips)
     for top, bottom, rows in result.pieces():
         out[..., top:bottom, :] = rows
 
