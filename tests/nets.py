@@ -2,6 +2,7 @@
 
 import torch
 
+from impasto.networks.johnson import Johnson
 from impasto.networks.vgg import VGG
 
 
@@ -40,3 +41,11 @@ def random_weights(net, seed=0):
             plain = parameter.data if name == "rows" else 1.0 if name.endswith(("weight", "scale")) else 0.0
             parameter.data = 0.2 * noise + plain
     return net.eval()
+
+
+def random_johnson(width=8, blocks=2, **settings):
+    """A Johnson network with random weights whose pictures are about as bright as photographs."""
+    net = random_weights(Johnson(width, blocks, **settings))
+    net.deconv3.conv2d.weight.data *= 60
+    net.deconv3.conv2d.bias.data += 127
+    return net

@@ -46,28 +46,31 @@ class Room:
     """
 
     def __init__(self, limit: float, strip: int = _STRIP[0], *, strict: bool = False) -> None:
-        self.limit, self.strip, self.strict, self.used = limit, strip, strict, 0
+        self.limit, self.strip, self.strict = limit, strip, strict
+        self.used = self.needed = self.joint = 0
 
     def take(self, size: int, owner: object, *, must: bool) -> bool:
-        """Reserve bytes until the owner is gone, if they are there.
+        """Reserve bytes until the owner is gone, if they are there and the next joint will have its room, too.
 
         Raises:
             OptionError: they must be there, and are not.
         """
-        if self.used + size > self.limit:
-            if must and self.strict:
+        if not must and self.used + size + self.joint > self.limit:
+            return False
+        if must:
+            self.joint = size
+            if self.strict and self.needed + size > self.limit:
+                more = self.needed + size - self.limit
                 raise OptionError(
-                    f"max_memory is too small for this picture by {(self.used + size - self.limit) / 1e6:.0f}M at "
-                    "least; allow more, or make it smaller."
+                    f"max_memory is too small for this picture by {more / 1e6:.1f}M at least; allow more, or make it "
+                    "smaller."
                 )
-            if not must:
-                return False
-        self.used += size
-        weakref.finalize(owner, self._free, size)
+        self.used, self.needed = self.used + size, self.needed + must * size
+        weakref.finalize(owner, self._free, size, must)
         return True
 
-    def _free(self, size: int) -> None:
-        self.used -= size
+    def _free(self, size: int, must: bool) -> None:
+        self.used, self.needed = self.used - size, self.needed - must * size
 
 
 class Strips(Rows):
