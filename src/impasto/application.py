@@ -48,6 +48,7 @@ class Room:
     def __init__(self, limit: float, strip: int = _STRIP[0], *, strict: bool = False) -> None:
         self.limit, self.strip, self.strict = limit, strip, strict
         self.used = self.needed = self.joint = 0
+        self.widest = 0  # bytes that the largest map would take that was asked for rows lately
 
     def take(self, size: int, owner: object, *, must: bool) -> bool:
         """Reserve bytes until the owner is gone, if they are there and the next joint will have its room, too.
@@ -79,19 +80,18 @@ class Strips(Rows):
     Args:
         room: what may be held.
         size: height and width.
-        produce: gives rows (first, after the last).
+        produce: gives rows (first, after the last); None: it will be held.
     """
 
-    def __init__(self, room: Room, size: tuple[int, int], produce: Callable[[int, int], Tensor]) -> None:
-        self.room, self._size = room, size
-        self.produce: Callable[[int, int], Tensor] | None = produce
+    def __init__(self, room: Room, size: tuple[int, int], produce: Callable[[int, int], Tensor] | None) -> None:
+        self.room, self._size, self.produce = room, size, produce
         self.whole: Tensor | None = None
         self._moments: Moments | None = None
 
     @classmethod
     def of(cls, image: Tensor, room: Room) -> "Strips":
         """Return the map of a tensor `(1, C, H, W)`."""
-        made = cls(room, (image.shape[-2], image.shape[-1]), lambda top, bottom: image[..., top:bottom, :])
+        made = cls(room, (image.shape[-2], image.shape[-1]), None)
         made.whole = image
         return made
 
@@ -102,18 +102,22 @@ class Strips(Rows):
 
     def rows(self, top: int, bottom: int) -> Tensor:
         """Return rows, `(1, C, bottom - top, W)`."""
-        if self.whole is not None:
-            return self.whole[..., top:bottom, :]
-        assert self.produce is not None
-        return self.produce(top, bottom)
+        if self.produce is None:
+            assert self.whole is not None
+            rows = self.whole[..., top:bottom, :]
+        else:
+            rows = self.produce(top, bottom)
+        self.room.widest = max(self.room.widest, rows.nbytes // (bottom - top) * self.size[0])
+        return rows
 
     def pieces(self) -> Iterator[tuple[int, int, Tensor]]:
         """Yield (first row, row after the last, rows) from top to bottom."""
         height, width = self.size
-        first = max(1, min(height, self.room.strip // (32 * 4 * width)))  # channels are not known yet
+        first = max(1, min(height, self.room.strip // (128 * 4 * width)))  # widths are not known yet
+        self.room.widest = 0
         rows = self.rows(0, first)
         yield 0, first, rows
-        step = max(1, self.room.strip // (rows.element_size() * rows.shape[1] * width))
+        step = max(1, self.room.strip * height // self.room.widest)
         for top, bottom in strips(height - first, step):
             yield first + top, first + bottom, self.rows(first + top, first + bottom)
 
