@@ -256,7 +256,7 @@ def test_memory_stays_under_the_limit():
         return before * 1024, most * 1024
 
     before, free = peak()
-    limit = before + 250_000_000
+    limit = before + 225_000_000
     _, bounded = peak(str(limit))
     assert bounded < limit < free
 

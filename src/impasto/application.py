@@ -33,7 +33,7 @@ from impasto.tiling import strips
 __all__ = ["Room", "Strips", "apply_model"]
 
 _STRIP = (1 << 22, 1 << 26)  # bytes of a strip of a map, about; with larger ones less is computed twice
-_WORK = 40  # strips that are alive at once while rows are computed, at most, with what convolutions need
+_WORK = 20  # strips that are alive at once while rows are computed, at most, with what convolutions need
 
 
 class Room:
