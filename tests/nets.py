@@ -2,6 +2,7 @@
 
 import torch
 
+from impasto.networks.johnson import Johnson
 from impasto.networks.vgg import VGG
 
 
@@ -37,7 +38,8 @@ def random_weights(net, seed=0):
         if parameter.ndim > 2:
             parameter.data = noise * (2 / parameter[0].numel()) ** 0.5
         else:
-            parameter.data = 0.2 * noise + (1.0 if name.endswith("weight") else 0.0)
+            plain = parameter.data if name == "rows" else 1.0 if name.endswith(("weight", "scale")) else 0.0
+            parameter.data = 0.2 * noise + plain
     return net.eval()
 
 
@@ -45,3 +47,11 @@ def kept(step):
     """The state of a Step, copied, so that it stays what it was when the run goes on."""
     tensors, values = step.state()
     return {name: tensor.clone() for name, tensor in tensors.items()}, values
+
+
+def random_johnson(width=8, blocks=2, **settings):
+    """A Johnson network with random weights whose pictures are about as bright as photographs."""
+    net = random_weights(Johnson(width, blocks, **settings))
+    net.deconv3.conv2d.weight.data *= 60
+    net.deconv3.conv2d.bias.data += 127
+    return net

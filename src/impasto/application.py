@@ -32,8 +32,8 @@ from impasto.tiling import strips
 
 __all__ = ["Room", "Strips", "apply_model"]
 
-_STRIP = 1 << 22  # bytes of a strip of a map, about: few enough for a processor's cache
-_WORK = 40  # strips that are alive at once while rows are computed, about, with what convolutions need
+_STRIP = (1 << 22, 1 << 26)  # bytes of a strip of a map, about; with larger ones less is computed twice
+_WORK = 20  # strips that are alive at once while rows are computed, at most, with what convolutions need
 
 
 class Room:
@@ -45,29 +45,33 @@ class Room:
         strict: whether a map that must be held and does not fit is an error.
     """
 
-    def __init__(self, limit: float, strip: int = _STRIP, *, strict: bool = False) -> None:
-        self.limit, self.strip, self.strict, self.used = limit, strip, strict, 0
+    def __init__(self, limit: float, strip: int = _STRIP[0], *, strict: bool = False) -> None:
+        self.limit, self.strip, self.strict = limit, strip, strict
+        self.used = self.needed = self.joint = 0
+        self.widest = 0  # bytes that the largest map would take that was asked for rows lately
 
     def take(self, size: int, owner: object, *, must: bool) -> bool:
-        """Reserve bytes until the owner is gone, if they are there.
+        """Reserve bytes until the owner is gone, if they are there and the next joint will have its room, too.
 
         Raises:
             OptionError: they must be there, and are not.
         """
-        if self.used + size > self.limit:
-            if must and self.strict:
+        if not must and self.used + size + self.joint > self.limit:
+            return False
+        if must:
+            self.joint = size
+            if self.strict and self.needed + size > self.limit:
+                more = self.needed + size - self.limit
                 raise OptionError(
-                    f"max_memory is too small for this picture by {(self.used + size - self.limit) / 1e6:.0f}M at "
-                    "least; allow more, or make it smaller."
+                    f"max_memory is too small for this picture by {more / 1e6:.1f}M at least; allow more, or make it "
+                    "smaller."
                 )
-            if not must:
-                return False
-        self.used += size
-        weakref.finalize(owner, self._free, size)
+        self.used, self.needed = self.used + size, self.needed + must * size
+        weakref.finalize(owner, self._free, size, must)
         return True
 
-    def _free(self, size: int) -> None:
-        self.used -= size
+    def _free(self, size: int, must: bool) -> None:
+        self.used, self.needed = self.used - size, self.needed - must * size
 
 
 class Strips(Rows):
@@ -76,19 +80,18 @@ class Strips(Rows):
     Args:
         room: what may be held.
         size: height and width.
-        produce: gives rows (first, after the last).
+        produce: gives rows (first, after the last); None: it will be held.
     """
 
-    def __init__(self, room: Room, size: tuple[int, int], produce: Callable[[int, int], Tensor]) -> None:
-        self.room, self._size = room, size
-        self.produce: Callable[[int, int], Tensor] | None = produce
+    def __init__(self, room: Room, size: tuple[int, int], produce: Callable[[int, int], Tensor] | None) -> None:
+        self.room, self._size, self.produce = room, size, produce
         self.whole: Tensor | None = None
         self._moments: Moments | None = None
 
     @classmethod
     def of(cls, image: Tensor, room: Room) -> "Strips":
         """Return the map of a tensor `(1, C, H, W)`."""
-        made = cls(room, (image.shape[-2], image.shape[-1]), lambda top, bottom: image[..., top:bottom, :])
+        made = cls(room, (image.shape[-2], image.shape[-1]), None)
         made.whole = image
         return made
 
@@ -99,18 +102,22 @@ class Strips(Rows):
 
     def rows(self, top: int, bottom: int) -> Tensor:
         """Return rows, `(1, C, bottom - top, W)`."""
-        if self.whole is not None:
-            return self.whole[..., top:bottom, :]
-        assert self.produce is not None
-        return self.produce(top, bottom)
+        if self.produce is None:
+            assert self.whole is not None
+            rows = self.whole[..., top:bottom, :]
+        else:
+            rows = self.produce(top, bottom)
+        self.room.widest = max(self.room.widest, rows.nbytes // (bottom - top) * self.size[0])
+        return rows
 
     def pieces(self) -> Iterator[tuple[int, int, Tensor]]:
         """Yield (first row, row after the last, rows) from top to bottom."""
         height, width = self.size
-        first = max(1, min(height, self.room.strip // (32 * 4 * width)))  # channels are not known yet
+        first = max(1, min(height, self.room.strip // (128 * 4 * width)))  # widths are not known yet
+        self.room.widest = 0
         rows = self.rows(0, first)
         yield 0, first, rows
-        step = max(1, self.room.strip // (rows.element_size() * rows.shape[1] * width))
+        step = max(1, self.room.strip * height // self.room.widest)
         for top, bottom in strips(height - first, step):
             yield first + top, first + bottom, self.rows(first + top, first + bottom)
 
@@ -212,8 +219,9 @@ def apply_model(
         look = style[index] if isinstance(style, Tensor) and style.ndim == 2 else style
         where = None if mask is None else mask[index % len(mask)][None]
         # what the result takes is not yet there when memory is asked for: nothing was written to it
-        free = limit - used_memory(image.device) - painted[index:].nbytes - _WORK * _STRIP
-        room = Room(free, strict=max_memory is not None)
+        free = limit - used_memory(image.device) - painted[index:].nbytes
+        strip = max(_STRIP[0], min(_STRIP[1], free // (4 * _WORK)))
+        room = Room(free - _WORK * strip, strip, strict=max_memory is not None)
         with torch.no_grad():
             _paint(model, picture[None], look, strength, colors, where, room, painted[index][None])
     return painted
@@ -230,11 +238,12 @@ def _paint(
     out: Tensor,
 ) -> None:
     source = Strips.of(image, room)
-    result: Strips = model(source, style=style, strength=strength)
+    result: Rows = model(source, style=style, strength=strength)
     if colors == "luminance":
         result = pointwise(lambda painted, x: transplant_luminance(painted, x.to(painted)), result, source)
     if mask is not None:
         result = pointwise(lambda painted, x, share: torch.lerp(x.to(painted), painted, share), result, source, mask)
+    assert isinstance(result, Strips)
     for top, bottom, rows in result.pieces():
         out[..., top:bottom, :] = rows
 

@@ -47,7 +47,7 @@ __all__ = [
 
 Padding = Literal["reflect", "zeros", "before"]
 Moments = tuple[Tensor, Tensor]  # mean and biased variance of each channel, (B, C) both
-_CHUNK = 1 << 18  # values; that many stay in a processor's cache
+_CHUNK = 1 << 20  # values that are added up at once: few enough for a cache, enough to be worth the call
 # On CPUs torch convolves maps of at most so many values with other code, which rounds otherwise. A strip may be
 # that small where its map is not, so small maps are given to the same code as all others.
 _SMALL = 20480

@@ -30,18 +30,22 @@ _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skie
 
 
 def balanced(weight: Tensor, factor: int) -> Tensor:
-    """Return a sub-pixel convolution's weights with equal sums for all places of a square.
+    """Return a sub-pixel convolution's weights, balanced between the places of a square.
 
-    What follows is a pixel shuffle. Where its input is flat, its output is then flat, too: the network cannot
-    lay a grid over skies, however it was trained.
+    What follows is a pixel shuffle. Of what does not change along columns all rows of a square then get the
+    same, of what does not change along rows all columns. So flat stays flat and stripes stay stripes: the
+    network cannot lay a grid over skies and edges, however it was trained.
 
     Args:
         weight: `(C' factor², C, k, k)`.
         factor: side of the squares.
     """
-    squares = weight.view(-1, factor**2, *weight.shape[1:])
-    sums = squares.sum((-2, -1), keepdim=True)  # (C', factor², C, 1, 1)
-    return (squares - (sums - sums.mean(1, keepdim=True)) / weight[0, 0].numel()).view_as(weight)
+    k = weight.shape[-1]
+    squares = weight.view(-1, factor, factor, weight.shape[1], k, k)  # (C', y, x, C, k, k)
+    for place, tap in ((1, 4), (2, 5)):
+        sums = squares.sum(tap, keepdim=True)
+        squares = squares - (sums - sums.mean(place, keepdim=True)) / k
+    return squares.view_as(weight)
 
 
 class Painter(nn.Module):
@@ -49,7 +53,7 @@ class Painter(nn.Module):
 
     Squares of 4 x 4 pixels become channels at once, so nothing is computed at full resolution; residual blocks
     work at a quarter of it; then nearest neighbors and a convolution at a half, and a sub-pixel convolution
-    that cannot make checkerboards (`balanced`). No normalization at the end: contrasts of the photograph that
+    that cannot lay a grid (`balanced`). No normalization at the end: contrasts of the photograph that
     come so far are kept, and a row has a gain and a shift of each color instead.
 
     The state dict holds `stem.weight`, `blocks.0.0.weight`, `blocks.0.1.weight`, ..., `fine.weight`, `out.weight`
