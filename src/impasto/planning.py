@@ -43,7 +43,7 @@ _MARGIN = 0.9  # of what is free; the rest is for the allocator
 _PICTURES = 4  # tensors as large as the picture that live in a step, beside the photograph and what L-BFGS remembers
 _BYTES = 12  # of a pixel: three numbers of 32 bits
 _SLACK = 1.07  # memory in pieces too small to be used
-_GROWTH = 10**8  # bytes that the program itself takes when its networks begin to run
+_GROWTH = 15 * 10**7  # bytes that the program itself takes when its networks begin to run
 _PROBE = 128  # pixels
 _ASKED = ("reach", "feature_bytes", "bytes_per_pixel")  # of a network, to plan its memory
 
