@@ -39,9 +39,9 @@ MAY = {
     "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
     "regions",
     "training": "errors events options images devices recipes checkpoints",
-    "teaching": "errors events options images devices ops networks datasets recipes checkpoints stylization training",
+    "teaching": "errors events options devices networks datasets recipes checkpoints models stylization training",
     "rendering": "errors events options weights images masks devices ops networks models tiling planning application "
-    "motion flicker video regions stylization training",
+    "motion flicker video regions stylization teaching",
     "progress": "events",
     "cli": "errors events options weights painted images compression progress stylization training teaching rendering",
 }

@@ -125,6 +125,12 @@ def test_from_a_painting_to_pictures_on_the_command_line(tmp_path):
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.split() == [str(tmp_path / "swirled" / "model.safetensors")]
+    row = run(
+        "train", "style", "mosaic", "examples", "--base", tmp_path / "swirled", "--steps", 2, "--crop", 64,
+        "--style-size", 64, "--batch", 1, "-o", tmp_path / "tiles",
+    )  # fmt: skip
+    assert row.returncode == 0, row.stderr
+    assert (tmp_path / "tiles" / "model.safetensors").stat().st_size < 100_000
     applied = run("apply", tmp_path / "swirled", COFFEE, "examples/cat.jpg", "--size", 64, "-o", tmp_path / "out")
     assert applied.returncode == 0, applied.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cat_swirled.png", "coffee_swirled.png"]

@@ -32,13 +32,14 @@ from impasto.errors import (
 )
 from impasto.events import Event, Saved, Step, Taught, Trained
 from impasto.options import (
-    PAINTING_PRESETS,
+    JOHNSON_PRESETS,
     PRESETS,
     QUALITIES,
     ApplyOptions,
     CompressOptions,
+    JohnsonOptions,
     Options,
-    PaintingOptions,
+    StyleOptions,
     StylizeOptions,
     quality_settings,
 )
@@ -126,14 +127,17 @@ if TYPE_CHECKING:
     Settings = dict[str, str]
     Teaching = dict[str, str]
     Learning = dict[str, str]
+    LearningRow = dict[str, str]
     Applying = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
     _FLAGS = {name: _flag(name, field, _group(name)) for name, field in StylizeOptions.model_fields.items()}
     Settings = Annotated[TypedDict("Settings", _FLAGS, total=False), Parameter(name="*")]
     _TEACHING = {name: _flag(name, field, Group("Teaching")) for name, field in CompressOptions.model_fields.items()}
     Teaching = Annotated[TypedDict("Teaching", _TEACHING, total=False), Parameter(name="*")]
-    _LEARNING = {name: _flag(name, field, Group("Training")) for name, field in PaintingOptions.model_fields.items()}
+    _LEARNING = {name: _flag(name, field, Group("Training")) for name, field in JohnsonOptions.model_fields.items()}
     Learning = Annotated[TypedDict("Learning", _LEARNING, total=False), Parameter(name="*")]
+    _ROW = {name: _flag(name, field, Group("Training")) for name, field in StyleOptions.model_fields.items()}
+    LearningRow = Annotated[TypedDict("LearningRow", _ROW, total=False), Parameter(name="*")]
     _APPLYING = {name: _flag(name, field, Group("Painting")) for name, field in ApplyOptions.model_fields.items()}
     Applying = Annotated[TypedDict("Applying", _APPLYING, total=False), Parameter(name="*")]
 
@@ -189,7 +193,7 @@ _Force = Annotated[bool, Parameter(group=_TALK)]
 _QUALITIES = f"how much time a picture gets: {', '.join(QUALITIES)}; good unless a preset says otherwise"
 _Quality = Annotated[str | None, Parameter(metavar="NAME", group=_SORTED["Time"], help=_QUALITIES)]
 _PRESETS = f"settings to begin with, which other flags change: {', '.join(PRESETS)}"
-_PAINTING_PRESETS = f"settings to begin with, which other flags change: {', '.join(PAINTING_PRESETS)}"
+_JOHNSON_PRESETS = f"settings to begin with, which other flags change: {', '.join(JOHNSON_PRESETS)}"
 
 app = App(
     name="impasto",
@@ -524,7 +528,7 @@ def johnson(
     output: _Output = None,
     resume: Annotated[bool, Parameter(group=_TALK)] = False,
     force: _Force = False,
-    preset: Annotated[str, Parameter(metavar="NAME", help=_PAINTING_PRESETS)] = "default",
+    preset: Annotated[str, Parameter(metavar="NAME", help=_JOHNSON_PRESETS)] = "default",
     settings: Learning | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
@@ -545,12 +549,49 @@ def johnson(
     """
     if len(pictures) < 2:
         raise OptionError("train johnson needs a style and then one or more folders of photographs.")
-    options = PaintingOptions.preset(preset, **_parsed(settings, PaintingOptions))
+    options = JohnsonOptions.preset(preset, **_parsed(settings, JohnsonOptions))
     style, *photographs = pictures
     from impasto.teaching import iter_johnson
 
     run = output or Path(Path(style.replace(":", "-")).stem)
     events = iter_johnson(style, photographs, options, run=run, resume=resume, force=force)
+    _follow(events, talk, run, "the same command with --resume goes on")
+    return DONE
+
+
+@train.command(usage="Usage: impasto train style STYLE PHOTOS... --base MODEL [OPTIONS]")
+def style(
+    *pictures: Annotated[str, Parameter(show=False)],
+    base: Annotated[Path | None, Parameter(metavar="MODEL", group=_TALK)] = None,
+    output: _Output = None,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    force: _Force = False,
+    settings: LearningRow | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network of many styles one more, in a minute or two.
+
+    STYLE is a picture or a name from `impasto styles`. PHOTOS are folders of photographs; a handful is enough. For
+    example: `impasto train style painting.jpg photos/ --base painter/`.
+
+    Args:
+        pictures: the style, then folders of photographs
+        base: the network of many styles: a file, or the folder of its training
+        output: folder for everything that is written, the network as model.safetensors; by default named as the
+            style, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        settings: everything else
+        talk: how much is said
+    """
+    if len(pictures) < 2 or base is None:
+        raise OptionError("train style needs a style, one or more folders of photographs, and --base, a network.")
+    options = StyleOptions(**_parsed(settings, StyleOptions))
+    name, *photographs = pictures
+    from impasto.teaching import iter_style
+
+    run = output or Path(Path(name.replace(":", "-")).stem)
+    events = iter_style(name, photographs, base, options, run=run, resume=resume, force=force)
     _follow(events, talk, run, "the same command with --resume goes on")
     return DONE
 

@@ -8,13 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from impasto.errors import OptionError, unknown_name
 
 __all__ = [
-    "PAINTING_PRESETS",
+    "JOHNSON_PRESETS",
     "PRESETS",
     "QUALITIES",
     "ApplyOptions",
     "CompressOptions",
+    "JohnsonOptions",
     "Options",
     "PaintingOptions",
+    "StyleOptions",
     "StylizeOptions",
     "TrainOptions",
     "quality_settings",
@@ -374,22 +376,11 @@ class TrainOptions(Options):
 class PaintingOptions(TrainOptions):
     """How a network learns to paint in one pass."""
 
-    network: Literal["light", "johnson"] = Field(
-        "light", description="light: ours, made for processors; johnson: the paper's, twenty times the work"
-    )
-    width: int | None = Field(None, ge=4, le=512, description="its channels; by default 32")
-    blocks: int | None = Field(
-        None, ge=0, le=64, description="its residual blocks; by default 6 in light, 5 in johnson"
-    )
     crop: int = Field(192, ge=64, le=4096, description="side of the squares that are cut from pictures, in pixels")
     learning_rate: float = Field(2e-3, gt=0, description="step length at its highest")
-    row_rate: float = Field(5.0, gt=0, description="how many times longer the steps of styles' rows are")
     content_weight: float = Field(0.16, ge=0, description="how strongly the photograph's shapes hold")
     style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
     tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")
-    identity_weight: float = Field(
-        30.0, ge=0, description="how well the photograph is kept where no style is asked for"
-    )
     style_size: int = Field(
         512,
         ge=32,
@@ -405,6 +396,22 @@ class PaintingOptions(TrainOptions):
 
     _read_layers = field_validator("content_layers", "style_layers", mode="before")(_layers)
 
+
+class JohnsonOptions(PaintingOptions):
+    """How a network learns to paint from nothing."""
+
+    network: Literal["light", "johnson"] = Field(
+        "light", description="light: ours, made for processors; johnson: the paper's, twenty times the work"
+    )
+    width: int | None = Field(None, ge=4, le=512, description="its channels; by default 32")
+    blocks: int | None = Field(
+        None, ge=0, le=64, description="its residual blocks; by default 6 in light, 5 in johnson"
+    )
+    row_rate: float = Field(5.0, gt=0, description="light: how many times longer the steps of styles' rows are")
+    identity_weight: float = Field(
+        30.0, ge=0, description="light: how well the photograph is kept where no style is asked for"
+    )
+
     @classmethod
     def preset(cls, name: str, **settings: Any) -> Self:
         """Return the named preset with some settings replaced.
@@ -413,13 +420,30 @@ class PaintingOptions(TrainOptions):
             UnknownName: there is no such preset.
             OptionError: a setting is out of range.
         """
-        if name not in PAINTING_PRESETS:
-            raise unknown_name("a preset", name, PAINTING_PRESETS)
-        return cls(**{**PAINTING_PRESETS[name], **settings})
+        if name not in JOHNSON_PRESETS:
+            raise unknown_name("a preset", name, JOHNSON_PRESETS)
+        return cls(**{**JOHNSON_PRESETS[name], **settings})
+
+
+class StyleOptions(PaintingOptions):
+    """How a network of many styles learns one more: only a row of numbers is new."""
+
+    budget: float | None = Field(
+        1.5, gt=0, description="time that decides in place of steps: 10m, 90s, 1h30m; without a unit, minutes"
+    )
+    learning_rate: float = Field(1e-2, gt=0, description="step length at its highest")
+    ema: float = Field(0.98, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
+    preview_seconds: float = Field(30.0, ge=0, description="time between two previews, at least")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _steps_alone(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Who names a number of steps wants no budget besides."""
+        return {"budget": None, **given} if "steps" in given else given
 
 
 # Settings of trainings, each number with its source.
-PAINTING_PRESETS: dict[str, dict[str, Any]] = {
+JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 4.1 and the supplement: the network, crops of 256 px, 4
     # a step, Adam with 1e-3 and no decay, 40,000 steps, content relu2_2, style relu1_2, 2_2, 3_3, 4_3. Of VGG-19

@@ -28,7 +28,7 @@ from impasto.ops import resize
 from impasto.options import ApplyOptions
 from impasto.regions import feather
 from impasto.stylization import as_pixels, as_tensor, open_picture, open_style
-from impasto.training import MODEL
+from impasto.teaching import find_result
 from impasto.video import VIDEOS, iter_video
 from impasto.weights import sha256
 
@@ -49,8 +49,7 @@ def open_painter(path: str | Path, options: ApplyOptions = ApplyOptions()) -> Mo
     """
     path = Path(path).expanduser()
     name = path.name if path.is_dir() else path.stem
-    if (path / MODEL).is_file():
-        path = path / MODEL
+    path = find_result(path)
     device = find_device(options.device)
     model = load_model(path, device=device, dtype=find_dtype(options.precision, device))
     digest = sha256(path) if path.is_file() else ""

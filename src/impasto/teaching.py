@@ -15,14 +15,16 @@ from impasto.datasets import PictureFolder
 from impasto.devices import find_device, find_dtype
 from impasto.errors import OptionError
 from impasto.events import Event
+from impasto.models import Model, load_model
 from impasto.networks.johnson import Johnson
 from impasto.networks.painter import IDENTITY, Painter
-from impasto.options import PaintingOptions
-from impasto.recipes.painting import Painting
+from impasto.networks.vgg import VGG
+from impasto.options import JohnsonOptions, PaintingOptions, StyleOptions
+from impasto.recipes.painting import NewStyle, Painting
 from impasto.stylization import as_tensor, open_style
-from impasto.training import iter_train
+from impasto.training import MODEL, iter_train
 
-__all__ = ["iter_johnson", "iter_painter"]
+__all__ = ["find_result", "iter_johnson", "iter_painter", "iter_style"]
 
 _SAMPLES, _SAMPLE_SIZE = 3, 256  # photographs of a preview, and their side in pixels
 
@@ -30,7 +32,7 @@ _SAMPLES, _SAMPLE_SIZE = 3, 256  # photographs of a preview, and their side in p
 def iter_johnson(
     style: Any,
     photographs: str | Path | Sequence[str | Path],
-    options: PaintingOptions = PaintingOptions(),  # noqa: B008 - frozen
+    options: JohnsonOptions = JohnsonOptions(),  # noqa: B008 - frozen
     *,
     run: str | Path,
     resume: bool = False,
@@ -55,7 +57,7 @@ def iter_johnson(
 def iter_painter(
     styles: Mapping[str, Any],
     photographs: str | Path | Sequence[str | Path],
-    options: PaintingOptions = PaintingOptions(),  # noqa: B008 - frozen
+    options: JohnsonOptions = JohnsonOptions(),  # noqa: B008 - frozen
     *,
     run: str | Path,
     resume: bool = False,
@@ -66,14 +68,58 @@ def iter_painter(
         raise OptionError("there is no style; expected one or more pictures.")
     data = PictureFolder(photographs, options.crop, seed=options.seed)
     looks = {name: as_tensor(open_style(style, options.style_size)) for name, style in styles.items()}
-    device = find_device(options.device)
-    encoder = load_encoder(options.encoder, padding="replicate", dtype=find_dtype(options.precision, device))
-    network = _network(list(looks), options)
-    method = Painting("johnson" if len(looks) == 1 else "painter", network, encoder, looks, _samples(data), options)
+    network, name = _network(list(looks), options), "johnson" if len(looks) == 1 else "painter"
+    method = Painting(name, network, _encoder(options), looks, _samples(data), options)
     return iter_train(method, data, options, run=run, resume=resume, force=force)
 
 
-def _network(styles: Sequence[str], options: PaintingOptions) -> nn.Module:
+def iter_style(
+    style: Any,
+    photographs: str | Path | Sequence[str | Path],
+    base: str | Path | Model,
+    options: StyleOptions = StyleOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a short training, at whose end a network of many styles knows one more.
+
+    Args:
+        style: a picture, or a name of a painted style, as in `stylization.iter_stylize`.
+        photographs: folders, as they are; a handful of pictures is enough.
+        base: the network of many styles: a file, the folder of its training, or one that was read.
+        options: everything else.
+        run: folder that everything is written to, the network with the new style as `model.safetensors`.
+        resume: go on with the run in that folder.
+        force: start anew in a folder that has a run already.
+
+    Raises:
+        WeightsError: the base cannot be read.
+        OptionError: the base is not a network of many styles.
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
+    """
+    model = base if isinstance(base, Model) else load_model(find_result(base))
+    if not isinstance(model.network, Painter):
+        raise OptionError(f"the network is one of {model.architecture}; expected one of many styles, a painter.")
+    data = PictureFolder(photographs, options.crop, seed=options.seed)
+    look = as_tensor(open_style(style, options.style_size))
+    method = NewStyle(model.network, _encoder(options), _called(style), look, _samples(data), options)
+    return iter_train(method, data, options, run=run, resume=resume, force=force)
+
+
+def find_result(path: str | Path) -> Path:
+    """Return the file of a network: of a training's folder the result, anything else as it is."""
+    path = Path(path).expanduser()
+    return path / MODEL if (path / MODEL).is_file() else path
+
+
+def _encoder(options: PaintingOptions) -> VGG:
+    device = find_device(options.device)
+    return load_encoder(options.encoder, padding="replicate", dtype=find_dtype(options.precision, device))
+
+
+def _network(styles: Sequence[str], options: JohnsonOptions) -> nn.Module:
     if options.network == "johnson" and len(styles) > 1:
         raise OptionError(f"the network johnson has one style, not {len(styles)}; use light.")
     with torch.random.fork_rng():

@@ -12,14 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from impasto.losses import style_loss_named
+from impasto.networks.painter import Painter
 from impasto.networks.vgg import VGG
 from impasto.ops import resize, style_size, total_variation, wide
-from impasto.options import PaintingOptions
+from impasto.options import JohnsonOptions, PaintingOptions, StyleOptions
 from impasto.recipes import Engine, Recipe
 
-__all__ = ["Painting", "Perceptual"]
+__all__ = ["NewStyle", "Painting", "Perceptual"]
 
 _COLUMNS = 8  # of previews
+_CHOICE = 128  # pixels on which rows to begin with are compared
 
 
 class Perceptual:
@@ -63,12 +65,13 @@ class Perceptual:
         self.energies = {layer: energy.to(device) for layer, energy in self.energies.items()}
 
     def __call__(self, painted: Tensor, photographs: Tensor, which: Tensor) -> dict[str, Tensor]:
-        """Return "content", "style", "tv" and "identity", each times its weight, as means over the batch.
+        """Return "content", "style" and "tv", each times its weight, as means over the batch; and "identity".
 
         Args:
             painted: `(B, 3, H, W)` RGB, about in [0, 1].
             photographs: the same shape.
-            which: `(B,)`, the number of each picture's style; -1: it should stay as it is.
+            which: `(B,)`, the number of each picture's style; -1: it should stay as it is, and how far it is from
+                that, as mean square, is "identity".
         """
         options, styled = self.options, (which >= 0).to(painted.dtype)
         which = which.clamp_min(0)
@@ -88,7 +91,7 @@ class Perceptual:
             "content": options.content_weight * content,
             "style": options.style_weight * style,
             "tv": options.tv_weight * total_variation(painted),
-            "identity": options.identity_weight * ((1 - styled) * away).mean(),
+            "identity": ((1 - styled) * away).mean(),
         }
 
 
@@ -116,14 +119,13 @@ class Painting(Recipe):
         encoder: VGG,
         styles: Mapping[str, Tensor],
         samples: Tensor,
-        options: PaintingOptions,
+        options: JohnsonOptions,
     ) -> None:
         self.name, self.network, self.options = name, network, options
         self.styles, self.samples = list(styles), samples
         self.loss = Perceptual(encoder, list(styles.values()), options)
         self.networks = {"painter": network}
-        digests = {style: hashlib.sha256(look.numpy().tobytes()).hexdigest() for style, look in styles.items()}
-        self.record = {"styles": digests}
+        self.record = {"styles": {style: _digest(look) for style, look in styles.items()}}
         rows = getattr(network, "rows", None)
         shared = [weight for weight in network.parameters() if weight is not rows]
         groups = [{"params": shared, "lr": options.learning_rate}]
@@ -148,6 +150,7 @@ class Painting(Recipe):
         which = torch.randint(count, (len(batch),), generator=engine.random).to(batch.device)
         painted = self.painted(batch, which)
         losses = self.loss(painted, batch, which - self.first)
+        losses["identity"] = self.options.identity_weight * losses["identity"]
         self.optimizers["adam"].zero_grad()
         engine.backward(torch.stack(list(losses.values())).sum())
         self.optimizers["adam"].step()
@@ -167,3 +170,72 @@ class Painting(Recipe):
         """Return the network's weights, and what `models.load_model` needs to know."""
         kind = type(self.network).__name__.lower()
         return dict(self.network.state_dict()), {"network": kind, "settings": self.network.settings}
+
+
+class NewStyle(Recipe):
+    """A network of many styles learns one more: all its convolutions stay, and a row of numbers is found.
+
+    Args:
+        network: knows styles already; it is not changed.
+        encoder: the network that looks.
+        name: of the style.
+        style: `(1, 3, h, w)` RGB in [0, 1].
+        samples: `(n, 3, H, W)`, photographs; on them the row to begin with is chosen, and previews show them.
+        options: everything else.
+
+    Source: Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629, section 3.2.
+    Differs: begins with the row of the style that comes closest, or the mean of all, instead of a random one.
+    """
+
+    name = "style"
+
+    def __init__(
+        self, network: Painter, encoder: VGG, name: str, style: Tensor, samples: Tensor, options: StyleOptions
+    ) -> None:
+        self.network, self.style, self.samples = network.requires_grad_(False), name, samples
+        self.loss = Perceptual(encoder, [style], options)
+        self.row = nn.ParameterList([nn.Parameter(self._nearest().clone())])
+        self.networks = {"row": self.row}
+        self.optimizers = {"adam": torch.optim.Adam(self.row.parameters(), options.learning_rate)}
+        weights = torch.cat([weight.flatten() for weight in network.state_dict().values()])
+        self.record = {"style": _digest(style), "network": _digest(weights)}
+
+    @torch.no_grad()
+    def _nearest(self) -> Tensor:
+        """Return the row that does best before anything is learned."""
+        known = self.network.rows[1:]
+        rows = torch.cat([known, known.mean(0, keepdim=True)]) if len(known) else self.network.rows
+        crops, which = self.samples[..., :_CHOICE, :_CHOICE], torch.zeros(len(self.samples), dtype=torch.long)
+        totals = [sum(self.loss(self.network(crops, row), crops, which).values(), torch.zeros(())) for row in rows]
+        return rows[int(torch.stack(totals).argmin())]
+
+    def to(self, device: torch.device) -> None:
+        """Move everything but the row."""
+        self.loss.to(device)
+        self.network.to(device)
+        self.samples = self.samples.to(device)
+
+    def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:
+        """Paint the batch with the row so far, and go down the gradient."""
+        losses = self.loss(self.network(batch, self.row[0]), batch, torch.zeros(len(batch), dtype=torch.long))
+        del losses["identity"]
+        self.optimizers["adam"].zero_grad()
+        engine.backward(torch.stack(list(losses.values())).sum())
+        self.optimizers["adam"].step()
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Return each photograph and its painting."""
+        painted = self.network(self.samples, self.row[0])
+        return torch.stack([self.samples, painted.float()], 1).clamp(0, 1).cpu()
+
+    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return a network that knows this style and no other."""
+        rows = torch.stack([self.network.rows[0], self.row[0].detach().to(self.network.rows)])
+        settings = {**self.network.settings, "styles": [self.network.styles[0], self.style]}
+        return {**self.network.state_dict(), "rows": rows}, {"network": "painter", "settings": settings}
+
+
+def _digest(tensor: Tensor) -> str:
+    return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()
