@@ -93,10 +93,13 @@ def test_imports_go_where_the_table_says():
 
 def test_public_names_are_what_is_exported():
     assert impasto.__all__ == [
+        "ApplyOptions",
         "ImpastoError",
         "StylizeOptions",
+        "iter_apply",
         "iter_optimize",
         "iter_stylize",
+        "load",
         "load_encoder",
         "optimize",
         "score",

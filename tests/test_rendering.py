@@ -10,12 +10,12 @@ import torch
 import clips
 from impasto import images
 from impasto.errors import FileExists, OptionError, UnknownName
-from impasto.events import Done, Frame, Note, Saved
+from impasto.events import Done, Frame, Note, Saved, drain
 from impasto.models import save_model
 from impasto.networks.johnson import Johnson
 from impasto.networks.painter import IDENTITY, Painter
 from impasto.options import ApplyOptions
-from impasto.rendering import apply, default_output, iter_apply, open_painter
+from impasto.rendering import default_output, iter_apply, load, open_painter
 from impasto.stylization import as_tensor
 from impasto.video import probe
 from nets import random_weights
@@ -32,6 +32,11 @@ def files(tmp_path_factory):
     save_model(folder / "many.safetensors", painter)
     save_model(folder / "one.safetensors", random_weights(Johnson(4, 1, scale=1.0)))
     return folder
+
+
+def apply(model, picture, **settings):
+    own = {name: settings.pop(name) for name in ("regions", "keep") if name in settings}
+    return drain(iter_apply(model, picture, ApplyOptions(**settings), **own))
 
 
 def small(name=COFFEE, side=60):
@@ -51,6 +56,18 @@ def test_a_picture_gets_what_the_network_makes_of_it(files):
 def test_size_is_that_of_the_longer_side(files):
     model = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
     assert apply(model, small(side=60), size=33).shape == (1, 3, 22, 33)
+
+
+def test_what_comes_out_is_what_went_in(files):
+    paint = load(files / "many.safetensors", style="red", **CPU)
+    tensor = small()
+    painted = paint(tensor)
+    assert painted.shape == tensor.shape
+    array = (255 * tensor[0].permute(1, 2, 0).numpy()).round().astype(np.uint8)
+    assert paint(array).dtype == np.uint8 and paint(array).shape == array.shape
+    assert abs(paint(array) / 255.0 - painted[0].permute(1, 2, 0).numpy()).mean() < 0.01
+    assert paint(COFFEE, size=64).size == (64, 43)
+    assert (paint(tensor, style="blue") - painted).abs().mean() > 1e-3
 
 
 def test_regions_have_their_own_style_and_kept_parts_stay(files, tmp_path):

@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from impasto.measures import score as score
     from impasto.optimization import iter_optimize as iter_optimize
     from impasto.optimization import optimize as optimize
+    from impasto.options import ApplyOptions as ApplyOptions
     from impasto.options import StylizeOptions as StylizeOptions
+    from impasto.rendering import iter_apply as iter_apply
+    from impasto.rendering import load as load
     from impasto.stylization import iter_stylize as iter_stylize
     from impasto.stylization import stylize as stylize
 
 _HOMES = {
+    "ApplyOptions": "options",
     "ImpastoError": "errors",
     "StylizeOptions": "options",
+    "iter_apply": "rendering",
     "iter_optimize": "optimization",
     "iter_stylize": "stylization",
+    "load": "rendering",
     "load_encoder": "checkpoints",
     "optimize": "optimization",
     "score": "measures",

@@ -408,9 +408,10 @@ class JohnsonOptions(PaintingOptions):
         None, ge=0, le=64, description="its residual blocks; by default 6 in light, 5 in johnson"
     )
     row_rate: float = Field(5.0, gt=0, description="light: how many times longer the steps of styles' rows are")
-    identity_weight: float = Field(
-        30.0, ge=0, description="light: how well the photograph is kept where no style is asked for"
+    identity_share: float = Field(
+        0.1, ge=0, le=1, description="light: share of the photographs that it learns to leave as they are"
     )
+    identity_weight: float = Field(30.0, ge=0, description="light: how well it does that")
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> Self:

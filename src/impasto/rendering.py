@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,7 @@ from impasto import images
 from impasto.application import apply_model
 from impasto.devices import find_device, find_dtype
 from impasto.errors import OptionError
-from impasto.events import Done, Event, Frame, Note, Saved, Started
+from impasto.events import Done, Event, Frame, Note, Saved, Started, drain
 from impasto.flicker import FlickerMeter
 from impasto.images import Picture
 from impasto.masks import read_mask
@@ -27,12 +27,12 @@ from impasto.networks.painter import Painter
 from impasto.ops import resize
 from impasto.options import ApplyOptions
 from impasto.regions import feather
-from impasto.stylization import as_pixels, as_tensor, open_picture, open_style
+from impasto.stylization import as_kind, as_pixels, as_tensor, open_picture, open_style
 from impasto.teaching import find_result
 from impasto.video import VIDEOS, iter_video
 from impasto.weights import sha256
 
-__all__ = ["Source", "apply", "default_output", "is_video", "iter_apply", "open_painter"]
+__all__ = ["Source", "default_output", "is_video", "iter_apply", "load", "open_painter"]
 
 Source = Any  # a path, a PIL image, an array, a tensor or a Picture
 _FORMAT = 1  # raised when what is embedded in results changes its meaning
@@ -117,12 +117,25 @@ def iter_apply(
     return _picture(brush, picture, record, None if output is None else Path(output), force)
 
 
-def apply(model: Model, source: Source, options: ApplyOptions = ApplyOptions(), **settings: Any) -> Tensor:  # noqa: B008
-    """Return the painted picture `(1, 3, H, W)` in [0, 1]; settings as in `iter_apply` or `ApplyOptions`."""
-    own = {name: settings.pop(name) for name in ("regions", "keep") if name in settings}
-    done = [event for event in iter_apply(model, source, options.changed(**settings), **own) if isinstance(event, Done)]
-    image: Tensor = done[-1].image
-    return image
+def load(path: str | Path, **settings: Any) -> Callable[..., Any]:
+    """Return a function that paints pictures with the network of a file.
+
+    It takes a picture, and gives it painted as the kind of thing it was: a path or PIL image gives a PIL image, an
+    array `(H, W, 3)` an array, a tensor a tensor `(1, 3, H, W)`. Settings are those of `ApplyOptions`, here or with
+    the picture, where also `regions` and `keep` of `iter_apply` can be.
+
+    >>> paint = impasto.load("starry/")  # doctest: +SKIP
+    >>> paint("photo.jpg", strength=0.7).save("out.png")  # doctest: +SKIP
+    """
+    options = ApplyOptions(**settings)
+    model = open_painter(path, options)
+
+    def paint(picture: Source, **more: Any) -> Any:
+        own = {name: more.pop(name) for name in ("regions", "keep") if name in more}
+        image = drain(iter_apply(model, picture, options.changed(**more), **own))
+        return as_kind(picture, image)
+
+    return paint
 
 
 def _picture(

@@ -33,6 +33,7 @@ from impasto.options import StylizeOptions
 from impasto.regions import Region, iter_regions
 
 __all__ = [
+    "as_kind",
     "checkpoint_path",
     "contact_sheet",
     "default_output",
@@ -365,11 +366,16 @@ def stylize(
         if isinstance(event, Done):
             image = event.image
     assert image is not None
-    if isinstance(content, Tensor):
-        return image.to(content.device, content.dtype)
-    if isinstance(content, np.ndarray):
-        return _as_dtype(as_pixels(image), content.dtype)
-    picture = open_picture(content)
+    return as_kind(content, image)
+
+
+def as_kind(source: Source, image: Tensor) -> Any:
+    """Return a picture `(1, 3, H, W)` as the kind of thing that a source is: see `stylize`."""
+    if isinstance(source, Tensor):
+        return image.to(source.device, source.dtype)
+    if isinstance(source, np.ndarray):
+        return _as_dtype(as_pixels(image), source.dtype)
+    picture = open_picture(source)
     return images.to_pil(replace(images.resize_to(picture, *image.shape[-2:]), pixels=as_pixels(image)))
 
 

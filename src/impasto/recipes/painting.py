@@ -139,17 +139,18 @@ class Painting(Recipe):
         self.samples = self.samples.to(device)
 
     def painted(self, photographs: Tensor, which: Tensor) -> Tensor:
-        """Return photographs in the styles of these numbers."""
+        """Return photographs with the rows of these numbers."""
         rows = getattr(self.network, "rows", None)
         painted: Tensor = self.network(photographs) if rows is None else self.network(photographs, rows[which])
         return painted
 
     def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:
         """Paint the batch, each picture in a style drawn at random, and go down the gradient."""
-        count = self.first + len(self.styles)
-        which = torch.randint(count, (len(batch),), generator=engine.random).to(batch.device)
-        painted = self.painted(batch, which)
-        losses = self.loss(painted, batch, which - self.first)
+        which = torch.randint(len(self.styles), (len(batch),), generator=engine.random)
+        if self.first:
+            which[torch.rand(len(batch), generator=engine.random) < self.options.identity_share] = -1
+        which = which.to(batch.device)
+        losses = self.loss(self.painted(batch, which + self.first), batch, which)
         losses["identity"] = self.options.identity_weight * losses["identity"]
         self.optimizers["adam"].zero_grad()
         engine.backward(torch.stack(list(losses.values())).sum())
