@@ -1,5 +1,7 @@
 """Pictures and videos through networks that paint, from Python and from the command line."""
 
+import json
+import signal
 import subprocess
 import sys
 
@@ -13,6 +15,8 @@ from impasto.errors import FileExists, OptionError, UnknownName
 from impasto.events import Done, Frame, Note, Saved, drain
 from impasto.models import save_model
 from impasto.networks.johnson import Johnson
+from impasto.networks.lengstrom import Lengstrom
+from impasto.networks.microast import MicroAST
 from impasto.networks.painter import IDENTITY, Painter
 from impasto.options import ApplyOptions
 from impasto.rendering import default_output, iter_apply, load, open_painter
@@ -56,6 +60,18 @@ def test_a_picture_gets_what_the_network_makes_of_it(files):
 def test_size_is_that_of_the_longer_side(files):
     model = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
     assert apply(model, small(side=60), size=33).shape == (1, 3, 22, 33)
+
+
+@pytest.mark.parametrize("network", [Johnson(4, 1, scale=1.0), Lengstrom(), MicroAST()])
+def test_networks_of_every_kind_compute_in_sixteen_bits_too(network, tmp_path):
+    save_model(tmp_path / "network.safetensors", random_weights(network))
+    style = {"style": "examples/cat.jpg"} if isinstance(network, MicroAST) else {}
+    fine, coarse = (
+        load(tmp_path / "network.safetensors", device="cpu", precision=precision, **style)(small(side=48))
+        for precision in ("float32", "bfloat16")
+    )
+    assert fine.dtype == coarse.dtype == torch.float32
+    assert 0 < (fine - coarse).abs().mean() < 0.03
 
 
 def test_what_comes_out_is_what_went_in(files):
@@ -133,6 +149,21 @@ def run(*words):
     )
     assert "Traceback" not in done.stderr
     return done
+
+
+def test_an_interrupted_video_leaves_nothing_behind(files, tmp_path):
+    clip = clips.write(tmp_path / "clip.mp4", clips.pan(200))
+    words = ["apply", files / "many.safetensors", clip, "--style", "red", "-o", tmp_path / "out.mp4", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "impasto", *map(str, words)], stdout=subprocess.PIPE, text=True
+    ) as run:
+        for line in run.stdout:
+            if json.loads(line)["event"] == "frame":
+                break
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 def test_from_a_painting_to_pictures_on_the_command_line(tmp_path):

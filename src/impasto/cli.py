@@ -30,7 +30,7 @@ from impasto.errors import (
     UnknownName,
     unknown_name,
 )
-from impasto.events import Event, Saved, Step, Taught, Trained
+from impasto.events import Event, Frame, Saved, Step, Taught, Trained
 from impasto.options import (
     JOHNSON_PRESETS,
     PRESETS,
@@ -699,7 +699,7 @@ def _follow(events: Iterator[Event], talk: _Talk, output: Path | None = None, ad
                 told = True
                 if isinstance(event, Saved) and event.kind in ("result", "sheet"):
                     results.append(event.path)
-                if isinstance(event, Step | Taught | Trained) and stop.asked:
+                if isinstance(event, Step | Taught | Trained | Frame) and stop.asked:
                     break
         kept = _kept(output, report) if stop.asked and told and output is not None and not results else []
     talk.results(results + kept)

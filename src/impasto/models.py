@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from impasto.checkpoints import decoded, read_tensors, save_network
 from impasto.errors import OptionError, WeightsError, unknown_name
 from impasto.networks.johnson import Johnson
-from impasto.networks.layers import Map, pointwise
+from impasto.networks.layers import Map, pointwise, wide
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import PARTS, MicroAST
 from impasto.networks.painter import Painter
@@ -76,19 +76,21 @@ class Model:
         if not 0 <= strength <= 1:
             raise OptionError(f"strength is {strength:g}; expected 0 to 1.")
         network = self.network
+        dtype = next(network.parameters()).dtype
         painted: Map
+        given = pointwise(partial(torch.Tensor.to, dtype=dtype), image)
         if isinstance(network, Painter):
             rows, shares = self._rows(style)
             rows = torch.lerp(network.rows[0].to(rows), rows, strength)
-            painted = network(image, rows, shares)
+            painted = network(given, rows, shares)
         elif isinstance(network, MicroAST):
             if not isinstance(style, Tensor) or style.ndim != 4 or style.shape[1] != 3:
                 raise OptionError("this network paints after a picture; expected one as style, (1, 3, h, w).")
-            painted = pointwise(_within_range, network(image, style, strength))
+            painted = pointwise(_within_range, network(given, style.to(dtype), strength))
         elif style is not None:
             raise OptionError(f"the network of {self.architecture} has one style; expected none to be named.")
         else:
-            painted = pointwise(_within_range, network(image))
+            painted = pointwise(_within_range, network(given))
             if strength < 1:
                 painted = pointwise(partial(_mix, strength), painted, image)
         return painted
@@ -122,7 +124,7 @@ class Model:
 
 
 def _within_range(painted: Tensor) -> Tensor:
-    return painted.clamp(0, 1)
+    return wide(painted).clamp(0, 1)
 
 
 def _mix(strength: float, painted: Tensor, image: Tensor) -> Tensor:

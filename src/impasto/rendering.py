@@ -184,8 +184,7 @@ class _Brush:
         self.regions = [(self._mask(mask, picture), self._look(style)) for mask, style in regions]
         self.keep = None if keep is None else self._mask(keep, picture)
         # what cannot be painted is said before anything is
-        probe = torch.zeros(1, 3, 8, 8, device=self.device)
-        model(probe.to(next(model.network.parameters()).dtype), style=self._style((8, 8)), strength=options.strength)
+        model(torch.zeros(1, 3, 8, 8, device=self.device), style=self._style((8, 8)), strength=options.strength)
 
     def _look(self, text: str) -> Any:
         """Return what the network takes as its style."""
