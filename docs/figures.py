@@ -23,7 +23,10 @@ from PIL import Image
 from torch import Tensor
 
 from impasto import StylizeOptions, iter_optimize, load_encoder, measures, ops, stylize
+from impasto.checkpoints import load_state
 from impasto.events import Done, Step
+from impasto.models import Model, load_model
+from impasto.networks.painter import Painter
 from impasto.networks.vgg import VGG
 from impasto.objective import Objective
 from impasto.options import QUALITIES
@@ -421,6 +424,46 @@ def regions() -> plt.Figure:
     return sheet([cells[:2], cells[2:]], width=1000)
 
 
+# What the last two figures show: `impasto train johnson swirl PHOTOS --budget 30m -o build/swirled`. Copies of its
+# checkpoint that were made on the way lie beside it, as 120s.safetensors.
+TRAINED = ROOT / "build" / "swirled"
+
+
+def style_network() -> plt.Figure:
+    """What a network paints after 2, 5, 10 and 30 minutes."""
+    end = load_model(TRAINED / "model.safetensors")
+    models = [("the photograph", None)]
+    for seconds in (120, 300, 600):
+        tensors, _ = load_state(TRAINED / f"{seconds}s.safetensors")
+        network = Painter(**end.network.settings)
+        network.load_state_dict({name.rpartition("painter/")[2]: value for name, value in tensors.items()
+                                 if name.startswith("average/painter/")})  # fmt: skip
+        models.append((f"after {seconds // 60} minutes", Model(network.requires_grad_(False).eval())))
+    models.append(("after 30", end))
+    rows: list[list[Cell]] = []
+    for name in ("coffee", "cat", "astronaut", "rocket"):
+        image = sized(photo(name), 512)
+        rows.append([(image if model is None else model(image), told) for told, model in models])
+    return sheet(rows, width=1400)
+
+
+def style_network_loss() -> plt.Figure:
+    """How its losses fall."""
+    lines = [json.loads(line) for line in (TRAINED / "log.jsonl").read_text().splitlines()]
+    figure, axes = plt.subplots(figsize=(9, 3.2))
+    minutes = np.array([line["seconds"] / 60 for line in lines])
+    for name, color in zip(("style", "content"), COLORS, strict=True):
+        values = np.array([line["losses"][name] for line in lines])
+        window = 25
+        smooth = np.convolve(values, np.ones(window) / window, mode="valid")
+        axes.plot(minutes, values, color=color, alpha=0.15, linewidth=1)
+        axes.plot(minutes[window // 2 : window // 2 + len(smooth)], smooth, color=color, label=name)
+    axes.set(xlabel="minutes on two cores", ylabel="loss, times its weight", yscale="log", xlim=(0, minutes[-1]))
+    axes.legend(frameon=False)
+    figure.tight_layout()
+    return figure
+
+
 ALL: dict[str, Callable[[], plt.Figure]] = {
     "features": features,
     "content-reconstructions": content_reconstructions,
@@ -433,6 +476,8 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "colors": colors,
     "qualities": qualities,
     "regions": regions,
+    "style-network": style_network,
+    "style-network-loss": style_network_loss,
 }
 
 
