@@ -112,7 +112,7 @@ _FAR = 100_000  # limits that nobody comes near are not worth the words
 def _help(field: FieldInfo) -> str:
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     told = all(choice in str(field.description) for choice in choices)
-    default = "" if field.default in (None, ()) else f"default {_shown(field.default)}"
+    default = "" if field.default in (None, (), "") else f"default {_shown(field.default)}"
     facts = "; ".join(filter(None, ("" if told else ", ".join(choices), _range(field), default)))
     return f"{field.description} [{facts}]" if facts else str(field.description)
 
@@ -120,6 +120,8 @@ def _help(field: FieldInfo) -> str:
 def _flag(name: str, field: FieldInfo, group: Group) -> Any:
     """Return the annotation of one flag; its text is left to the options to convert and check."""
     flag = f"--{name.replace('_', '-')}"
+    if field.annotation is bool:
+        return Annotated[bool, Parameter(name=flag, help=field.description, group=group)]
     return Annotated[str, Parameter(name=flag, help=_help(field), group=group, metavar=_metavar(field))]
 
 
