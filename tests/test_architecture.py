@@ -30,7 +30,7 @@ MAY = {
     "planning": "errors options tiling objective",
     "application": "errors ops networks models tiling planning",
     "optimization": "errors events options ops optimizers objective planning",
-    "motion": "errors",
+    "motion": "errors ops",
     "flicker": "errors ops motion",
     "video": "errors events images",
     "regions": "errors events options ops objective optimization",
@@ -41,7 +41,7 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints",
     "teaching": "errors events options devices networks datasets recipes checkpoints models stylization training",
     "rendering": "errors events options weights images masks devices ops networks models tiling planning application "
-    "motion flicker video regions stylization teaching",
+    "motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images compression progress stylization training teaching rendering",
 }

@@ -18,7 +18,9 @@ from impasto.networks.compact import Compact
 from impasto.networks.vgg import VGG, layer_names
 from impasto.weights import SPECS, WeightSpec, find, sha256
 
-__all__ = ["decoded", "load_encoder", "load_state", "read_tensors", "save_network", "save_state"]
+__all__ = ["MODEL", "decoded", "load_encoder", "load_state", "read_tensors", "save_network", "save_state"]
+
+MODEL = "model.safetensors"  # what a training leaves in its folder
 
 _Convention = Literal["imagenet", "caffe"]
 _CONVENTIONS: Mapping[str, WeightSpec] = {"imagenet": SPECS["vgg19-torchvision"], "caffe": SPECS["vgg19"]}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from impasto.checkpoints import decoded, read_tensors, save_network
+from impasto.checkpoints import MODEL, decoded, read_tensors, save_network
 from impasto.errors import OptionError, WeightsError, unknown_name
 from impasto.networks.johnson import Johnson
 from impasto.networks.layers import Map, pointwise, wide
@@ -19,7 +19,7 @@ from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import PARTS, MicroAST
 from impasto.networks.painter import Painter
 
-__all__ = ["ARCHITECTURES", "Model", "Style", "load_model", "save_model"]
+__all__ = ["ARCHITECTURES", "Model", "Style", "load_model", "model_file", "save_model"]
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "johnson": Johnson,
@@ -134,17 +134,23 @@ def _mix(strength: float, painted: Tensor, image: Tensor) -> Tensor:
 # --- files ----------------------------------------------------------------------------------------
 
 
+def model_file(path: str | Path) -> Path:
+    """Return where a network is: of a training's folder the file in it, anything else as it is."""
+    path = Path(path).expanduser()
+    return path / MODEL if (path / MODEL).is_file() else path
+
+
 def load_model(path: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Model:
     """Return the network of a file or folder, whatever wrote it, frozen and ready; nothing in it is run.
 
-    Recognized are files of `save_model`; `.pth` of pytorch/examples, also nested, with `module.` before each
-    key, and with the running statistics that old ones have; folders or zip files of lengstrom's 48 `Variable`
+    Recognized are files of `save_model` and folders of trainings; `.pth` of pytorch/examples, also nested, with
+    `module.` before each key, and with the running statistics that old ones have; folders or zip files of lengstrom's 48 `Variable`
     blobs, as ml5 and deeplearn.js have them; and MicroAST's four checkpoints, in a folder or in one file.
 
     Raises:
         WeightsError: the file is missing, damaged, foreign, or lacks something.
     """
-    path = Path(path).expanduser()
+    path = model_file(path)
     if not path.exists():
         raise WeightsError(f"{path} does not exist; expected a network that paints, as a file or a folder.")
     blobs = _blobs(path)

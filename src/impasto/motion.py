@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import ImageError
+from impasto.ops import gaussian_blur
 
 __all__ = ["inside", "optical_flow", "resize_flow", "stabilize", "synthetic_motion", "visible", "warp"]
 
@@ -149,14 +150,7 @@ def _slopes(image: Tensor) -> tuple[Tensor, Tensor]:
 
 def _window(values: Tensor) -> Tensor:
     """Return the Gaussian mean around each pixel, K_ρ."""
-    radius = math.ceil(2.5 * _RHO)
-    x = torch.arange(-radius, radius + 1, dtype=values.dtype, device=values.device)
-    line = torch.exp(-0.5 * (x / _RHO).square())
-    line = line / line.sum()
-    count = values.shape[1]
-    values = F.pad(values, (radius,) * 4, mode="replicate")
-    values = F.conv2d(values, line.view(1, 1, 1, -1).expand(count, 1, 1, -1), groups=count)
-    return F.conv2d(values, line.view(1, 1, -1, 1).expand(count, 1, -1, 1), groups=count)
+    return gaussian_blur(values, _RHO, math.ceil(2.5 * _RHO), "replicate")
 
 
 def visible(flow: Tensor, back: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ __all__ = [
     "TotalVariation",
     "channel_moments",
     "covariance_sqrt",
+    "gaussian_blur",
     "gram_matrix",
     "high_pass",
     "luminance",
@@ -245,14 +246,18 @@ def high_pass(image: Tensor, sigma: float = 1.0) -> Tensor:
     """
     radius = max(1, math.ceil(3 * sigma))
     radius = min(radius, min(image.shape[-2:]) - 1)
+    return image - gaussian_blur(image, sigma, radius, "reflect")
+
+
+def gaussian_blur(image: Tensor, sigma: float, radius: int, border: Literal["reflect", "replicate"]) -> Tensor:
+    """Return the Gaussian mean around each pixel of `(B, C, H, W)`, cut off `radius` pixels away."""
     x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-0.5 * (x / sigma).square())
     kernel = kernel / kernel.sum()
     c = image.shape[1]
-    blurred = F.pad(image, (radius,) * 4, mode="reflect")
+    blurred = F.pad(image, (radius,) * 4, mode=border)
     blurred = F.conv2d(blurred, kernel.view(1, 1, 1, -1).expand(c, 1, 1, -1), groups=c)
-    blurred = F.conv2d(blurred, kernel.view(1, 1, -1, 1).expand(c, 1, -1, 1), groups=c)
-    return image - blurred
+    return F.conv2d(blurred, kernel.view(1, 1, -1, 1).expand(c, 1, -1, 1), groups=c)
 
 
 # --- color ---------------------------------------------------------------------------------------

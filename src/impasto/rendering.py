@@ -21,14 +21,13 @@ from impasto.events import Done, Event, Frame, Note, Saved, Started, drain
 from impasto.flicker import FlickerMeter
 from impasto.images import Picture
 from impasto.masks import read_mask
-from impasto.models import Model, Style, load_model
+from impasto.models import Model, Style, load_model, model_file
 from impasto.networks.microast import MicroAST
 from impasto.networks.painter import Painter
 from impasto.ops import resize
 from impasto.options import ApplyOptions
 from impasto.regions import feather
 from impasto.stylization import as_kind, as_pixels, as_tensor, open_picture, open_style
-from impasto.teaching import find_result
 from impasto.video import VIDEOS, iter_video
 from impasto.weights import sha256
 
@@ -49,7 +48,7 @@ def open_painter(path: str | Path, options: ApplyOptions = ApplyOptions()) -> Mo
     """
     path = Path(path).expanduser()
     name = path.name if path.is_dir() else path.stem
-    path = find_result(path)
+    path = model_file(path)
     device = find_device(options.device)
     model = load_model(path, device=device, dtype=find_dtype(options.precision, device))
     digest = sha256(path) if path.is_file() else ""

@@ -22,9 +22,9 @@ from impasto.networks.vgg import VGG
 from impasto.options import JohnsonOptions, PaintingOptions, StyleOptions
 from impasto.recipes.painting import NewStyle, Painting
 from impasto.stylization import as_tensor, open_style
-from impasto.training import MODEL, iter_train
+from impasto.training import iter_train
 
-__all__ = ["find_result", "iter_johnson", "iter_painter", "iter_style"]
+__all__ = ["iter_johnson", "iter_painter", "iter_style"]
 
 _SAMPLES, _SAMPLE_SIZE = 3, 256  # photographs of a preview, and their side in pixels
 
@@ -99,19 +99,13 @@ def iter_style(
         OptionError: the base is not a network of many styles.
         ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
     """
-    model = base if isinstance(base, Model) else load_model(find_result(base))
+    model = base if isinstance(base, Model) else load_model(base)
     if not isinstance(model.network, Painter):
         raise OptionError(f"the network is one of {model.architecture}; expected one of many styles, a painter.")
     data = PictureFolder(photographs, options.crop, seed=options.seed)
     look = as_tensor(open_style(style, options.style_size))
     method = NewStyle(model.network, _encoder(options), _called(style), look, _samples(data), options)
     return iter_train(method, data, options, run=run, resume=resume, force=force)
-
-
-def find_result(path: str | Path) -> Path:
-    """Return the file of a network: of a training's folder the result, anything else as it is."""
-    path = Path(path).expanduser()
-    return path / MODEL if (path / MODEL).is_file() else path
 
 
 def _encoder(options: PaintingOptions) -> VGG:

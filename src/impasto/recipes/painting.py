@@ -73,8 +73,8 @@ class Perceptual:
             which: `(B,)`, the number of each picture's style; -1: it should stay as it is, and how far it is from
                 that, as mean square, is "identity".
         """
-        options, styled = self.options, (which >= 0).to(painted.dtype)
-        which = which.clamp_min(0)
+        options, styled = self.options, (which >= 0).to(painted)
+        which = which.to(painted.device).clamp_min(0)
         with torch.no_grad():
             wanted = self.encoder(photographs, tuple(options.content_layers))
         seen = self.encoder(painted, self.layers)
@@ -149,13 +149,9 @@ class Painting(Recipe):
         which = torch.randint(len(self.styles), (len(batch),), generator=engine.random)
         if self.first:
             which[torch.rand(len(batch), generator=engine.random) < self.options.identity_share] = -1
-        which = which.to(batch.device)
         losses = self.loss(self.painted(batch, which + self.first), batch, which)
         losses["identity"] = self.options.identity_weight * losses["identity"]
-        self.optimizers["adam"].zero_grad()
-        engine.backward(torch.stack(list(losses.values())).sum())
-        self.optimizers["adam"].step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        return _descend(losses, self.optimizers["adam"], engine)
 
     @torch.no_grad()
     def preview(self) -> Tensor:
@@ -220,10 +216,7 @@ class NewStyle(Recipe):
         """Paint the batch with the row so far, and go down the gradient."""
         losses = self.loss(self.network(batch, self.row[0]), batch, torch.zeros(len(batch), dtype=torch.long))
         del losses["identity"]
-        self.optimizers["adam"].zero_grad()
-        engine.backward(torch.stack(list(losses.values())).sum())
-        self.optimizers["adam"].step()
-        return {name: loss.detach() for name, loss in losses.items()}
+        return _descend(losses, self.optimizers["adam"], engine)
 
     @torch.no_grad()
     def preview(self) -> Tensor:
@@ -236,6 +229,14 @@ class NewStyle(Recipe):
         rows = torch.stack([self.network.rows[0], self.row[0].detach().to(self.network.rows)])
         settings = {**self.network.settings, "styles": [self.network.styles[0], self.style]}
         return {**self.network.state_dict(), "rows": rows}, {"network": "painter", "settings": settings}
+
+
+def _descend(losses: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, engine: Engine) -> dict[str, Tensor]:
+    """Take a step down the gradient of the sum; return the losses without their graphs."""
+    optimizer.zero_grad()
+    engine.backward(torch.stack(list(losses.values())).sum())
+    optimizer.step()
+    return {name: loss.detach() for name, loss in losses.items()}
 
 
 def _digest(tensor: Tensor) -> str:
