@@ -144,8 +144,9 @@ def load_model(path: str | Path, *, device: str | torch.device = "cpu", dtype: t
     """Return the network of a file or folder, whatever wrote it, frozen and ready; nothing in it is run.
 
     Recognized are files of `save_model` and folders of trainings; `.pth` of pytorch/examples, also nested, with
-    `module.` before each key, and with the running statistics that old ones have; folders or zip files of lengstrom's 48 `Variable`
-    blobs, as ml5 and deeplearn.js have them; and MicroAST's four checkpoints, in a folder or in one file.
+    `module.` before each key, and with the running statistics that old ones have; folders or zip files of
+    lengstrom's 48 `Variable` blobs, as ml5 and deeplearn.js have them; and MicroAST's four checkpoints, in a folder
+    or in one file.
 
     Raises:
         WeightsError: the file is missing, damaged, foreign, or lacks something.
