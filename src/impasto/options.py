@@ -407,6 +407,13 @@ class JohnsonOptions(PaintingOptions):
     blocks: int | None = Field(
         None, ge=0, le=64, description="its residual blocks; by default 6 in light, 5 in johnson"
     )
+    crop: int = Field(256, ge=64, le=4096, description="side of the squares that are cut from pictures, in pixels")
+    first_crop: int = Field(
+        128, ge=64, le=4096, description="their side in the first half of the run, after which they grow"
+    )
+    stability_weight: float = Field(
+        10.0, ge=0, description="how well the paint moves along with what moves; without it videos flicker"
+    )
     row_rate: float = Field(5.0, gt=0, description="light: how many times longer the steps of styles' rows are")
     identity_share: float = Field(
         0.1, ge=0, le=1, description="light: share of the photographs that it learns to leave as they are"
@@ -451,7 +458,8 @@ JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
     # instead of VGG-16, of which we have no weights; losses relative, so that the weights had to be chosen anew.
     "paper": {
         "network": "johnson",
-        "crop": 256,
+        "first_crop": 256,
+        "stability_weight": 0.0,
         "steps": 40_000,
         "learning_rate": 1e-3,
         "schedule": "constant",

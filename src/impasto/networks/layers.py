@@ -277,10 +277,16 @@ class Shuffle(Local):
 
 
 class Extend(Local):
-    """Larger at the bottom and at the right by mirrored places, up to a multiple; or cut back to a size."""
+    """Larger on all sides by mirrored places, or a part of it.
 
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
+    Args:
+        height: of what comes out.
+        width: of what comes out.
+        first: which row and column of the map is the first of what comes out; below 0 they are mirrored.
+    """
+
+    def __init__(self, height: int, width: int, first: int = 0) -> None:
+        self.height, self.width, self.first = height, width, first
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """See `Local`."""
@@ -288,11 +294,12 @@ class Extend(Local):
 
     def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
         """See `Local`."""
-        return _reflected(top, bottom, height)
+        return _reflected(top + self.first, bottom + self.first, height)
 
     def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
         """See `Local`."""
-        return _take(_take(x, 2, first, height, top, bottom), 3, 0, x.shape[-1], 0, self.width)
+        x = _take(x, 2, first, height, top + self.first, bottom + self.first)
+        return _take(x, 3, 0, x.shape[-1], self.first, self.first + self.width)
 
 
 # --- what networks are written with ---------------------------------------------------------------
@@ -330,15 +337,15 @@ def size_of(x: Tensor | Rows) -> tuple[int, int]:
     return (x.shape[-2], x.shape[-1]) if isinstance(x, Tensor) else x.size
 
 
-def extend(x: Map, multiple: int) -> Map:
-    """Return the map with mirrored places at the bottom and the right, up to a multiple in both directions."""
-    height, width = (-(-side // multiple) * multiple for side in size_of(x))
-    return crop(x, (height, width))
+def extend(x: Map, multiple: int, margin: int = 0) -> Map:
+    """Return the map with a margin of mirrored places, and more at the bottom and the right up to a multiple."""
+    height, width = (-(-(side + 2 * margin) // multiple) * multiple for side in size_of(x))
+    return crop(x, (height, width), -margin)
 
 
-def crop(x: Map, size: tuple[int, int]) -> Map:
-    """Return the upper left part of a map."""
-    return x if size_of(x) == size else _local(Extend(*size), x)
+def crop(x: Map, size: tuple[int, int], margin: int = 0) -> Map:
+    """Return the part of a map of that size that begins a margin away from its upper left corner."""
+    return x if size_of(x) == size else _local(Extend(*size, margin), x)
 
 
 def pointwise(function: Callable[..., Tensor], x: Map, *others: Any) -> Map:

@@ -26,6 +26,7 @@ from impasto.networks.layers import (
 __all__ = ["IDENTITY", "Painter", "balanced"]
 
 IDENTITY = "identity"  # the style that leaves pictures as they are, as nearly as the network can
+_MARGIN = 16  # pixels of mirrored picture around it that are painted too and cut off: what padding does stays outside
 _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
 
 
@@ -49,12 +50,12 @@ def balanced(weight: Tensor, factor: int) -> Tensor:
 
 
 class Painter(nn.Module):
-    """A light network in which a style is a row of numbers: gain and shift of each normalized channel.
+    """A light network in which a style is a row of numbers: gain and shift of each channel of each layer.
 
     Squares of 4 x 4 pixels become channels at once, so nothing is computed at full resolution; residual blocks
     work at a quarter of it; then nearest neighbors and a convolution at a half, and a sub-pixel convolution
-    that cannot lay a grid (`balanced`). No normalization at the end: contrasts of the photograph that
-    come so far are kept, and a row has a gain and a shift of each color instead.
+    that cannot lay a grid (`balanced`). The last two layers are not normalized: contrasts of the photograph that
+    come so far are kept, and a row has a gain and a shift of each channel all the same.
 
     The state dict holds `stem.weight`, `blocks.0.0.weight`, `blocks.0.1.weight`, ..., `fine.weight`, `out.weight`
     and `rows` `(S, N)`, with N = 2 (width + 2 blocks width + fine + 3): for each layer in that order all gains,
@@ -130,7 +131,7 @@ class Painter(nn.Module):
         rows = self._rows(row, shares)
         half, quarter = (None, None) if shares is None else self._shrunk(shares, size_of(image))
         dtype = self.stem.weight.dtype
-        x = extend(image, self.multiple)
+        x = extend(image, self.multiple, _MARGIN)
         x = unshuffle(pointwise(lambda values: values.to(dtype), x), 4)
         x = keep(self._layer(x, self.stem, next(rows), quarter))
         for pair in self.blocks:
@@ -139,11 +140,11 @@ class Painter(nn.Module):
             y = self._layer(x, first, next(rows), quarter)
             y = self._layer(y, second, next(rows), quarter, relu=False)
             x = keep(pointwise(torch.add, y, x))
-        x = self._layer(upsample(x), self.fine, next(rows), half)
+        x = scale(conv(upsample(x), self.fine.weight), *next(rows), torch.relu_, shares=half)
         gain, shift = (numbers.repeat_interleave(4, 1) for numbers in next(rows))  # as the shuffle wants them
         x = scale(conv(x, balanced(self.out.weight, 2)), gain, shift, shares=half)
         x = pointwise(_sigmoid, shuffle(x, 2))
-        return crop(x, size_of(image))
+        return crop(x, size_of(image), _MARGIN)
 
     def _layer(
         self, x: Map, layer: nn.Conv2d, row: tuple[Tensor, Tensor], shares: Tensor | None, *, relu: bool = True
@@ -165,7 +166,7 @@ class Painter(nn.Module):
         """Return shares at a half and at a quarter of the resolution, with sums of 1."""
         if shares.shape[-2:] != size:
             raise ImageError(f"shares are {shares.shape[-1]}x{shares.shape[-2]} px; expected the picture's size.")
-        shares = F.avg_pool2d(extend(shares.float(), self.multiple), 2)
+        shares = F.avg_pool2d(extend(shares.float(), self.multiple, _MARGIN), 2)
         small = [shares, F.avg_pool2d(shares, 2)]
         half, quarter = [(s / s.sum(1, keepdim=True).clamp_min(1e-6)).to(self.stem.weight.dtype) for s in small]
         return half, quarter

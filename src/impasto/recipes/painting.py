@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto.losses import style_loss_named
+from impasto.motion import synthetic_motion, warp
 from impasto.networks.painter import Painter
 from impasto.networks.vgg import VGG
 from impasto.ops import resize, style_size, total_variation, wide
@@ -20,6 +21,7 @@ from impasto.recipes import Engine, Recipe
 
 __all__ = ["NewStyle", "Painting", "Perceptual"]
 
+_GRID = 16  # sides of crops are multiples of it: what the deepest layer sees in whole places
 _COLUMNS = 8  # of previews
 _CHOICE = 128  # pixels on which rows to begin with are compared
 
@@ -110,6 +112,9 @@ class Painting(Recipe):
     Source: Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155; many styles, Dumoulin, Shlens & Kudlur 2017,
         arXiv:1610.07629, section 2.2.
     Differs: each picture of a batch has a style of its own, drawn at random, and the identity is learned as one more.
+        Crops grow during the run. Half of the pictures are painted a second time, moved, and the paint should move
+        along (Wang et al. 2020, see `motion.synthetic_motion`): against flicker, and against patterns that cling to
+        the grid of pixels.
     """
 
     def __init__(
@@ -149,9 +154,27 @@ class Painting(Recipe):
         which = torch.randint(len(self.styles), (len(batch),), generator=engine.random)
         if self.first:
             which[torch.rand(len(batch), generator=engine.random) < self.options.identity_share] = -1
-        losses = self.loss(self.painted(batch, which + self.first), batch, which)
+        batch = self._window(batch, engine)
+        moving = batch[::2] if self.options.stability_weight else batch[:0]
+        moved, flow, mask = synthetic_motion(moving, engine.random)
+        number = which + self.first
+        painted = self.painted(torch.cat([batch, moved]), torch.cat([number, number[::2][: len(moved)]]))
+        painted, afterwards = painted[: len(batch)], painted[len(batch) :]
+        losses = self.loss(painted, batch, which)
         losses["identity"] = self.options.identity_weight * losses["identity"]
+        if len(moved):
+            apart = mask * (afterwards - warp(painted[::2], flow)).square()
+            losses["stability"] = self.options.stability_weight * apart.mean() / mask.mean().clamp_min(1e-3)
         return _descend(losses, self.optimizers["adam"], engine)
+
+    def _window(self, batch: Tensor, engine: Engine) -> Tensor:
+        """Return a part of each picture: small ones, of which many steps can be taken, and later larger ones."""
+        last = batch.shape[-1]
+        start = min(self.options.first_crop, last)
+        side = start * (last / start) ** max(0.0, 2 * engine.progress - 1)
+        side = min(last, round(side / _GRID) * _GRID)
+        top, left = torch.randint(last - side + 1, (2,), generator=engine.random).tolist()
+        return batch[..., top : top + side, left : left + side].contiguous()
 
     @torch.no_grad()
     def preview(self) -> Tensor:
