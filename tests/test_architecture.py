@@ -24,7 +24,9 @@ MAY = {
     "motion": "errors ops",
     "recipes": "errors options ops losses networks motion",
     "checkpoints": "errors weights networks",
-    "models": "errors networks checkpoints",
+    "catalog": "errors weights",
+    "models": "errors networks checkpoints catalog",
+    "prediction": "devices ops networks checkpoints models",
     "optimizers": "ops",
     "tiling": "",
     "objective": "options ops losses tiling",
@@ -39,11 +41,13 @@ MAY = {
     "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
     "regions",
     "training": "errors events options images devices recipes checkpoints",
-    "teaching": "errors events options devices networks datasets recipes checkpoints models stylization training",
-    "rendering": "errors events options weights images masks devices ops networks models tiling planning application "
-    "motion flicker video regions stylization",
+    "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
+    "training",
+    "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
+    "planning application motion flicker video regions stylization",
     "progress": "events",
-    "cli": "errors events options weights painted images compression progress stylization training teaching rendering",
+    "cli": "errors events options weights painted images catalog models compression progress stylization training "
+    "teaching rendering",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

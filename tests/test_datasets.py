@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from impasto import images
-from impasto.datasets import PictureFolder
+from impasto.datasets import DeadLeaves, Pairs, PictureFolder
 from impasto.errors import ImageError
 from pictures import encoded, exif, quadrants
 
@@ -183,3 +183,40 @@ def test_a_fingerprint_changes_with_the_files(colored):
     assert PictureFolder(colored, 32, seed=1).fingerprint == before
     fill(colored, more__png=flat((1, 2, 3)))
     assert PictureFolder(colored, 16).fingerprint != before
+
+
+# --- two folders side by side, and no folder at all ----------------------------------------------
+
+
+def test_pairs_keep_the_order_of_each(colored, tmp_path):
+    other = fill(tmp_path / "other", a__png=flat((9, 9, 9)), b__png=flat((200, 9, 9)), broken__jpg=b"nothing")
+    first, second = PictureFolder(colored, 16), PictureFolder(other, 32, seed=1)
+    pairs = Pairs(first, second)
+    left, right = pairs.batch([3, 0, 5])
+    assert torch.equal(left, first.batch([3, 0, 5])) and torch.equal(right, second.batch([3, 0, 5]))
+    assert right.shape == (3, 3, 32, 32)
+    assert [name[-10:] for name in pairs.skipped] == ["broken.jpg"]
+    assert pairs.fingerprint != Pairs(second, first).fingerprint
+
+
+def test_dead_leaves_depend_on_seed_and_number_alone():
+    wanted = DeadLeaves(32, seed=3, scenes=4).batch(range(8))
+    assert wanted.shape == (8, 3, 32, 32) and wanted.dtype == torch.float32
+    assert 0 <= float(wanted.min()) and float(wanted.max()) <= 1
+    fresh = DeadLeaves(32, seed=3, scenes=4)
+    assert all(torch.equal(fresh.sample(index), wanted[index]) for index in reversed(range(8)))
+    assert not torch.equal(DeadLeaves(32, seed=4, scenes=4).batch(range(8)), wanted)
+    assert len({tuple(sample.flatten()[:5].tolist()) for sample in wanted}) == 8  # other parts of the same scenes
+
+
+def test_dead_leaves_are_flat_and_have_edges_as_photographs_do():
+    """Slopes of photographs have long tails: most are small, few are very large; those of noise have not."""
+
+    def tails(images):
+        slopes = (images[..., 1:] - images[..., :-1]).flatten()
+        return float((slopes / slopes.std()).pow(4).mean())  # 3 for normal noise
+
+    assert abs(tails(torch.randn(4, 3, 64, 64)) - 3) < 0.3
+    assert tails(DeadLeaves(64).batch(range(24))) > 8
+    colors = DeadLeaves(64).batch(range(24)).mean((2, 3))
+    assert colors.std(0).min() > 0.1  # each has other colors

@@ -1,12 +1,14 @@
 """The loss of networks that paint is the one of the optimization, and such networks learn."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from impasto.datasets import PictureFolder
 from impasto.errors import CheckpointError, OptionError
 from impasto.events import Done, Trained
-from impasto.models import load_model
+from impasto.models import Model, fingerprint, load_model, load_style
 from impasto.networks.johnson import Johnson
 from impasto.networks.painter import IDENTITY, Painter
 from impasto.objective import Objective
@@ -62,8 +64,8 @@ def test_a_network_learns_to_paint(kind, tmp_path):
         torch.manual_seed(0)
         network = Johnson(4, 1, scale=1.0) if kind is Johnson else Painter(8, 1, 8, styles=[IDENTITY, "a", "b"])
     options = JohnsonOptions(
-        crop=64, style_size=64, batch=2, steps=90, learning_rate=5e-3, device="cpu", precision="float32", ema=0.9,
-        save_seconds=1e9, preview_seconds=1e9,
+        crop=64, first_crop=64, style_size=64, batch=2, steps=90, learning_rate=5e-3, ema=0.9,
+        device="cpu", precision="float32", save_seconds=1e9, preview_seconds=1e9,
     )  # fmt: skip
     data = PictureFolder(PHOTOS, 64)
     styles = {name: picture(64, 64, seed) for seed, name in enumerate(("a", "b")[: 1 + isinstance(network, Painter)])}
@@ -108,16 +110,72 @@ def test_a_new_style_is_a_row_and_nothing_else(tmp_path):
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     data = PictureFolder(PHOTOS, 64)
     options = StyleOptions(steps=60, learning_rate=3e-2, ema=0.9, **ROW)
-    method = NewStyle(network, tiny_vgg(padding="replicate"), "c", picture(64, 64, 3), data.batch([0, 1]), options)
+    look, samples = picture(64, 64, 3), data.batch([0, 1])
+    base = ("tiny", fingerprint(network))
+    method = NewStyle(network, tiny_vgg(padding="replicate"), "c", look, samples, options, base=base)
     events = list(iter_train(method, data, options, run=tmp_path / "run"))
     style = [event.losses["style"] for event in events if isinstance(event, Trained)]
     assert sum(style[-20:]) < 0.8 * sum(style[:20])
     assert all(torch.equal(network.state_dict()[name], weight) for name, weight in before.items())
-    model = load_model(tmp_path / "run" / "model.safetensors")
-    assert model.styles == (IDENTITY, "c")
-    assert torch.equal(model.network.rows[0], before["rows"][0])
-    assert torch.equal(model.network.stem.weight, before["stem.weight"])
-    assert not torch.equal(model.network.rows[1], before["rows"][1])
+    header = {"fingerprint": fingerprint(network)}
+    name, row = load_style(tmp_path / "run", Model(network, header))
+    assert name == "c" and row.shape == before["rows"][0].shape
+    assert min((row - known).abs().mean() for known in before["rows"]) > 1e-3
+    photographs = data.batch([5, 6])
+    painted = Model(network, header).knowing(name, row)(photographs, style="c")
+    torch.testing.assert_close(painted, network(photographs, row), rtol=0, atol=1e-6)
+
+
+def test_a_guess_is_where_a_new_style_begins_if_it_is_better():
+    network = random_weights(Painter(8, 1, 8, styles=[IDENTITY, "a", "b"]))
+    photographs = PictureFolder(PHOTOS, 128).batch([0, 1])
+    guess = network.rows[2] + 0.5
+    wanted = network(photographs, guess)[:1].detach()
+    options = StyleOptions(content_weight=0, tv_weight=0, **{**ROW, "style_size": 128})
+    tiny = tiny_vgg(padding="replicate")
+    assert torch.equal(NewStyle(network, tiny, "c", wanted, photographs[:1], options, guess=guess).row[0], guess)
+    bad = torch.zeros_like(guess)
+    assert not torch.equal(NewStyle(network, tiny, "c", wanted, photographs[:1], options, guess=bad).row[0], bad)
+
+
+def test_paint_that_does_not_move_along_is_a_loss(tmp_path):
+    """A pattern of every other column stays where it is when the picture moves; the picture itself does not."""
+
+    class Pattern(torch.nn.Module):
+        settings = {}
+
+        def __init__(self, amount):
+            super().__init__()
+            self.amount = torch.nn.Parameter(torch.tensor(amount))
+
+        def forward(self, image):
+            return image + self.amount * (torch.arange(image.shape[-1]) % 2 - 0.5)
+
+    found = {}
+    smooth = picture(64, 64, 3).roll(5, 3) * 0.02 + 0.5
+    for amount in (0.0, 0.2):
+        options = JohnsonOptions(crop=64, first_crop=64, style_size=64, stability_weight=2.0, device="cpu")
+        method = Painting(
+            "test", Pattern(amount), tiny_vgg(padding="replicate"), {"a": picture(64, 64)}, smooth, options
+        )
+        engine = SimpleNamespace(random=torch.Generator().manual_seed(1), progress=0.0, backward=lambda loss: None)
+        found[amount] = float(method.step(smooth.expand(4, -1, -1, -1), engine)["stability"])
+    # Moved by any number of columns the pattern differs by 0, or by its amount; on the average by half its square.
+    assert found[0.0] < 1e-3
+    assert 0.2 * 0.2**2 < found[0.2] < 2.0 * 0.2**2
+
+
+def test_crops_grow_in_the_second_half():
+    options = JohnsonOptions(crop=256, first_crop=128, style_size=64, device="cpu")
+    network = Painter(4, 0, 4, styles=[IDENTITY, "a"])
+    method = Painting("test", network, tiny_vgg(), {"a": picture(64, 64)}, picture(64, 64), options)
+    sides = []
+    for progress in (0.0, 0.5, 0.75, 1.0):
+        engine = SimpleNamespace(random=torch.Generator().manual_seed(1), progress=progress)
+        window = method._window(torch.rand(2, 3, 256, 256), engine)
+        assert window.shape[-1] == window.shape[-2]
+        sides.append(window.shape[-1])
+    assert sides == [128, 128, 176, 256]  # 128 * 2^0.5 = 181, and sides are multiples of 16
 
 
 def test_a_number_of_steps_takes_the_place_of_the_budget():

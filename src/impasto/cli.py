@@ -39,6 +39,7 @@ from impasto.options import (
     CompressOptions,
     JohnsonOptions,
     Options,
+    PredictorOptions,
     StyleOptions,
     StylizeOptions,
     quality_settings,
@@ -125,23 +126,29 @@ def _flag(name: str, field: FieldInfo, group: Group) -> Any:
     return Annotated[str, Parameter(name=flag, help=_help(field), group=group, metavar=_metavar(field))]
 
 
+def _flags(name: str, options: type[Options], group: str = "") -> Any:
+    """Return the parameter that takes all flags of some options, in a group or in those of `_GROUPS`."""
+    flags = {
+        field: _flag(field, info, Group(group) if group else _group(field))
+        for field, info in options.model_fields.items()
+    }
+    return Annotated[TypedDict(name, flags, total=False), Parameter(name="*")]  # type: ignore[operator]
+
+
 if TYPE_CHECKING:
     Settings = dict[str, str]
     Teaching = dict[str, str]
     Learning = dict[str, str]
     LearningRow = dict[str, str]
+    LearningAny = dict[str, str]
     Applying = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
-    _FLAGS = {name: _flag(name, field, _group(name)) for name, field in StylizeOptions.model_fields.items()}
-    Settings = Annotated[TypedDict("Settings", _FLAGS, total=False), Parameter(name="*")]
-    _TEACHING = {name: _flag(name, field, Group("Teaching")) for name, field in CompressOptions.model_fields.items()}
-    Teaching = Annotated[TypedDict("Teaching", _TEACHING, total=False), Parameter(name="*")]
-    _LEARNING = {name: _flag(name, field, Group("Training")) for name, field in JohnsonOptions.model_fields.items()}
-    Learning = Annotated[TypedDict("Learning", _LEARNING, total=False), Parameter(name="*")]
-    _ROW = {name: _flag(name, field, Group("Training")) for name, field in StyleOptions.model_fields.items()}
-    LearningRow = Annotated[TypedDict("LearningRow", _ROW, total=False), Parameter(name="*")]
-    _APPLYING = {name: _flag(name, field, Group("Painting")) for name, field in ApplyOptions.model_fields.items()}
-    Applying = Annotated[TypedDict("Applying", _APPLYING, total=False), Parameter(name="*")]
+    Settings = _flags("Settings", StylizeOptions)
+    Teaching = _flags("Teaching", CompressOptions, "Teaching")
+    Learning = _flags("Learning", JohnsonOptions, "Training")
+    LearningRow = _flags("LearningRow", StyleOptions, "Training")
+    LearningAny = _flags("LearningAny", PredictorOptions, "Training")
+    Applying = _flags("Applying", ApplyOptions, "Painting")
 
 
 def _parsed(settings: Settings | None, options: type[Options] = StylizeOptions) -> dict[str, Any]:
@@ -561,33 +568,69 @@ def johnson(
     return DONE
 
 
-@train.command(usage="Usage: impasto train style STYLE PHOTOS... --base MODEL [OPTIONS]")
+@train.command(usage="Usage: impasto train painter STYLES PHOTOS... [OPTIONS]")
+def painter(
+    *folders: Annotated[str, Parameter(show=False)],
+    output: _Output = None,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    force: _Force = False,
+    settings: Learning | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to paint in many styles, each of which is a row of numbers.
+
+    STYLES is a folder of pictures, each named as its style should be. PHOTOS are folders of photographs, as they
+    are. For example: `impasto train painter paintings/ photos/ --budget 2h`. New styles can be added to it in minutes.
+
+    Args:
+        folders: of the styles, then of photographs
+        output: folder for everything that is written, the network as model.safetensors; by default painter, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        settings: everything else
+        talk: how much is said
+    """
+    if len(folders) < 2:
+        raise OptionError("train painter needs a folder of styles and then one or more folders of photographs.")
+    options = JohnsonOptions(**_parsed(settings, JohnsonOptions))
+    looks, *photographs = folders
+    from impasto import images
+    from impasto.teaching import iter_painter
+
+    styles = {path.stem: path for path in images.find_pictures(looks)}
+    run = output or Path("painter")
+    events = iter_painter(styles, photographs, options, run=run, resume=resume, force=force)
+    _follow(events, talk, run, "the same command with --resume goes on")
+    return DONE
+
+
+@train.command(usage="Usage: impasto train style STYLE [PHOTOS...] [OPTIONS]")
 def style(
     *pictures: Annotated[str, Parameter(show=False)],
-    base: Annotated[Path | None, Parameter(metavar="MODEL", group=_TALK)] = None,
+    base: Annotated[str, Parameter(metavar="MODEL", group=_TALK)] = "painter",
     output: _Output = None,
     resume: Annotated[bool, Parameter(group=_TALK)] = False,
     force: _Force = False,
     settings: LearningRow | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
-    """Teach a network of many styles one more, in a minute or two.
+    """Teach a network of many styles one more, in less than two minutes.
 
-    STYLE is a picture or a name from `impasto styles`. PHOTOS are folders of photographs; a handful is enough. For
-    example: `impasto train style painting.jpg photos/ --base painter/`.
+    STYLE is a picture or a name from `impasto styles`. Photographs are not needed; if you have some, PHOTOS are
+    folders of them. For example: `impasto train style painting.jpg`.
 
     Args:
         pictures: the style, then folders of photographs
-        base: the network of many styles: a file, or the folder of its training
-        output: folder for everything that is written, the network as model.safetensors; by default named as the
+        base: the network of many styles: a name from `impasto models`, a file, or the folder of its training
+        output: folder for everything that is written, the style as model.safetensors; by default named as the
             style, here
         resume: go on with the run in that folder
         force: start anew in a folder that has a run already
         settings: everything else
         talk: how much is said
     """
-    if len(pictures) < 2 or base is None:
-        raise OptionError("train style needs a style, one or more folders of photographs, and --base, a network.")
+    if not pictures:
+        raise OptionError("train style needs a style: a picture, or a name from `impasto styles`.")
     options = StyleOptions(**_parsed(settings, StyleOptions))
     name, *photographs = pictures
     from impasto.teaching import iter_style
@@ -596,6 +639,111 @@ def style(
     events = iter_style(name, photographs, base, options, run=run, resume=resume, force=force)
     _follow(events, talk, run, "the same command with --resume goes on")
     return DONE
+
+
+@train.command(usage="Usage: impasto train predictor PAINTINGS PHOTOS... [OPTIONS]")
+def predictor(
+    *folders: Annotated[str, Parameter(show=False)],
+    base: Annotated[str, Parameter(metavar="MODEL", group=_TALK)] = "painter",
+    output: _Output = None,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    force: _Force = False,
+    settings: LearningAny | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network of many styles to paint after any picture, without teaching it that picture.
+
+    PAINTINGS is a folder of pictures, the more the better. PHOTOS are folders of photographs. For example:
+    `impasto train predictor paintings/ photos/ --base painter/ --budget 30m`.
+
+    Args:
+        folders: of paintings, then of photographs
+        base: the network of many styles: a name from `impasto models`, a file, or the folder of its training
+        output: folder for everything that is written, the predictor as model.safetensors; by default predictor, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        settings: everything else
+        talk: how much is said
+    """
+    if len(folders) < 2:
+        raise OptionError("train predictor needs a folder of paintings and then one or more folders of photographs.")
+    options = PredictorOptions(**_parsed(settings, PredictorOptions))
+    paintings, *photographs = folders
+    from impasto.teaching import iter_predictor
+
+    run = output or Path("predictor")
+    events = iter_predictor(paintings, photographs, base, options, run=run, resume=resume, force=force)
+    _follow(events, talk, run, "the same command with --resume goes on")
+    return DONE
+
+
+@app.command(usage="Usage: impasto models [OPTIONS]", sort_key=4)
+def models(
+    *,
+    add: Annotated[str | None, Parameter(metavar="MODEL", group=_TALK)] = None,
+    name: Annotated[str | None, Parameter(metavar="NAME", group=_TALK)] = None,
+    about: Annotated[Path | None, Parameter(metavar="FILE", group=_TALK)] = None,
+    precision: Annotated[Literal["float32", "float16", "int8"], Parameter(group=_TALK)] = "float16",
+    output: _Output = None,
+    force: _Force = False,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """List the networks that paint, and the styles they know; or add one of yours.
+
+    Every name of the list, of a network or of a style, can be given to `impasto apply`.
+
+    Args:
+        add: a file of `impasto train`, or its folder, that from now on is known by name
+        name: what it is called; by default as the file or the folder
+        about: a JSON file with more to tell about it: license, source, works
+        precision: of the copy that is kept
+        output: a folder to put it into instead of impasto's own
+        force: replace the one of that name
+        talk: how much is said
+    """
+    from impasto import catalog
+
+    if add is not None:
+        return _add_model(add, name, about, precision, output, force, talk)
+    rows: list[tuple[str, ...]] = []
+    for one in catalog.listed().values():
+        license, source = (str(one.header.get(key, "")) for key in ("license", "source"))
+        rows.append((one.name, one.kind, f"{one.path.stat().st_size / 1e3:.0f} kB", license, source))
+        rows += [(style, f"in {one.name}", "", "", work) for style, work in one.styles.items()]
+    _list(("name", "network", "size", "license", "from"), rows, talk)
+    return DONE
+
+
+def _add_model(
+    add: str,
+    name: str | None,
+    about: Path | None,
+    precision: Literal["float32", "float16", "int8"],
+    output: Path | None,
+    force: bool,
+    talk: _Talk,
+) -> int:
+    from impasto.catalog import place
+    from impasto.images import check_place
+    from impasto.models import pack
+
+    target = (output or place()) / f"{name or Path(add).stem}.safetensors"
+    told = _told(about) if about else {}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    check_place(target, force)
+    pack(add, target, told, precision=precision)
+    talk.results([target])
+    return DONE
+
+
+def _told(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text())
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise OptionError(f"{path} is no JSON object; expected one with license, source or works.")
+    return told
 
 
 # --- networks that paint ------------------------------------------------------------------------
@@ -613,9 +761,9 @@ def apply(
 ) -> int:
     """Paint pictures and videos with a network that was trained, in one pass.
 
-    MODEL is a file of `impasto train johnson` or its folder, or one that another tool has trained: pytorch/examples,
-    lengstrom and ml5, MicroAST. INPUT is a picture, a video or a folder of pictures, and there may be several. For
-    example: `impasto apply starry/ photo.jpg clip.mp4 --strength 0.7`.
+    MODEL is a name from `impasto models`, a file of `impasto train` or its folder, or one that another tool has
+    trained: pytorch/examples, lengstrom and ml5, MicroAST. INPUT is a picture, a video or a folder of pictures, and
+    there may be several. For example: `impasto apply starry_night photo.jpg clip.mp4 --strength 0.7`.
 
     Args:
         pictures: the network, then pictures and videos

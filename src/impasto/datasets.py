@@ -1,9 +1,10 @@
-"""Pictures to learn from: any folder, read as it is, cut into random squares."""
+"""Pictures to learn from: any folder, read as it is, cut into random squares; or made up, where there is none."""
 
 import hashlib
 import math
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from impasto import images
 from impasto.errors import ImageError
 from impasto.ops import resize
 
-__all__ = ["PictureFolder"]
+__all__ = ["DeadLeaves", "Pairs", "PictureFolder"]
 
 _ZOOM = 1.5  # a crop shows up to this many times its own side of the picture
 _ORDER, _CROP = 0, 1  # two kinds of chance
@@ -142,3 +143,139 @@ class PictureFolder:
         if picture.alpha is not None:
             rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
         return images.whole(rgb, 8).astype(np.uint8, copy=False)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Samples of two sequences of pictures side by side; each keeps its own order.
+
+    Attributes:
+        first: such as photographs.
+        second: such as paintings.
+    """
+
+    first: PictureFolder
+    second: PictureFolder
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of the files that could not be read so far."""
+        return [*self.first.skipped, *self.second.skipped]
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes with the names and sizes of the files."""
+        return f"{self.first.fingerprint} {self.second.fingerprint}"
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return those samples of both."""
+        return self.first.batch(indices), self.second.batch(indices)
+
+
+class DeadLeaves:
+    """Made-up scenes with what photographs have in common: things of all sizes, one before another, in soft light.
+
+    Ovals and boxes lie over each other, as dead leaves do on the ground. Each has a color, a shade across it, and
+    a texture that is fine or coarse; light falls across the whole. What a network needs of photographs to learn a
+    style is there: edges, corners, flat places, slopes, textures.
+
+    Source: Lee, Mumford & Huang 2001, "Occlusion models for natural images", whose radii follow r^-3; as training
+        data, Baradad et al. 2021, "Learning to see by looking at noise", arXiv:2106.05963.
+    """
+
+    def __init__(self, crop: int, *, seed: int = 0, scenes: int = 48) -> None:
+        """Nothing is made yet; sample `index` depends on the seed and the index alone.
+
+        Args:
+            crop: side of the squares, in pixels.
+            seed: of everything.
+            scenes: how many there are, each twice as high and wide as a crop.
+        """
+        self.crop, self.seed, self.scenes = crop, seed, scenes
+        self.skipped: list[str] = []
+        self._kept: dict[int, NDArray[np.float32]] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that is the same for every training with scenes of this kind."""
+        return f"{self.scenes} scenes of dead leaves"
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Return those samples, `(B, 3, crop, crop)` RGB in [0, 1]."""
+        return torch.stack([self.sample(index) for index in indices])
+
+    def sample(self, index: int) -> Tensor:
+        """Return one sample, `(3, crop, crop)` RGB in [0, 1]."""
+        number = index % self.scenes
+        if number not in self._kept:
+            self._kept[number] = _scene(np.random.default_rng((self.seed, _ORDER, number)), 2 * self.crop)
+        chance = np.random.default_rng((self.seed, _CROP, index))
+        top, left = chance.integers(0, self.crop + 1, 2)
+        piece = torch.from_numpy(self._kept[number][top : top + self.crop, left : left + self.crop].copy())
+        return (piece.flip(1) if chance.random() < 0.5 else piece).permute(2, 0, 1)
+
+
+_RADII = (0.03, 0.5)  # of leaves, as shares of the scene's side
+_LEAVES = (60, 240)
+
+
+def _scene(chance: np.random.Generator, side: int) -> NDArray[np.float32]:
+    """Return a scene `(side, side, 3)` in [0, 1]."""
+    colors = chance.uniform(0.05, 0.95, (5, 3)).astype(np.float32)
+    noise = _noise(chance, 2 * side)
+    scene = np.empty((side, side, 3), np.float32)
+    scene[:] = _color(chance, colors)
+    for _ in range(chance.integers(*_LEAVES)):
+        least, most = _RADII
+        radius = side * least / math.sqrt(1 - chance.random() * (1 - (least / most) ** 2))  # r^-3
+        _drop(scene, radius, _color(chance, colors), noise, chance)
+    slope = chance.normal(0, 0.2, 2) / side
+    places = np.arange(side) - side / 2
+    light = 1 + slope[0] * places[:, None] + slope[1] * places
+    lit: NDArray[np.float32] = np.clip(scene * light[..., None], 0, 1).astype(np.float32)
+    return lit
+
+
+def _drop(
+    scene: NDArray[np.float32],
+    radius: float,
+    color: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    chance: np.random.Generator,
+) -> None:
+    """Lay a leaf on a scene."""
+    side = len(scene)
+    center, angle, ratio = chance.uniform(0, side, 2), chance.uniform(0, math.pi), chance.uniform(0.3, 1.0)
+    oval, softness = chance.random() < 0.6, chance.choice((1.0, 1.0, 6.0))  # of the edge, in pixels
+    amount, shade = chance.choice((0.0, 0.02, 0.05, 0.12)), chance.normal(0, 0.1)
+    first = np.maximum(0, np.floor(center - 1.5 * radius - softness)).astype(int)
+    last = np.minimum(side, np.ceil(center + 1.5 * radius + softness)).astype(int)
+    box = (slice(first[0], last[0]), slice(first[1], last[1]))
+    y = np.arange(first[0], last[0], dtype=np.float32)[:, None] - np.float32(center[0])
+    x = np.arange(first[1], last[1], dtype=np.float32) - np.float32(center[1])
+    u, v = x * math.cos(angle) + y * math.sin(angle), (y * math.cos(angle) - x * math.sin(angle)) / ratio
+    away = np.hypot(u, v) if oval else np.maximum(np.abs(u), np.abs(v))
+    cover = np.clip((radius - away) / softness + 0.5, 0, 1)[..., None]
+    corner = chance.integers(0, side, 2)
+    texture = noise[box[0].start + corner[0] : box[0].stop + corner[0], box[1].start + corner[1] :][..., : len(x)]
+    leaf = color * (1 + shade * u / radius)[..., None] + amount * texture[..., None]
+    scene[box] += cover * (leaf - scene[box])
+
+
+def _color(chance: np.random.Generator, colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return one of the colors, lighter or darker, more or less grey."""
+    color = colors[chance.integers(len(colors))]
+    grey = color.mean()
+    color = grey + chance.uniform(0.1, 1.0) * (color - grey)
+    changed: NDArray[np.float32] = np.clip(color * chance.uniform(0.4, 1.5), 0, 1).astype(np.float32)
+    return changed
+
+
+def _noise(chance: np.random.Generator, side: int) -> NDArray[np.float32]:
+    """Return noise `(side, side)` of deviation 1 whose amplitude falls with frequency, as photographs' does."""
+    spectrum = np.fft.rfft2(chance.standard_normal((side, side)))
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    frequency[0, 0] = 1
+    values = np.fft.irfft2(spectrum / frequency ** chance.uniform(0.5, 1.2), (side, side))
+    even: NDArray[np.float32] = ((values - values.mean()) / values.std()).astype(np.float32)
+    return even

@@ -1,16 +1,18 @@
 """Networks that paint in one pass, from every known file, behind one way to call them."""
 
+import hashlib
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from impasto import catalog
 from impasto.checkpoints import MODEL, decoded, read_tensors, save_network
 from impasto.errors import OptionError, WeightsError, unknown_name
 from impasto.networks.johnson import Johnson
@@ -18,8 +20,20 @@ from impasto.networks.layers import Map, pointwise, wide
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import PARTS, MicroAST
 from impasto.networks.painter import Painter
+from impasto.networks.predictor import Predictor
 
-__all__ = ["ARCHITECTURES", "Model", "Style", "load_model", "model_file", "save_model"]
+__all__ = [
+    "ARCHITECTURES",
+    "Model",
+    "Style",
+    "fingerprint",
+    "load_model",
+    "load_predictor",
+    "load_style",
+    "model_file",
+    "pack",
+    "save_model",
+]
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "johnson": Johnson,
@@ -28,6 +42,7 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "microast": MicroAST,
 }
 Style = str | Tensor | Mapping[str, float | Tensor] | None
+_Net = TypeVar("_Net", bound=nn.Module)
 _FILES = 48  # of a network of lengstrom's
 
 
@@ -37,13 +52,15 @@ class Model:
 
     Attributes:
         network: of one of `ARCHITECTURES`.
-        header: what its file says: provenance, license, how it was trained.
+        header: what its file says: provenance, license, how it was trained; of a painter also its `fingerprint`.
         notes: what a person should know about how it was read, sentences without a full stop.
+        default: which of its styles is meant where none is named; "": its first.
     """
 
     network: nn.Module = field(repr=False)
     header: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    default: str = ""
 
     @property
     def architecture(self) -> str:
@@ -54,6 +71,24 @@ class Model:
     def styles(self) -> tuple[str, ...]:
         """Names of the styles that it knows; empty: it knows one, or paints after a picture."""
         return self.network.styles if isinstance(self.network, Painter) else ()
+
+    def knowing(self, name: str, row: Tensor) -> "Model":
+        """Return this painter with one style more, or with another one of that name; weights are shared.
+
+        Raises:
+            OptionError: it is no painter.
+        """
+        network = self.network
+        if not isinstance(network, Painter):
+            raise OptionError(f"the network is one of {self.architecture}; expected one of many styles, a painter.")
+        kept = [index for index, known in enumerate(network.styles) if known != name]
+        styles = [*(network.styles[index] for index in kept), name]
+        settings = {**network.settings, "styles": styles}
+        with torch.device("meta"):
+            more = Painter(**settings)
+        rows = torch.cat([network.rows.detach()[kept], row[None].to(network.rows)])
+        more.load_state_dict({**network.state_dict(), "rows": rows}, assign=True)
+        return replace(self, network=more.requires_grad_(False).eval())
 
     def __call__(self, image: Map, *, style: Style = None, strength: float = 1.0) -> Map:
         """Return the painted picture.
@@ -102,7 +137,7 @@ class Model:
         if isinstance(style, Tensor):
             return style, None
         if style is None:
-            style = self.styles[min(1, len(self.styles) - 1)]
+            style = self.default or self.styles[min(1, len(self.styles) - 1)]
         parts = {style: 1.0} if isinstance(style, str) else dict(style)
         for name in parts:
             if name not in self.styles:
@@ -134,26 +169,40 @@ def _mix(strength: float, painted: Tensor, image: Tensor) -> Tensor:
 # --- files ----------------------------------------------------------------------------------------
 
 
-def model_file(path: str | Path) -> Path:
-    """Return where a network is: of a training's folder the file in it, anything else as it is."""
-    path = Path(path).expanduser()
-    return path / MODEL if (path / MODEL).is_file() else path
+def model_file(path: str | Path) -> tuple[Path, str]:
+    """Return where a network is, and which of its styles is meant.
+
+    Args:
+        path: a file or a folder; of a training's folder the file in it is meant. Or a name of the catalogue, of a
+            network or of a style.
+
+    Raises:
+        WeightsError: there is no such file or folder.
+        UnknownName: it does not look like one, and the catalogue does not know it.
+    """
+    name, path = str(path), Path(path).expanduser()
+    if path.exists():
+        return (path / MODEL if (path / MODEL).is_file() else path), ""
+    if path.suffix or len(path.parts) != 1:
+        raise WeightsError(f"{path} does not exist; expected a network that paints, as a file or a folder.")
+    found, style = catalog.find(name)
+    return found.path, style
 
 
 def load_model(path: str | Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Model:
-    """Return the network of a file or folder, whatever wrote it, frozen and ready; nothing in it is run.
+    """Return a network by name, or that of a file or folder, whatever wrote it, frozen and ready; nothing is run.
 
-    Recognized are files of `save_model` and folders of trainings; `.pth` of pytorch/examples, also nested, with
+    Recognized are names of the catalogue; files of `save_model` and folders of trainings, also those of a single
+    style, if the catalogue has the network that it belongs to; `.pth` of pytorch/examples, also nested, with
     `module.` before each key, and with the running statistics that old ones have; folders or zip files of
     lengstrom's 48 `Variable` blobs, as ml5 and deeplearn.js have them; and MicroAST's four checkpoints, in a folder
     or in one file.
 
     Raises:
         WeightsError: the file is missing, damaged, foreign, or lacks something.
+        UnknownName: there is no file of this name, and the catalogue does not know it.
     """
-    path = model_file(path)
-    if not path.exists():
-        raise WeightsError(f"{path} does not exist; expected a network that paints, as a file or a folder.")
+    path, style = model_file(path)
     blobs = _blobs(path)
     if blobs is not None:
         model = _lengstrom(blobs, path)
@@ -162,10 +211,84 @@ def load_model(path: str | Path, *, device: str | torch.device = "cpu", dtype: t
     else:
         tensors, header = read_tensors(path)
         model = _ours(tensors, header, path) if header else _foreign(tensors, path)
+    if style:
+        model = replace(model, default=style)
+    if isinstance(model.network, Painter):
+        model = replace(model, header={**model.header, "fingerprint": fingerprint(model.network)})
     model.network.requires_grad_(False).eval().to(device, dtype)
     if torch.device(device).type == "cpu":
         model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
+
+
+def fingerprint(network: Painter) -> str:
+    """Return a text that is the same for painters whose rows can be exchanged: a hash of all else, in float32."""
+    digest = hashlib.sha256()
+    for name, weight in network.state_dict().items():
+        if name != "rows":
+            digest.update(weight.float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def load_style(path: str | Path, model: Model) -> tuple[str, Tensor]:
+    """Return the style in a file, its name and its row `(N,)`, for a painter that it belongs to.
+
+    Raises:
+        WeightsError: the file cannot be read, holds no style, or one of another network.
+    """
+    path, _ = model_file(path)
+    tensors, header = read_tensors(path)
+    if header.get("network") != "style":
+        raise WeightsError(f"{path} holds no single style; expected a file of `impasto train style`.")
+    if header.get("base") != model.header.get("fingerprint"):
+        raise WeightsError(
+            f"{path} is a style of another network, {header.get('based_on', '')!r}; apply that one, or teach it anew."
+        )
+    return _style_name(header, path), _row(tensors, model, path)
+
+
+def _style_name(header: Mapping[str, Any], path: Path) -> str:
+    settings = header.get("settings")
+    name = settings.get("style") if isinstance(settings, Mapping) else None
+    return name if isinstance(name, str) and name else path.stem
+
+
+def _row(tensors: Mapping[str, Tensor], model: Model, path: Path) -> Tensor:
+    assert isinstance(model.network, Painter)
+    return decoded(tensors, "row", model.network.rows.shape[1:], path, "a style of a painter")
+
+
+def _of_style(tensors: Mapping[str, Tensor], header: Mapping[str, Any], path: Path) -> Model:
+    """Return the painter of the catalogue that a single style belongs to, with that style."""
+    for one in catalog.listed().values():
+        if one.kind == "painter":
+            base = load_model(one.path)
+            if base.header["fingerprint"] == header.get("base"):
+                name = _style_name(header, path)
+                model = base.knowing(name, _row(tensors, base, path))
+                return replace(model, default=name)
+    raise WeightsError(
+        f"{path} is a style of the network {header.get('based_on', '')!r}, which is not in the catalogue; apply that "
+        f"network, with --style {path}."
+    )
+
+
+def load_predictor(model: Model) -> Predictor:
+    """Return the network that finds rows of a painter for any picture, from the catalogue.
+
+    Raises:
+        OptionError: the catalogue has none for this network.
+        WeightsError: its file is damaged.
+    """
+    for one in catalog.listed().values():
+        if one.kind == "predictor" and one.header.get("base") == model.header.get("fingerprint"):
+            tensors, header = read_tensors(one.path)
+            network = _made(Predictor, header, one.path)
+            return _filled(network, tensors, one.path, "predictor").requires_grad_(False).eval()
+    raise OptionError(
+        "this network cannot paint after a picture that it was not taught; name one of its styles, or teach it: "
+        "impasto train style PICTURE --base MODEL."
+    )
 
 
 def save_model(
@@ -199,18 +322,61 @@ def save_model(
     save_network(path, network.state_dict(), told, precision)
 
 
+def pack(
+    path: str | Path,
+    target: str | Path,
+    about: Mapping[str, Any] | None = None,
+    *,
+    precision: Literal["float32", "float16", "int8"] = "float32",
+) -> None:
+    """Write a small copy of a file that a training left, for the catalogue.
+
+    Args:
+        path: a file of ours, or the folder of a training: a network, a style, or a predictor.
+        target: the copy; whatever was there is replaced in one moment.
+        about: what is told beside what the file says already: license, source, and works, which says of each style
+            what it was learned from.
+        precision: as for `save_model`.
+
+    Raises:
+        WeightsError: it is none of our files.
+        CheckpointError: the copy cannot be written.
+    """
+    source, _ = model_file(path)
+    tensors, header = read_tensors(source)
+    if header.get("network") not in (*ARCHITECTURES, "style", "predictor"):
+        raise WeightsError(f"{source} was not written by impasto; expected what a training of networks left.")
+    plain = {
+        key: decoded(tensors, key, value.shape, source, str(header["network"]))
+        for key, value in tensors.items()
+        if not key.endswith(".scale")
+    }
+    save_network(target, plain, {**header, **(about or {})}, precision)
+
+
 def _ours(tensors: Mapping[str, Tensor], header: Mapping[str, Any], path: Path) -> Model:
     kind = header.get("network")
+    if kind == "style":
+        return _of_style(tensors, header, path)
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise WeightsError(f"{path} holds the network {kind!r}; expected one that paints: {', '.join(ARCHITECTURES)}.")
-    try:
-        network = _empty(ARCHITECTURES[kind], **header["settings"])
-    except (KeyError, TypeError, OptionError) as error:
-        raise WeightsError(f"{path} is damaged: its settings do not make a network. Fetch it again.") from error
+    network = _made(ARCHITECTURES[kind], header, path)
     return Model(_filled(network, tensors, path, kind), dict(header))
 
 
-def _empty(kind: Callable[..., nn.Module], *settings: Any, **named: Any) -> nn.Module:
+def _made(kind: Callable[..., _Net], header: Mapping[str, Any], path: Path) -> _Net:
+    """Return the network that a file's header describes, without its weights.
+
+    Raises:
+        WeightsError: it describes none.
+    """
+    try:
+        return _empty(kind, **header["settings"])
+    except (KeyError, TypeError, OptionError) as error:
+        raise WeightsError(f"{path} is damaged: its settings do not make a network. Fetch it again.") from error
+
+
+def _empty(kind: Callable[..., _Net], *settings: Any, **named: Any) -> _Net:
     """Return a network whose weights will be replaced; no random number is drawn."""
     state = torch.get_rng_state()
     try:
@@ -219,7 +385,7 @@ def _empty(kind: Callable[..., nn.Module], *settings: Any, **named: Any) -> nn.M
         torch.set_rng_state(state)
 
 
-def _filled(network: nn.Module, tensors: Mapping[str, Tensor], path: Path, kind: str) -> nn.Module:
+def _filled(network: _Net, tensors: Mapping[str, Tensor], path: Path, kind: str) -> _Net:
     expected = network.state_dict()
     for key in tensors:
         if key.removesuffix(".scale") not in expected and key not in expected:

@@ -471,6 +471,18 @@ JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
+class PredictorOptions(PaintingOptions):
+    """How a network learns to find rows of a painter for pictures that it has never seen."""
+
+    crop: int = Field(128, ge=64, le=4096, description="side of the squares that are cut from photographs, in pixels")
+    style_crop: int = Field(224, ge=64, le=4096, description="side of the squares that are cut from paintings")
+    usual: int = Field(400, ge=2, description="paintings from which it learns what is usual before it begins")
+    directions: int = Field(24, ge=1, le=64, description="directions in each layer along which moments are told")
+    width: int = Field(192, ge=1, le=4096, description="width of its layers")
+    steps: int = Field(8000, ge=1, le=100_000_000, description="how many steps it takes")
+    learning_rate: float = Field(1e-3, gt=0, description="step length at its highest")
+
+
 class ApplyOptions(Options):
     """How a network that was trained paints pictures and videos."""
 
@@ -479,8 +491,8 @@ class ApplyOptions(Options):
     )
     style: str = Field(
         "",
-        description="for networks of many styles a name, or names with shares as starry_night:0.6,great_wave:0.4; for "
-        "networks of any style a picture",
+        description="a style that the network knows, the file of one that it learned, or any picture; or several with "
+        "shares, as starry_night:0.6,great_wave:0.4",
     )
     strength: float = Field(1.0, ge=0, le=1, description="how far it goes from the photograph, 0, to the style, 1")
     colors: Literal["style", "luminance"] = Field(

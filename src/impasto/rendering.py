@@ -15,17 +15,19 @@ from torch import Tensor
 
 from impasto import images
 from impasto.application import apply_model
+from impasto.checkpoints import MODEL
 from impasto.devices import find_device, find_dtype
-from impasto.errors import OptionError
+from impasto.errors import OptionError, UnknownName, unknown_name
 from impasto.events import Done, Event, Frame, Note, Saved, Started, drain
 from impasto.flicker import FlickerMeter
 from impasto.images import Picture
 from impasto.masks import read_mask
-from impasto.models import Model, Style, load_model, model_file
+from impasto.models import Model, Style, load_model, load_style, model_file
 from impasto.networks.microast import MicroAST
 from impasto.networks.painter import Painter
 from impasto.ops import resize
 from impasto.options import ApplyOptions
+from impasto.prediction import predict_row
 from impasto.regions import feather
 from impasto.stylization import as_kind, as_pixels, as_tensor, open_picture, open_style
 from impasto.video import VIDEOS, iter_video
@@ -38,20 +40,21 @@ _FORMAT = 1  # raised when what is embedded in results changes its meaning
 
 
 def open_painter(path: str | Path, options: ApplyOptions = ApplyOptions()) -> Model:  # noqa: B008 - frozen
-    """Return the network of a file, of any kind that `models.load_model` knows, or of a training's folder.
+    """Return a network by name or of a file, of any kind that `models.load_model` knows, or of a training's folder.
 
     Its header says, besides what was in the file, the file's `name` and `sha256`.
 
     Raises:
         WeightsError: it is no network that paints.
+        UnknownName: there is no such file, and the catalogue does not know the name.
         OptionError: the device is not there.
     """
-    path = Path(path).expanduser()
-    name = path.name if path.is_dir() else path.stem
-    path = model_file(path)
+    given = Path(path).expanduser()
+    file, style = model_file(path)
+    name = style or (given.name if given.is_dir() else given.stem)
     device = find_device(options.device)
     model = load_model(path, device=device, dtype=find_dtype(options.precision, device))
-    digest = sha256(path) if path.is_file() else ""
+    digest = sha256(file) if file.is_file() else ""
     return replace(model, header={**model.header, "name": name, "sha256": digest})
 
 
@@ -183,7 +186,7 @@ class _Brush:
         self.regions = [(self._mask(mask, picture), self._look(style)) for mask, style in regions]
         self.keep = None if keep is None else self._mask(keep, picture)
         # what cannot be painted is said before anything is
-        model(torch.zeros(1, 3, 8, 8, device=self.device), style=self._style((8, 8)), strength=options.strength)
+        self.model(torch.zeros(1, 3, 8, 8, device=self.device), style=self._style((8, 8)), strength=options.strength)
 
     def _look(self, text: str) -> Any:
         """Return what the network takes as its style."""
@@ -192,8 +195,30 @@ class _Brush:
                 raise OptionError("this network paints after a picture; expected one as --style.")
             return as_tensor(open_style(text, self.options.style_size)).to(self.device)
         if not text:
-            return {self.model.styles[min(1, len(self.model.styles) - 1)]: 1.0} if self.model.styles else None
-        return {name.strip(): _share(share) if colon else 1.0 for name, colon, share in _parts(text)}
+            default = self.model.default or next(reversed(self.model.styles[:2]), "")
+            return {default: 1.0} if default else None
+        return {self._known(name): share for name, share in _parts(text, self.model.styles)}
+
+    def _known(self, name: str) -> str:
+        """Return the name of a style that the network knows, after it was told that of a file or a picture."""
+        if name in self.model.styles or not isinstance(self.model.network, Painter):
+            return name
+        if Path(name).suffix == ".safetensors" or (Path(name) / MODEL).is_file():
+            name, row = load_style(name, self.model)
+        else:
+            try:
+                picture = open_style(name, self.options.style_size)
+            except UnknownName:
+                raise unknown_name("a style of this network, nor a picture", name, self.model.styles) from None
+            row = predict_row(
+                self.model,
+                as_tensor(picture),
+                size=self.options.style_size,
+                device=self.options.device,
+                precision=self.options.precision,
+            )
+        self.model = self.model.knowing(name, row)
+        return name
 
     def _mask(self, source: Source, picture: Picture | None) -> Tensor:
         assert picture is not None
@@ -234,12 +259,18 @@ class _Brush:
         ).cpu()
 
 
-def _parts(text: str) -> list[tuple[str, str, str]]:
-    return [part.partition(":") for part in text.split(",")]
-
-
-def _share(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise OptionError(f"the share of a style is {text!r}; expected a number, as in starry_night:0.6.") from None
+def _parts(text: str, known: Sequence[str]) -> Iterator[tuple[str, float]]:
+    """Yield names and shares of "a:0.6,b:0.4"; a name is one that is known, or a file, which may hold colons."""
+    for part in text.split(","):
+        name, colon, share = part.strip().rpartition(":")
+        if not colon or Path(part.strip()).exists():
+            yield part.strip(), 1.0
+            continue
+        try:
+            yield name.strip(), float(share)
+        except ValueError:
+            if name in known:
+                raise OptionError(
+                    f"the share of a style is {share!r}; expected a number, as in starry_night:0.6."
+                ) from None
+            yield part.strip(), 1.0  # such as swirl:7, or a file that is not there, which will be said

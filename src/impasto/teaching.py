@@ -11,20 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from impasto.checkpoints import load_encoder
-from impasto.datasets import PictureFolder
+from impasto.datasets import DeadLeaves, Pairs, PictureFolder
 from impasto.devices import find_device, find_dtype
 from impasto.errors import OptionError
 from impasto.events import Event
-from impasto.models import Model, load_model
+from impasto.models import Model, fingerprint, load_model
 from impasto.networks.johnson import Johnson
 from impasto.networks.painter import IDENTITY, Painter
+from impasto.networks.predictor import LAYERS, Predictor
 from impasto.networks.vgg import VGG
-from impasto.options import JohnsonOptions, PaintingOptions, StyleOptions
+from impasto.options import JohnsonOptions, PaintingOptions, PredictorOptions, StyleOptions
+from impasto.prediction import predict_row
 from impasto.recipes.painting import NewStyle, Painting
+from impasto.recipes.predicting import Predicting
 from impasto.stylization import as_tensor, open_style
 from impasto.training import iter_train
 
-__all__ = ["iter_johnson", "iter_painter", "iter_style"]
+__all__ = ["iter_johnson", "iter_painter", "iter_predictor", "iter_style"]
 
 _SAMPLES, _SAMPLE_SIZE = 3, 256  # photographs of a preview, and their side in pixels
 
@@ -75,8 +78,8 @@ def iter_painter(
 
 def iter_style(
     style: Any,
-    photographs: str | Path | Sequence[str | Path],
-    base: str | Path | Model,
+    photographs: str | Path | Sequence[str | Path] = (),
+    base: str | Path | Model = "painter",
     options: StyleOptions = StyleOptions(),  # noqa: B008 - frozen
     *,
     run: str | Path,
@@ -87,10 +90,11 @@ def iter_style(
 
     Args:
         style: a picture, or a name of a painted style, as in `stylization.iter_stylize`.
-        photographs: folders, as they are; a handful of pictures is enough.
-        base: the network of many styles: a file, the folder of its training, or one that was read.
+        photographs: folders, as they are; a handful of pictures is enough. None: made-up scenes take their place.
+        base: the network of many styles: a name of the catalogue, a file, the folder of its training, or one that
+            was read.
         options: everything else.
-        run: folder that everything is written to, the network with the new style as `model.safetensors`.
+        run: folder that everything is written to; the style, a file of a few thousand bytes, as `model.safetensors`.
         resume: go on with the run in that folder.
         force: start anew in a folder that has a run already.
 
@@ -99,13 +103,75 @@ def iter_style(
         OptionError: the base is not a network of many styles.
         ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
     """
+    model, told = _base(base)
+    assert isinstance(model.network, Painter)
+    data: PictureFolder | DeadLeaves
+    if photographs:
+        data = PictureFolder(photographs, options.crop, seed=options.seed)
+        samples = _samples(data)
+    else:
+        data = DeadLeaves(options.crop, seed=options.seed)
+        samples = DeadLeaves(_SAMPLE_SIZE, seed=options.seed + 1, scenes=_SAMPLES).batch(range(_SAMPLES))
+    look = as_tensor(open_style(style, options.style_size))
+    try:
+        guess = predict_row(model, look, size=options.style_size, device=options.device, precision=options.precision)
+    except OptionError:  # no predictor is there for this network: it begins with a row that it knows
+        guess = None
+    method = NewStyle(model.network, _encoder(options), _called(style), look, samples, options, guess=guess, base=told)
+    return iter_train(method, data, options, run=run, resume=resume, force=force)
+
+
+def iter_predictor(
+    paintings: str | Path | Sequence[str | Path],
+    photographs: str | Path | Sequence[str | Path],
+    base: str | Path | Model = "painter",
+    options: PredictorOptions = PredictorOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, at whose end a network of many styles can paint after any picture.
+
+    Args:
+        paintings: folders of style pictures, the more the better.
+        photographs: folders, as they are.
+        base: the network of many styles, as for `iter_style`.
+        options: everything else.
+        run: folder that everything is written to, the predictor as `model.safetensors`.
+        resume: go on with the run in that folder.
+        force: start anew in a folder that has a run already.
+
+    Raises:
+        WeightsError: the base cannot be read.
+        OptionError: the base is not a network of many styles.
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
+    """
+    model, told = _base(base)
+    assert isinstance(model.network, Painter)
+    data = Pairs(
+        PictureFolder(photographs, options.crop, seed=options.seed),
+        PictureFolder(paintings, options.style_crop, seed=options.seed + 1),
+    )
+    encoder = _encoder(options)
+    with torch.random.fork_rng():
+        torch.manual_seed(options.seed)
+        channels = [encoder.channels(layer) for layer in LAYERS]
+        directions = min(options.directions, *channels)
+        predictor = Predictor(model.network.rows.shape[1], channels, directions, options.width)
+    usual = data.second.batch(range(min(options.usual, len(data.second))))
+    samples = _samples(data.first), data.second.batch(range(_SAMPLES))
+    method = Predicting(predictor, model.network, encoder, usual, samples, options, base=told)
+    return iter_train(method, data, options, run=run, resume=resume, force=force)
+
+
+def _base(base: str | Path | Model) -> tuple[Model, tuple[str, str]]:
+    """Return a network of many styles, what it is called, and its fingerprint."""
     model = base if isinstance(base, Model) else load_model(base)
     if not isinstance(model.network, Painter):
         raise OptionError(f"the network is one of {model.architecture}; expected one of many styles, a painter.")
-    data = PictureFolder(photographs, options.crop, seed=options.seed)
-    look = as_tensor(open_style(style, options.style_size))
-    method = NewStyle(model.network, _encoder(options), _called(style), look, _samples(data), options)
-    return iter_train(method, data, options, run=run, resume=resume, force=force)
+    name = "" if isinstance(base, Model) else Path(base).stem
+    return model, (name, fingerprint(model.network))
 
 
 def _encoder(options: PaintingOptions) -> VGG:

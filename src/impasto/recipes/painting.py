@@ -5,7 +5,8 @@ in every step a few photographs are painted, and the network's weights go down t
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -19,11 +20,35 @@ from impasto.ops import resize, style_size, total_variation, wide
 from impasto.options import JohnsonOptions, PaintingOptions, StyleOptions
 from impasto.recipes import Engine, Recipe
 
-__all__ = ["NewStyle", "Painting", "Perceptual"]
+__all__ = ["Looks", "NewStyle", "Painting", "Perceptual", "descend"]
 
 _GRID = 16  # sides of crops are multiples of it: what the deepest layer sees in whole places
 _COLUMNS = 8  # of previews
 _CHOICE = 128  # pixels on which rows to begin with are compared
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What style pictures look like to the encoder, each a row of every tensor.
+
+    Attributes:
+        targets: Gram matrices `(S, C, C)` of each style layer.
+        energies: mean squares `(S,)` of each content layer, in which content losses are measured.
+    """
+
+    targets: Mapping[str, Tensor]
+    energies: Mapping[str, Tensor]
+
+    def __getitem__(self, which: Tensor) -> "Looks":
+        """Return those of these numbers."""
+        return self._each(lambda values: values[which])
+
+    def to(self, device: torch.device) -> "Looks":
+        """Return them on a device."""
+        return self._each(lambda values: values.to(device))
+
+    def _each(self, function: Callable[[Tensor], Tensor]) -> "Looks":
+        return Looks(*({key: function(v) for key, v in part.items()} for part in (self.targets, self.energies)))
 
 
 class Perceptual:
@@ -31,7 +56,7 @@ class Perceptual:
 
     Args:
         encoder: the network that looks; it is not changed.
-        styles: one or more `(1, 3, h, w)` RGB in [0, 1].
+        styles: `(1, 3, h, w)` RGB in [0, 1] each; none if looks come with every call.
         options: weights and layers.
 
     Source: Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 3.1.
@@ -43,15 +68,13 @@ class Perceptual:
         self.encoder, self.options = encoder, options
         self.style = style_loss_named("gram")
         self.layers = tuple(dict.fromkeys([*options.content_layers, *options.style_layers]))
-        self.targets: dict[str, Tensor] = {}
-        self.energies: dict[str, Tensor] = {}
-        with torch.no_grad():
-            seen = [self._seen(style) for style in styles]
-            for layer in options.style_layers:
-                self.targets[layer] = torch.cat([self.style.statistics(maps[layer])[0] for maps in seen])
-            for layer in options.content_layers:
-                self.energies[layer] = torch.stack([wide(maps[layer]).square().mean() for maps in seen])
+        seen = [self.looks(self._seen(style)) for style in styles]
+        self.known = Looks(
+            {layer: torch.cat([look.targets[layer] for look in seen]) for layer in options.style_layers if seen},
+            {layer: torch.cat([look.energies[layer] for look in seen]) for layer in options.content_layers if seen},
+        )
 
+    @torch.no_grad()
     def _seen(self, style: Tensor) -> dict[str, Tensor]:
         side = self.options.style_size
         size = style_size(style, (side, side), 1.0, self.encoder.minimum_size(self.layers))
@@ -60,13 +83,22 @@ class Perceptual:
         )
         return found
 
-    def to(self, device: torch.device) -> None:
-        """Move the targets and the network that looks."""
-        self.encoder.to(device)
-        self.targets = {layer: target.to(device) for layer, target in self.targets.items()}
-        self.energies = {layer: energy.to(device) for layer, energy in self.energies.items()}
+    @torch.no_grad()
+    def looks(self, features: Mapping[str, Tensor]) -> Looks:
+        """Return what pictures look like whose features these are, `(S, C, H, W)` for each layer."""
+        return Looks(
+            {layer: self.style.statistics(features[layer])[0] for layer in self.options.style_layers},
+            {layer: wide(features[layer]).square().mean((1, 2, 3)) for layer in self.options.content_layers},
+        )
 
-    def __call__(self, painted: Tensor, photographs: Tensor, which: Tensor) -> dict[str, Tensor]:
+    def to(self, device: torch.device) -> None:
+        """Move what is known of the styles, and the network that looks."""
+        self.encoder.to(device)
+        self.known = self.known.to(device)
+
+    def __call__(
+        self, painted: Tensor, photographs: Tensor, which: Tensor, looks: Looks | None = None
+    ) -> dict[str, Tensor]:
         """Return "content", "style" and "tv", each times its weight, as means over the batch; and "identity".
 
         Args:
@@ -74,20 +106,21 @@ class Perceptual:
             photographs: the same shape.
             which: `(B,)`, the number of each picture's style; -1: it should stay as it is, and how far it is from
                 that, as mean square, is "identity".
+            looks: of the styles that are counted; by default those that it was made with.
         """
         options, styled = self.options, (which >= 0).to(painted)
-        which = which.to(painted.device).clamp_min(0)
+        looks = (looks or self.known)[which.to(painted.device).clamp_min(0)]
         with torch.no_grad():
             wanted = self.encoder(photographs, tuple(options.content_layers))
         seen = self.encoder(painted, self.layers)
         style = content = painted.new_zeros(())
         for layer, weight in options.style_layers.items():
-            grams, targets = self.style.statistics(seen[layer])[0], self.targets[layer][which]
+            grams, targets = self.style.statistics(seen[layer])[0], looks.targets[layer]
             shares = (grams - targets).square().mean((1, 2)) / targets.square().mean((1, 2))
             style = style + weight * (styled * shares).mean()
         for layer, weight in options.content_layers.items():
             distances = (wide(seen[layer]) - wide(wanted[layer])).square().mean((1, 2, 3))
-            content = content + weight * (styled * distances / (2 * self.energies[layer][which])).mean()
+            content = content + weight * (styled * distances / (2 * looks.energies[layer])).mean()
         away = (painted - photographs).square().mean((1, 2, 3))
         return {
             "content": options.content_weight * content,
@@ -165,7 +198,7 @@ class Painting(Recipe):
         if len(moved):
             apart = mask * (afterwards - warp(painted[::2], flow)).square()
             losses["stability"] = self.options.stability_weight * apart.mean() / mask.mean().clamp_min(1e-3)
-        return _descend(losses, self.optimizers["adam"], engine)
+        return descend(losses, self.optimizers["adam"], engine)
 
     def _window(self, batch: Tensor, engine: Engine) -> Tensor:
         """Return a part of each picture: small ones, of which many steps can be taken, and later larger ones."""
@@ -202,29 +235,41 @@ class NewStyle(Recipe):
         style: `(1, 3, h, w)` RGB in [0, 1].
         samples: `(n, 3, H, W)`, photographs; on them the row to begin with is chosen, and previews show them.
         options: everything else.
+        guess: `(N,)`, a row to begin with, if it does better than those that are known.
+        base: what the network is called, and its `models.fingerprint`.
 
     Source: Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629, section 3.2.
-    Differs: begins with the row of the style that comes closest, or the mean of all, instead of a random one.
+    Differs: begins with the row that comes closest, or the mean of all, instead of a random one.
     """
 
     name = "style"
 
     def __init__(
-        self, network: Painter, encoder: VGG, name: str, style: Tensor, samples: Tensor, options: StyleOptions
+        self,
+        network: Painter,
+        encoder: VGG,
+        name: str,
+        style: Tensor,
+        samples: Tensor,
+        options: StyleOptions,
+        *,
+        guess: Tensor | None = None,
+        base: tuple[str, str] = ("", ""),
     ) -> None:
-        self.network, self.style, self.samples = network.requires_grad_(False), name, samples
+        self.network, self.style, self.samples, self.base = network.requires_grad_(False), name, samples, base
         self.loss = Perceptual(encoder, [style], options)
-        self.row = nn.ParameterList([nn.Parameter(self._nearest().clone())])
+        self.row = nn.ParameterList([nn.Parameter(self._nearest(guess).clone())])
         self.networks = {"row": self.row}
         self.optimizers = {"adam": torch.optim.Adam(self.row.parameters(), options.learning_rate)}
         weights = torch.cat([weight.flatten() for weight in network.state_dict().values()])
         self.record = {"style": _digest(style), "network": _digest(weights)}
 
     @torch.no_grad()
-    def _nearest(self) -> Tensor:
+    def _nearest(self, guess: Tensor | None) -> Tensor:
         """Return the row that does best before anything is learned."""
         known = self.network.rows[1:]
         rows = torch.cat([known, known.mean(0, keepdim=True)]) if len(known) else self.network.rows
+        rows = rows if guess is None else torch.cat([rows, guess[None].to(rows)])
         crops, which = self.samples[..., :_CHOICE, :_CHOICE], torch.zeros(len(self.samples), dtype=torch.long)
         totals = [sum(self.loss(self.network(crops, row), crops, which).values(), torch.zeros(())) for row in rows]
         return rows[int(torch.stack(totals).argmin())]
@@ -239,7 +284,7 @@ class NewStyle(Recipe):
         """Paint the batch with the row so far, and go down the gradient."""
         losses = self.loss(self.network(batch, self.row[0]), batch, torch.zeros(len(batch), dtype=torch.long))
         del losses["identity"]
-        return _descend(losses, self.optimizers["adam"], engine)
+        return descend(losses, self.optimizers["adam"], engine)
 
     @torch.no_grad()
     def preview(self) -> Tensor:
@@ -248,13 +293,13 @@ class NewStyle(Recipe):
         return torch.stack([self.samples, painted.float()], 1).clamp(0, 1).cpu()
 
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return a network that knows this style and no other."""
-        rows = torch.stack([self.network.rows[0], self.row[0].detach().to(self.network.rows)])
-        settings = {**self.network.settings, "styles": [self.network.styles[0], self.style]}
-        return {**self.network.state_dict(), "rows": rows}, {"network": "painter", "settings": settings}
+        """Return the row, and which network it belongs to."""
+        name, fingerprint = self.base
+        told = {"network": "style", "settings": {"style": self.style}, "base": fingerprint, "based_on": name}
+        return {"row": self.row[0].detach()}, told
 
 
-def _descend(losses: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, engine: Engine) -> dict[str, Tensor]:
+def descend(losses: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, engine: Engine) -> dict[str, Tensor]:
     """Take a step down the gradient of the sum; return the losses without their graphs."""
     optimizer.zero_grad()
     engine.backward(torch.stack(list(losses.values())).sum())
