@@ -202,7 +202,7 @@ def test_pairs_keep_the_order_of_each(colored, tmp_path):
 def test_dead_leaves_depend_on_seed_and_number_alone():
     wanted = DeadLeaves(32, seed=3, scenes=4).batch(range(8))
     assert wanted.shape == (8, 3, 32, 32) and wanted.dtype == torch.float32
-    assert 0 <= float(wanted.min()) and float(wanted.max()) <= 1
+    assert float(wanted.min()) >= 0 and float(wanted.max()) <= 1
     fresh = DeadLeaves(32, seed=3, scenes=4)
     assert all(torch.equal(fresh.sample(index), wanted[index]) for index in reversed(range(8)))
     assert not torch.equal(DeadLeaves(32, seed=4, scenes=4).batch(range(8)), wanted)

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import ImageError, OptionError
-from impasto.networks.painter import Painter, balanced
+from impasto.networks.painter import Painter, balanced, enlarging
 from nets import picture, random_weights
 
 
@@ -153,6 +153,14 @@ def test_stripes_stay_stripes(along):
         painted = net(stripes if along == 2 else stripes.mT, net.rows[1])
         assert width == 1 or painted.std() > 0.01  # stripes of one pixel are flat in squares of four
         assert (painted - painted.narrow(along, 0, 1)).abs().max() < 1e-4
+
+
+def test_enlarging_is_nearest_neighbors_and_a_convolution():
+    random = torch.Generator().manual_seed(2)
+    x, weight = (torch.randn(*shape, generator=random, dtype=torch.float64) for shape in ((2, 5, 6, 7), (3, 5, 3, 3)))
+    expected = F.conv2d(F.interpolate(x, scale_factor=2, mode="nearest"), weight, padding=1)
+    made = F.pixel_shuffle(F.conv2d(x, enlarging(weight), padding=1), 2)
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-12)
 
 
 def test_a_new_network_begins_without_a_grid():

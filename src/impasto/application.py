@@ -32,7 +32,7 @@ from impasto.tiling import strips
 
 __all__ = ["Room", "Strips", "apply_model"]
 
-_STRIP = (1 << 22, 1 << 26)  # bytes of a strip of a map, about; with larger ones less is computed twice
+_STRIP = (1 << 22, 1 << 27)  # bytes of a strip of a map, about; with larger ones less is computed twice
 _WORK = 20  # strips that are alive at once while rows are computed, at most, with what convolutions need
 
 
@@ -161,7 +161,7 @@ class Strips(Rows):
             if top == 0:
                 reference = reference_of(rows)
                 held = self._place(rows, must=not measure)
-            if held is not None:
+            if held is not None and held is not rows:
                 held[..., top:bottom, :] = rows
             if measure:
                 sums.append(row_sums(rows, reference))
@@ -171,10 +171,12 @@ class Strips(Rows):
             self.whole, self.produce = held, None  # and what it was made from may go
 
     def _place(self, rows: Tensor, *, must: bool) -> Tensor | None:
-        """Return memory for the whole map, unless it is held already or there is no room."""
+        """Return memory for the whole map, unless it is held already or there is no room; rows that are the whole."""
         size = rows.element_size() * rows.shape[1] * self.size[0] * self.size[1]
         if self.whole is not None or not self.room.take(size, self, must=must):
             return None
+        if rows.shape[2] == self.size[0] and self.produce is not None:
+            return rows
         memory_format = torch.channels_last if rows.device.type == "cpu" else torch.contiguous_format
         shape = (1, rows.shape[1], *self.size)
         return torch.empty(shape, dtype=rows.dtype, device=rows.device, memory_format=memory_format)

@@ -134,8 +134,9 @@ def load(path: str | Path, **settings: Any) -> Callable[..., Any]:
 
     def paint(picture: Source, **more: Any) -> Any:
         own = {name: more.pop(name) for name in ("regions", "keep") if name in more}
-        image = drain(iter_apply(model, picture, options.changed(**more), **own))
-        return as_kind(picture, image)
+        opened = open_picture(picture)
+        image = drain(iter_apply(model, opened, options.changed(**more), **own))
+        return as_kind(picture, image, opened)
 
     return paint
 

@@ -369,13 +369,19 @@ def stylize(
     return as_kind(content, image)
 
 
-def as_kind(source: Source, image: Tensor) -> Any:
-    """Return a picture `(1, 3, H, W)` as the kind of thing that a source is: see `stylize`."""
+def as_kind(source: Source, image: Tensor, opened: Picture | None = None) -> Any:
+    """Return a picture `(1, 3, H, W)` as the kind of thing that a source is: see `stylize`.
+
+    Args:
+        source: what was given.
+        image: what became of it.
+        opened: the source, if it was opened already.
+    """
     if isinstance(source, Tensor):
         return image.to(source.device, source.dtype)
     if isinstance(source, np.ndarray):
         return _as_dtype(as_pixels(image), source.dtype)
-    picture = open_picture(source)
+    picture = opened or open_picture(source)
     return images.to_pil(replace(images.resize_to(picture, *image.shape[-2:]), pixels=as_pixels(image)))
 
 

@@ -132,6 +132,21 @@ def _take(x: Tensor, dim: int, first: int, length: int, start: int, stop: int) -
     return x.index_select(dim, _mirrored(torch.arange(start, stop, device=x.device), length) - first)
 
 
+def _window(x: Tensor, first: int, height: int, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
+    """Return rows and columns of a map whose rows from `first` on are x, reflected at its borders."""
+    width = x.shape[-1]
+    pads, parts = [], []  # of columns, then of rows: what lies outside, and what lies inside
+    for (start, stop), length in ((columns, width), (rows, height)):
+        inner = (max(0, start), min(length, stop))
+        pads += [inner[0] - start, stop - inner[1]]
+        parts.append(inner)
+    (left, right), (top, bottom) = parts
+    if right - left <= max(pads[:2]) or bottom - top <= max(pads[2:]):  # mirrored more than once
+        return _take(_take(x, 2, first, height, *rows), 3, 0, width, *columns)
+    x = x.narrow(2, top - first, bottom - top).narrow(3, left, right - left)
+    return F.pad(x, pads, mode="reflect") if any(pads) else x
+
+
 class Conv(Local):
     """A convolution, with what surrounds the picture.
 
@@ -180,10 +195,8 @@ class Conv(Local):
         if self.padding != "reflect":
             x = x.narrow(2, max(0, start) - first, min(height, stop) - max(0, start))
             x = F.pad(x, (-left, right - width, max(0, -start), max(0, stop - height)))
-        elif first == 0 and x.shape[2] == height and (start, stop) != (0, height) and min(height, width) > self.kernel:
-            x = F.pad(x, (-left, right - width, -start, stop - height), mode="reflect")  # at once: the usual case
         else:
-            x = _take(_take(x, 2, first, height, start, stop), 3, 0, width, left, right)
+            x = _window(x, first, height, (start, stop), (left, right))
         return _convolve(x, self.weight, self.bias, self.stride, self.groups)
 
 
@@ -298,8 +311,8 @@ class Extend(Local):
 
     def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
         """See `Local`."""
-        x = _take(x, 2, first, height, top + self.first, bottom + self.first)
-        return _take(x, 3, 0, x.shape[-1], self.first, self.first + self.width)
+        rows, columns = (top + self.first, bottom + self.first), (self.first, self.first + self.width)
+        return _window(x, first, height, rows, columns)
 
 
 # --- what networks are written with ---------------------------------------------------------------
@@ -381,7 +394,9 @@ def row_sums(x: Tensor, reference: Tensor) -> Tensor:
     sums = torch.empty(2, b, h, c, dtype=torch.float64, device=x.device if x.device.type != "mps" else "cpu")
     step = max(1, _CHUNK // (b * w * c))
     for top in range(0, h, step):
-        part = wide(places[:, top : top + step]) - reference[:, None, None]
+        part = places[:, top : top + step]
+        center = reference[:, None, None]
+        part = wide(part).sub_(center) if part.element_size() < 4 else part - center  # once through memory
         sums[0, :, top : top + step] = part.sum(2)
         sums[1, :, top : top + step] = part.square_().sum(2)
     return sums

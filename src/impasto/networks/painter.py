@@ -20,10 +20,9 @@ from impasto.networks.layers import (
     shuffle,
     size_of,
     unshuffle,
-    upsample,
 )  # fmt: skip
 
-__all__ = ["IDENTITY", "Painter", "balanced"]
+__all__ = ["IDENTITY", "Painter", "balanced", "enlarging"]
 
 IDENTITY = "identity"  # the style that leaves pictures as they are, as nearly as the network can
 _MARGIN = 16  # pixels of mirrored picture around it that are painted too and cut off: what padding does stays outside
@@ -47,6 +46,23 @@ def balanced(weight: Tensor, factor: int) -> Tensor:
         sums = squares.sum(tap, keepdim=True)
         squares = squares - (sums - sums.mean(place, keepdim=True)) / k
     return squares.view_as(weight)
+
+
+def enlarging(weight: Tensor) -> Tensor:
+    """Return the sub-pixel convolution that does what nearest neighbors, twice as many, and a convolution do.
+
+    It works on the small map, where a third of the time is enough: of the nine places under the kernel several are
+    copies of one.
+
+    Args:
+        weight: `(C', C, 3, 3)`.
+
+    Returns:
+        `(4 C', C, 3, 3)`, for a pixel shuffle by 2.
+    """
+    first, second = [[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]  # of each two places
+    taken = torch.tensor([first, second], dtype=weight.dtype, device=weight.device)
+    return torch.einsum("ocij,pai,qbj->opqcab", weight, taken, taken).flatten(0, 2)
 
 
 class Painter(nn.Module):
@@ -140,10 +156,11 @@ class Painter(nn.Module):
             y = self._layer(x, first, next(rows), quarter)
             y = self._layer(y, second, next(rows), quarter, relu=False)
             x = keep(pointwise(torch.add, y, x))
-        x = scale(conv(upsample(x), self.fine.weight), *next(rows), torch.relu_, shares=half)
-        gain, shift = (numbers.repeat_interleave(4, 1) for numbers in next(rows))  # as the shuffle wants them
+        x = shuffle(conv(x, enlarging(self.fine.weight)), 2)
+        x = scale(x, *next(rows), torch.relu_, shares=half)
+        gain, shift = (numbers.repeat_interleave(4, 1) / 2 for numbers in next(rows))  # as shuffle and tanh want them
         x = scale(conv(x, balanced(self.out.weight, 2)), gain, shift, shares=half)
-        x = pointwise(_sigmoid, shuffle(x, 2))
+        x = pointwise(_half_tanh, shuffle(x, 2))
         return crop(x, size_of(image), _MARGIN)
 
     def _layer(
@@ -172,5 +189,7 @@ class Painter(nn.Module):
         return half, quarter
 
 
-def _sigmoid(x: Tensor) -> Tensor:
-    return 0.5 + 0.5 * torch.tanh(0.5 * x.float())  # torch's own rounds otherwise at the end of a piece of memory
+def _half_tanh(x: Tensor) -> Tensor:
+    """Return the sigmoid of 2 x; torch's own rounds otherwise at the end of a piece of memory."""
+    half = torch.tensor(0.5, device=x.device)
+    return torch.addcmul(half, half, torch.tanh(x.float()))
