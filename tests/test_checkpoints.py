@@ -3,6 +3,7 @@
 import math
 import os
 import pickle
+import sys
 from collections import OrderedDict
 from pathlib import Path
 
@@ -370,3 +371,10 @@ def test_foreign_runs(tmp_path, header, message):
 def test_missing_run(tmp_path):
     with pytest.raises(CheckpointError, match="is not a file; expected a saved run"):
         load_state(tmp_path / "run")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are Unix's")
+def test_others_may_read_what_new_files_let_them_read(tmp_path):
+    (tmp_path / "plain").touch()
+    save_state(tmp_path / "state.safetensors", {"a": torch.zeros(2)}, {})
+    assert (tmp_path / "state.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode

@@ -326,7 +326,11 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
         plain[key] = flat.clone() if flat.untyped_storage().data_ptr() in taken else flat
         taken.add(plain[key].untyped_storage().data_ptr())
     try:
+        part.unlink(missing_ok=True)
+        part.touch()
+        mode = part.stat().st_mode  # what this user's new files have; safetensors lets only the owner read
         save_file(plain, part, metadata={"impasto": json.dumps(metadata)})
+        part.chmod(mode)
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
         part.unlink(missing_ok=True)
