@@ -257,7 +257,7 @@ def apply_model(
     Raises:
         ImageError: the image or the mask has another shape.
         OptionError: a setting is none of its choices, the style is not what the network takes, the picture
-            needs more than `max_memory`, or the statistics are of another network.
+            needs more than `max_memory`, or the statistics are of a network with other layers.
         UnknownName: there is no such style.
     """
     _check(image, colors, mask)
