@@ -4,7 +4,8 @@
     python benchmarks/flicker.py photos/ --models with.safetensors without.safetensors
 
 The clips are made from photographs that scikit-image carries: the camera pans and comes nearer by fractions of a
-pixel, and there is a little noise, as in every film. How much paint changes beyond what moved is `impasto.flicker`. See README.md.
+pixel, and there is a little noise, as in every film. How much paint changes beyond what moved is measured by
+`impasto.flicker`. See README.md.
 """
 
 import argparse

@@ -117,7 +117,7 @@ def test_a_video_is_painted_frame_by_frame(files, tmp_path):
     model = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
     target = default_output(clip, model, tmp_path)
     assert target.name == "clip_many.mp4"
-    options = ApplyOptions(style="red", flicker=True, **CPU)
+    options = ApplyOptions(style="red", flicker=True, statistics="frame", **CPU)
     events = list(iter_apply(model, clip, options, output=target))
     frames = [event for event in events if isinstance(event, Frame)]
     assert len(frames) == 6

@@ -504,6 +504,11 @@ class ApplyOptions(Options):
     feather: float = Field(
         0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
     )
+    statistics: Literal["scene", "frame"] = Field(
+        "scene",
+        description="what frames of a video are normalized with: statistics that they share from cut to cut, which is "
+        "steady, or each frame's own",
+    )
     flicker: bool = Field(False, description="measure how much a video flickers, which takes as long again")
     max_memory: int | None = Field(
         None, ge=1, description="most memory it may take, as 4G or 800M; by default what is free"

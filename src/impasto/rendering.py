@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from impasto import images
-from impasto.application import apply_model
+from impasto.application import Statistics, apply_model, between, measure
 from impasto.checkpoints import MODEL
 from impasto.devices import find_device, find_dtype
 from impasto.errors import OptionError, UnknownName, unknown_name
@@ -30,7 +31,7 @@ from impasto.options import ApplyOptions
 from impasto.prediction import predict_row
 from impasto.regions import feather
 from impasto.stylization import as_kind, as_pixels, as_tensor, open_picture, open_style
-from impasto.video import VIDEOS, iter_video
+from impasto.video import VIDEOS, Span, iter_spans, iter_video
 from impasto.weights import sha256
 
 __all__ = ["Source", "default_output", "is_video", "iter_apply", "load", "open_painter"]
@@ -110,7 +111,8 @@ def iter_apply(
         if regions or keep is not None:
             raise OptionError("regions are for pictures; leave out --region and --keep for a video.")
         brush = _Brush(model, options)
-        return _film(brush, iter_video(source, output, brush, metadata=record, force=force))
+        process = brush if options.statistics == "frame" else _steady(brush, source)
+        return _film(brush, iter_video(source, output, process, metadata=record, force=force))
     if output is not None:
         images.check_target(output, force)
     picture = open_picture(source)
@@ -241,23 +243,72 @@ class _Brush:
                 shares[name] = shares.get(name, 0) + own.to(self.device) * (share / sum(look.values()))
         return shares
 
-    def __call__(self, image: Tensor) -> Tensor:
-        options = self.options
+    def _sized(self, image: Tensor) -> Tensor:
+        """Return pictures as large as they are painted, where they are painted."""
         height, width = image.shape[-2:]
-        if options.size is not None and max(height, width) != options.size:
-            factor = options.size / max(height, width)
-            height, width = max(1, round(height * factor)), max(1, round(width * factor))
-            image = resize(image, (height, width)).clamp(0, 1)
+        size = self.options.size
+        if size is not None and max(height, width) != size:
+            factor = size / max(height, width)
+            image = resize(image, (max(1, round(height * factor)), max(1, round(width * factor)))).clamp(0, 1)
+        return image.to(self.device)
+
+    def measure(self, images: Tensor) -> Statistics:
+        """Return the statistics of pictures taken as one, of a style that is the same everywhere."""
+        options = self.options
+        return measure(
+            self.model,
+            self._sized(images),
+            style=self.look,
+            strength=options.strength,
+            max_memory=options.max_memory,
+        )
+
+    def __call__(self, image: Tensor, statistics: Statistics | None = None) -> Tensor:
+        options = self.options
+        image = self._sized(image)
+        height, width = image.shape[-2:]
         free = None if self.keep is None else 1 - resize(self.keep, (height, width)).clamp(0, 1).to(self.device)
         return apply_model(
             self.model,
-            image.to(self.device),
+            image,
             style=self._style((height, width)),
             strength=options.strength,
             colors=options.colors,
             mask=free,
+            statistics=statistics,
             max_memory=options.max_memory,
         ).cpu()
+
+
+def _steady(brush: _Brush, source: Source) -> Callable[[Tensor], Tensor]:
+    """Return what paints the frames of a video one after the other, with statistics that they share."""
+    statistics = _shared(brush, source)
+    return lambda image: brush(image, next(statistics))
+
+
+def _shared(brush: _Brush, source: Source) -> Iterator[Statistics]:
+    """Yield the statistics of each frame of a video, of which the next ten seconds or so are read ahead.
+
+    In a span they are all the same, but from the middle of one to that of the next of the same scene they go over
+    by and by, so that they follow the light and never jump. A short rest of a scene has those before it. In the end
+    the last ones are repeated, for of a damaged file more may be read the second time.
+    """
+
+    def measured(span: Span) -> tuple[int, bool, Statistics]:
+        return span.frames, span.begins, brush.measure(span.sample)
+
+    start = done = 0  # the first frame of the span, and how many frames have their statistics
+    last: Statistics = ()
+    for frames, begins, now in map(measured, iter_spans(source)):
+        middle = start + frames // 2
+        if begins:
+            yield from repeat(last, start - done)
+            yield from repeat(now, middle - start)
+        else:
+            now = last if frames < start - done else now
+            yield from (between(last, now, (frame - done) / (middle - done)) for frame in range(done, middle))
+        start, done, last = start + frames, middle, now
+    yield from repeat(last)
 
 
 def _parts(text: str, known: Sequence[str]) -> Iterator[tuple[str, float]]:

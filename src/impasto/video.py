@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from av.filter import Graph
 
-__all__ = ["VIDEOS", "Clip", "iter_frames", "iter_video", "probe"]
+__all__ = ["VIDEOS", "Clip", "Span", "iter_frames", "iter_spans", "iter_video", "probe"]
 
 Process = Callable[[Tensor], Tensor]
 
@@ -57,6 +57,21 @@ class Clip:
     rotation: int
     sound: tuple[str, ...]
     metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Span:
+    """A part of a video in which there is no cut.
+
+    Attributes:
+        frames: how many there are.
+        begins: whether a scene begins with it.
+        sample: `(B, 3, H, W)`, some of its frames, evenly spread and the first among them; see `iter_frames`.
+    """
+
+    frames: int
+    begins: bool
+    sample: Tensor = field(repr=False)
 
 
 def probe(path: str | Path) -> Clip:
@@ -105,6 +120,61 @@ def iter_frames(path: str | Path) -> Iterator[tuple[Tensor, float]]:
             if _is_frame(frame):
                 last = timing.moment(frame, last)
                 yield _tensor(frame), float(last)
+
+
+def iter_spans(path: str | Path) -> Iterator[Span]:
+    """Yield the parts of a video, of at most 256 frames, with a few frames of each: what is needed to know it ahead.
+
+    No part goes on across a cut. A cut is where the colors of a frame are other ones than those of the frame before,
+    wherever they are in the picture; so neither a pan nor who walks in makes one, nor a cut between scenes that look
+    alike. Parts are found while they are asked for, one at a time in memory. A sample has every fourth frame, or
+    every 8th, 16th, ... of longer parts: 16 at most, and fewer if they have more than 24 megapixels together.
+
+    Raises:
+        VideoError: it is missing, damaged from the beginning, or not a video.
+        MissingExtra: PyAV is not installed.
+    """
+    path = Path(path)
+    kept: list[Tensor] = []
+    begins, count, step, before = True, 0, _EVERY, None
+    with _open(path) as container:
+        stream = _picture(container, path)
+        for frame in filter(_is_frame, _read(container, [stream])):
+            now = (frame.height, frame.width, _colors(frame))
+            cut = before is not None and (now[:2] != before[:2] or float(abs(now[2] - before[2]).mean()) > _CUT)
+            before = now
+            if cut or count == _SPAN:
+                yield Span(count, begins, _batch(kept))
+                begins, count, step = cut, 0, _EVERY
+            if count % step == 0:
+                kept.append(_tensor(frame))
+                if len(kept) > max(1, min(_SAMPLE, _PIXELS // (frame.height * frame.width))):
+                    kept, step = kept[::2], 2 * step
+            count += 1
+    if kept:
+        yield Span(count, begins, _batch(kept))
+
+
+_SPAN: Final = 256  # frames: about ten seconds
+_EVERY: Final = 4  # frames that one of a sample stands for, at least
+_SAMPLE: Final = 16  # frames
+_PIXELS: Final = 24_000_000  # of a sample
+# How far colors lie apart on average at a cut, of white. A pan by a fifth of the picture makes 0.03 at most; of all
+# pairs of 14 photographs 95 % have more than 0.07.
+_CUT: Final = 0.06
+
+
+def _batch(frames: list[Tensor]) -> Tensor:
+    """Return frames as one tensor; the list is empty then, so that nothing is in memory twice for long."""
+    batch = torch.cat(frames)
+    frames.clear()
+    return batch
+
+
+def _colors(frame: "VideoFrame") -> np.ndarray[Any, Any]:
+    """Return the colors of a small copy, each channel in ascending order, in [0, 1]; where they were is forgotten."""
+    small = frame.reformat(16, 16, "rgb24", interpolation="AREA").to_ndarray()
+    return np.sort(small.reshape(-1, 3) / 255, 0)
 
 
 # ── opening ──────────────────────────────────────────────────────────────────────────────────────

@@ -40,6 +40,7 @@ __all__ = [
     "scale",
     "shuffle",
     "size_of",
+    "together",
     "unshuffle",
     "upsample",
     "wide",
@@ -426,6 +427,17 @@ def moments(x: Map) -> Moments:
         return mean, variance
     reference = reference_of(x)
     return moments_of(row_sums(x, reference), reference, x.shape[-1])
+
+
+def together(found: Moments) -> Moments:
+    """Return mean and biased variance of all pictures of a batch taken as one, `(1, C)`; of one picture its own.
+
+    E[x] and E[x²] are averaged, not variances: how far the pictures' means lie apart is variance, too.
+    """
+    mean, variance = (part.cpu().double() for part in found)  # some devices have no float64
+    middle = mean.mean(0, keepdim=True)
+    variance = (variance + (mean - middle).square()).mean(0, keepdim=True)
+    return middle.to(found[0]), variance.to(found[1])
 
 
 def normalize(
