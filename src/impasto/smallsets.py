@@ -148,7 +148,7 @@ def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> Sm
     values = values if values.ndim == 4 else values[..., None]
     if values.shape[3] not in (1, 3):
         raise ImageError(f"{name} has {values.shape[3]} channels; expected gray or RGB pictures, channels last.")
-    stored = torch.from_numpy(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
+    stored = torch.from_numpy(values.transpose(0, 3, 1, 2).copy())  # its own, whatever becomes of the array
     return SmallSet(stored, None if labels is None else _labels(labels, len(values), name))
 
 
@@ -211,10 +211,7 @@ def read_sets(
         ImageError: there is no such thing, or it is empty, damaged, of mixed sizes, or holds NaN.
         MissingExtra: the digits' package is not installed.
     """
-    if isinstance(source, Sets):
-        parts = list(source)
-    else:
-        parts = _read(source, crop or _FOLDER_CROP)
+    parts = list(source) if isinstance(source, Sets) else _read(source, crop or _FOLDER_CROP)
     parts = _recolored([_cropped(part, crop) for part in parts], colors)
     train, test = parts if len(parts) == 2 else _split(parts[0], str(source))
     if train.shape != test.shape:
@@ -271,7 +268,7 @@ def _rows_of_text(path: Path) -> SmallSet:
 
 def _npz(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             parts = {
                 part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in file
             }  # fmt: skip
