@@ -375,18 +375,17 @@ def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     mean = torch.stack([part.double().sum(0) for part in torch.split(rows, _ROWS)]).sum(0) / len(rows)
     count = min(count, *rows.shape)
 
-    def spread(along: Tensor) -> Tensor:
-        """Return the covariance, times N, times these columns."""
+    def spread(along: Tensor | None = None) -> Tensor:
+        """Return the covariance times N, and times these columns."""
         parts = ((part - mean).float() for part in torch.split(rows, _ROWS))
-        return torch.stack([(part.T @ (part @ along.float())).double() for part in parts]).sum(0)
+        products = [part.T @ (part if along is None else part @ along.float()) for part in parts]
+        return torch.stack([product.double() for product in products]).sum(0)
 
     if rows.shape[1] <= _WIDE:
-        space = torch.eye(rows.shape[1], dtype=torch.float64, device=rows.device)
-    else:
-        width = min(count + _SPARE, rows.shape[1])
-        space = torch.randn(rows.shape[1], width, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-        space = space.to(rows.device)
-        for _ in range(_PASSES):
-            space = torch.linalg.qr(spread(space))[0]
+        return mean, torch.linalg.eigh(spread())[1][:, -count:].T.flip(0)
+    width = min(count + _SPARE, rows.shape[1])
+    space = torch.randn(rows.shape[1], width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(mean)
+    for _ in range(_PASSES):
+        space = torch.linalg.qr(spread(space))[0]
     vectors = torch.linalg.eigh(space.T @ spread(space))[1]
     return mean, (space @ vectors[:, -count:]).T.flip(0)

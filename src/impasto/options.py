@@ -509,10 +509,6 @@ class SmallOptions(TrainOptions):
         description="widths of the layers on the way to them; by default 512,256 in dense, 256 in conv",
     )
     width: int = Field(32, ge=1, le=1024, description="conv: channels of the first convolution; each later one doubles")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "float32",
-        description="numbers that networks compute with; auto: bfloat16 where the processor is made for it",
-    )
 
     @model_validator(mode="before")
     @classmethod

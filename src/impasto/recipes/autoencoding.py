@@ -113,11 +113,11 @@ class Autoencoding(Recipe):
             for name, values in sums.items():
                 totals[name] = totals.get(name, 0.0) + float(values.double().sum())
         found |= {name: total / self.test.numel() for name, total in totals.items()}
+        pca = principal_components(self.train.cpu().flatten(1), self.network.latent)
         clean = as_floats(self.test.cpu())
-        found["pca_mse"] = pca_mse(self.train.cpu(), clean, clean, self.network.latent)
+        found["pca_mse"] = pca_mse(pca, clean, clean)
         if noise is not None:
-            given = noisy(clean, noise, self.options.noise)
-            found["pca_denoised_mse"] = pca_mse(self.train.cpu(), given, clean, self.network.latent)
+            found["pca_denoised_mse"] = pca_mse(pca, noisy(clean, noise, self.options.noise), clean)
         return found
 
     @staticmethod
@@ -130,16 +130,15 @@ def noisy(pictures: Tensor, noise: Tensor, deviation: float) -> Tensor:
     return (pictures + deviation * noise).clamp(0, 1)
 
 
-def pca_mse(train: Tensor, given: Tensor, wanted: Tensor, count: int) -> float:
-    """Return the mean squared error that PCA leaves: the least of any linear map through so many numbers.
+def pca_mse(pca: tuple[Tensor, Tensor], given: Tensor, wanted: Tensor) -> float:
+    """Return the mean squared error that PCA leaves, which is the best of all linear autoencoders.
 
     Args:
-        train: `(N, C, H, W)` uint8, from which directions are found.
+        pca: mean and directions of pictures as bytes, from `ops.principal_components`.
         given: `(M, C, H, W)` in [0, 1], what is projected.
         wanted: the same shape, what should come out.
-        count: how many numbers.
     """
-    mean, directions = principal_components(train.flatten(1), count)
+    mean, directions = pca
     total = 0.0
     for first, second in zip(torch.split(given.flatten(1), _ROWS), torch.split(wanted.flatten(1), _ROWS), strict=True):
         centered = 255 * first.double() - mean
