@@ -96,7 +96,7 @@ def test_reparametrization_by_hand_and_its_gradient():
 
 
 def test_active_units_are_those_whose_mean_varies():
-    means = torch.tensor([[0.0, 5.0, 0.1], [0.0, 5.05, -0.3]])  # variances 0, 0.00125 and 0.08
+    means = torch.tensor([[0.0, 5.0, 0.1, 3.0], [0.0, 5.05, -0.3, 3.0]])  # variances 0, 0.00125, 0.08 and 0
     assert active_units(means) == 1
 
 
