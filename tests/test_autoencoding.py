@@ -217,6 +217,8 @@ def test_epochs_become_steps_unless_something_else_decides():
     assert VAEOptions().planned(4000).steps == 1875  # 60 * 4000 / 128
     assert VAEOptions(epochs=0.5, batch=7).planned(100).steps == 8  # 50 / 7, rounded up
     assert VAEOptions(steps=3).planned(4000).steps == 3
+    assert VAEOptions().changed(steps=3).planned(4000).steps == 3
+    assert VAEOptions().changed(seed=3).planned(4000).steps == 1875
     assert VAEOptions(budget="1m").planned(4000).epochs is None
     planned = AutoencoderOptions().planned(10)
     assert AutoencoderOptions(**json.loads(planned.model_dump_json())) == planned

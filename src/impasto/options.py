@@ -487,6 +487,11 @@ class PredictorOptions(PaintingOptions):
     learning_rate: float = Field(1e-3, gt=0, description="step length at its highest")
 
 
+def _without_epochs(given: dict[str, Any]) -> dict[str, Any]:
+    """Who names a number of steps or a budget wants no epochs besides."""
+    return {"epochs": None, **given} if {"steps", "budget"} & given.keys() else given
+
+
 class SmallOptions(TrainOptions):
     """How a network learns from small pictures; each method adds settings of its own."""
 
@@ -513,8 +518,7 @@ class SmallOptions(TrainOptions):
     @model_validator(mode="before")
     @classmethod
     def _length(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Who names a number of steps or a budget wants no epochs besides."""
-        return {"epochs": None, **given} if {"steps", "budget"} & given.keys() else given
+        return _without_epochs(given)
 
     @model_validator(mode="after")
     def _possible_crop(self) -> Self:
@@ -522,11 +526,15 @@ class SmallOptions(TrainOptions):
             raise ValueError(f"crop is {self.crop}; expected 0, or 4 or more.")
         return self
 
+    def changed(self, **settings: Any) -> Self:
+        """Return a copy with some settings replaced, everything validated again."""
+        return super().changed(**_without_epochs(settings))
+
     def planned(self, pictures: int) -> Self:
         """Return them with epochs as steps, for a set of so many pictures."""
         if self.epochs is None:
             return self
-        return self.changed(steps=max(1, math.ceil(self.epochs * pictures / self.batch)), epochs=None)
+        return self.changed(steps=max(1, math.ceil(self.epochs * pictures / self.batch)))
 
 
 class AutoencoderOptions(SmallOptions):
