@@ -1,0 +1,134 @@
+"""Measure how fast and how well autoencoders learn small pictures, beside the loop that tutorials show.
+
+    python benchmarks/small_pictures.py mnist.npz --only speed
+    python benchmarks/small_pictures.py mnist.npz --out build/small.json
+
+"speed" trains the VAE 784-400-20 for an epoch, once by impasto and once by a plain loop: a data set that decodes one
+picture at a time, a `DataLoader` without workers, Adam, float32. Both in the same process, in turns. The others train
+to the end and keep what the header of the result says.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.data import DataLoader, Dataset
+
+from impasto.checkpoints import load_state
+from impasto.events import Trained
+from impasto.learning import iter_autoencoder, iter_vae
+from impasto.networks.autoencoder import VAE
+from impasto.options import AutoencoderOptions, VAEOptions
+from impasto.smallsets import Sets, SmallSet, read_sets
+from impasto.training import MODEL
+
+QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}
+TUTORIAL: dict[str, Any] = {"hidden": (400,), "schedule": "constant", "ema": 0.0, "kl_warmup": 0.0, "epochs": 10}
+RUNS: dict[str, tuple[Any, Any]] = {
+    "vae-tutorial": (iter_vae, VAEOptions(**QUIET, **TUTORIAL, precision="float32")),
+    "vae-400-20": (iter_vae, VAEOptions(**QUIET, hidden=(400,), epochs=10)),
+    "vae": (iter_vae, VAEOptions(**QUIET)),
+    "ae-dense": (iter_autoencoder, AutoencoderOptions(**QUIET)),
+    "ae-conv": (iter_autoencoder, AutoencoderOptions(**QUIET, network="conv", epochs=20)),
+    "ae-denoising": (iter_autoencoder, AutoencoderOptions(**QUIET, noise=0.3)),
+}
+
+
+class OneByOne(Dataset[Tensor]):
+    """Pictures as data sets of tutorials give them: each an image that becomes a tensor when it is asked for."""
+
+    def __init__(self, small: SmallSet) -> None:
+        self.images = small.images[:, 0]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        image = Image.fromarray(self.images[index].numpy())
+        values = torch.from_numpy(np.array(image, np.uint8, copy=True))
+        return values.view(image.size[1], image.size[0], 1).permute(2, 0, 1).contiguous().float().div(255)
+
+
+def plain_epoch(small: SmallSet, network: VAE, optimizer: torch.optim.Optimizer) -> float:
+    """Train one epoch by the loop that tutorials show; return its seconds."""
+    begun = time.perf_counter()
+    for batch in DataLoader(OneByOne(small), batch_size=128, shuffle=True):
+        optimizer.zero_grad()
+        mu, logvar = network.encode(batch)
+        codes = mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
+        loss = F.binary_cross_entropy(torch.sigmoid(network.logits(codes)), batch, reduction="sum")
+        loss = loss - 0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+        loss.backward()
+        optimizer.step()
+        loss.item()
+    return time.perf_counter() - begun
+
+
+def our_epoch(sets: Sets, precision: str) -> float:
+    """Train one epoch by impasto; return its seconds, without reading the set and measuring the result."""
+    options = VAEOptions(**QUIET, hidden=(400,), epochs=1, importance_samples=0, precision=precision)
+    with tempfile.TemporaryDirectory() as run:
+        events = iter_vae(sets, options, run=Path(run) / "run")
+        begun = time.perf_counter()
+        for event in events:
+            if isinstance(event, Trained) and event.step == event.steps:
+                return time.perf_counter() - begun
+    raise RuntimeError("the run ended early")
+
+
+def speed(sets: Sets, rounds: int) -> dict[str, Any]:
+    """Return seconds of an epoch by both, and their ratio."""
+    network: nn.Module = VAE(sets.train.shape, 20, hidden=(400,))
+    assert isinstance(network, VAE)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    found: dict[str, Any] = {"plain": [], "float32": [], "auto": []}
+    for _ in range(rounds):
+        found["plain"].append(round(plain_epoch(sets.train, network, optimizer), 2))
+        for precision in ("float32", "auto"):
+            found[precision].append(round(our_epoch(sets, precision), 2))
+    best = {name: min(values) for name, values in found.items()}
+    return found | {"auto/plain": best["auto"] / best["plain"], "float32/plain": best["float32"] / best["plain"]}
+
+
+def trained(name: str, sets: Sets) -> dict[str, Any]:
+    """Train to the end; return what the header says, and how long it took."""
+    train, options = RUNS[name]
+    seconds = 0.0
+    with tempfile.TemporaryDirectory() as run:
+        for event in train(sets, options, run=Path(run) / "run"):
+            if isinstance(event, Trained):
+                seconds = event.seconds
+        header = load_state(Path(run) / "run" / MODEL)[1]
+    return {"seconds": round(seconds, 1), "options": header["options"], **header["results"]}
+
+
+def main() -> None:
+    """Measure what is asked for, and write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pictures")
+    parser.add_argument("--only", nargs="*", default=["speed", *RUNS])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    words = parser.parse_args()
+    sets = read_sets(words.pictures)
+    found: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+    for name in words.only:
+        found[name] = speed(sets, words.rounds) if name == "speed" else trained(name, sets)
+        told = {key: value for key, value in found[name].items() if key != "options"}
+        sys.stderr.write(f"{name}: {json.dumps(told)}\n")
+        if words.out:
+            words.out.parent.mkdir(parents=True, exist_ok=True)
+            words.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
