@@ -267,16 +267,17 @@ def _rows_of_text(path: Path) -> SmallSet:
 
 
 def _npz(path: Path) -> dict[str, NDArray[Any]]:
+    damaged = ImageError(f"{path.name} is damaged or no .npz file; expected one that numpy wrote.")
+    if not zipfile.is_zipfile(path):
+        raise damaged
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            parts = {
-                part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in file
-            }  # fmt: skip
+        with np.load(path, allow_pickle=False) as file:
             held = list(file)
+            parts = {part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in held}
     except ValueError as error:  # objects, which could run code
         raise ImageError(f"{path.name} holds objects, perhaps pictures of mixed sizes; expected arrays.") from error
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ImageError(f"{path.name} is damaged or no .npz file; expected one that numpy wrote.") from error
+        raise damaged from error
     if "images" not in parts:
         raise ImageError(f"{path.name} holds {', '.join(held) or 'nothing'}; expected an array called images.")
     return parts
