@@ -17,7 +17,7 @@ from impasto.networks.predictor import LAYERS, Predictor
 from impasto.ops import channel_moments
 from impasto.options import ApplyOptions, StyleOptions
 from impasto.prediction import predict_row
-from impasto.rendering import load, open_painter
+from impasto.rendering import default_output, load, open_painter
 from impasto.stylization import as_tensor
 from impasto.teaching import iter_style
 from nets import random_weights
@@ -173,6 +173,18 @@ def test_a_style_is_learned_without_any_photograph(home):
     assert name == "swirl" and (row - base.network.rows).abs().mean(1).min() > 1e-4
     assert (home / "swirl" / "model.safetensors").stat().st_size < 4096
     assert open_painter(home / "swirl", ApplyOptions(**CPU)).default == "swirl"
+
+
+def test_results_are_named_by_their_styles(home):
+    model = open_painter("azure", ApplyOptions(**CPU))
+
+    def named(style=""):
+        return default_output("a/photo.jpg", model, "out", style).as_posix()
+
+    assert named() == "out/photo_azure.png"
+    assert named("rosy") == "out/photo_rosy.png"
+    assert named("rosy:0.6, x/mail.safetensors:0.4") == "out/photo_rosy-mail.png"
+    assert named("swirl:7") == "out/photo_swirl.png"  # which reads as a share, 7 of one thing alone
 
 
 def impasto(*arguments):

@@ -571,6 +571,7 @@ def johnson(
 @train.command(usage="Usage: impasto train painter STYLES PHOTOS... [OPTIONS]")
 def painter(
     *folders: Annotated[str, Parameter(show=False)],
+    start: Annotated[str | None, Parameter(metavar="MODEL", group=_TALK)] = None,
     output: _Output = None,
     resume: Annotated[bool, Parameter(group=_TALK)] = False,
     force: _Force = False,
@@ -584,6 +585,7 @@ def painter(
 
     Args:
         folders: of the styles, then of photographs
+        start: a network of many styles to begin with, as painter, which comes with impasto
         output: folder for everything that is written, the network as model.safetensors; by default painter, here
         resume: go on with the run in that folder
         force: start anew in a folder that has a run already
@@ -599,7 +601,7 @@ def painter(
 
     styles = {path.stem: path for path in images.find_pictures(looks)}
     run = output or Path("painter")
-    events = iter_painter(styles, photographs, options, run=run, resume=resume, force=force)
+    events = iter_painter(styles, photographs, options, start=start, run=run, resume=resume, force=force)
     _follow(events, talk, run, "the same command with --resume goes on")
     return DONE
 
@@ -788,7 +790,7 @@ def apply(
     ]
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
     targets = _targets(
-        contents, output, batch, lambda content, folder: rendering.default_output(content, model, folder)
+        contents, output, batch, lambda content, folder: rendering.default_output(content, model, folder, options.style)
     )
 
     def paint(content: Path, target: Path) -> None:
