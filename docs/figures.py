@@ -470,7 +470,7 @@ def painter_styles() -> plt.Figure:
     model = load_model("painter")
     image = sized(photo("coffee"), 400)
     cells: list[Cell] = [(model(image, style=name), name) for name in model.styles[1:]]
-    return sheet([cells[start : start + 6] for start in range(0, len(cells), 6)], width=1500, caption=11)
+    return sheet([cells[start : start + 8] for start in range(0, len(cells), 8)], width=1600, gap=8, caption=9)
 
 
 def blends() -> plt.Figure:

@@ -211,8 +211,10 @@ def _begin_with(network: nn.Module, model: Model) -> None:
     """Copy the weights of another network of many styles, and the rows of styles that both know."""
     known = model.network
     assert isinstance(known, Painter)
+    if not isinstance(network, Painter):
+        raise OptionError("only the network light can begin with another one.")
     sizes = [{key: value for key, value in net.settings.items() if key != "styles"} for net in (network, known)]
-    if not isinstance(network, Painter) or sizes[0] != sizes[1]:
+    if sizes[0] != sizes[1]:
         raise OptionError(f"the network to begin with has {sizes[1]}; expected {sizes[0]}, as it is made here.")
     rows = network.rows.detach().clone()
     for index, name in enumerate(network.styles):
