@@ -199,6 +199,8 @@ class _Talk:
 
 _Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=_TALK)]
 _Force = Annotated[bool, Parameter(group=_TALK)]
+_Resume = Annotated[bool, Parameter(group=_TALK)]
+_Base = Annotated[str, Parameter(metavar="MODEL", group=_TALK)]
 _QUALITIES = f"how much time a picture gets: {', '.join(QUALITIES)}; good unless a preset says otherwise"
 _Quality = Annotated[str | None, Parameter(metavar="NAME", group=_SORTED["Time"], help=_QUALITIES)]
 _PRESETS = f"settings to begin with, which other flags change: {', '.join(PRESETS)}"
@@ -535,7 +537,7 @@ def encoder(
 def johnson(
     *pictures: Annotated[str, Parameter(show=False)],
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     preset: Annotated[str, Parameter(metavar="NAME", help=_JOHNSON_PRESETS)] = "default",
     settings: Learning | None = None,
@@ -562,10 +564,9 @@ def johnson(
     style, *photographs = pictures
     from impasto.teaching import iter_johnson
 
-    run = output or Path(Path(style.replace(":", "-")).stem)
+    run = output or _run_of(style)
     events = iter_johnson(style, photographs, options, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train painter STYLES PHOTOS... [OPTIONS]")
@@ -573,7 +574,7 @@ def painter(
     *folders: Annotated[str, Parameter(show=False)],
     start: Annotated[str | None, Parameter(metavar="MODEL", group=_TALK)] = None,
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     settings: Learning | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
@@ -602,16 +603,15 @@ def painter(
     styles = {path.stem: path for path in images.find_pictures(looks)}
     run = output or Path("painter")
     events = iter_painter(styles, photographs, options, start=start, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train style STYLE [PHOTOS...] [OPTIONS]")
 def style(
     *pictures: Annotated[str, Parameter(show=False)],
-    base: Annotated[str, Parameter(metavar="MODEL", group=_TALK)] = "painter",
+    base: _Base = "painter",
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     settings: LearningRow | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
@@ -637,18 +637,17 @@ def style(
     name, *photographs = pictures
     from impasto.teaching import iter_style
 
-    run = output or Path(Path(name.replace(":", "-")).stem)
+    run = output or _run_of(name)
     events = iter_style(name, photographs, base, options, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train predictor PAINTINGS PHOTOS... [OPTIONS]")
 def predictor(
     *folders: Annotated[str, Parameter(show=False)],
-    base: Annotated[str, Parameter(metavar="MODEL", group=_TALK)] = "painter",
+    base: _Base = "painter",
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     settings: LearningAny | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
@@ -675,6 +674,15 @@ def predictor(
 
     run = output or Path("predictor")
     events = iter_predictor(paintings, photographs, base, options, run=run, resume=resume, force=force)
+    return _learn(events, talk, run)
+
+
+def _run_of(style: str) -> Path:
+    """Return the folder of a training that is named as its style."""
+    return Path(Path(style.replace(":", "-")).stem)
+
+
+def _learn(events: Iterator[Event], talk: _Talk, run: Path) -> int:
     _follow(events, talk, run, "the same command with --resume goes on")
     return DONE
 
