@@ -90,18 +90,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.models
         else {f"stability_weight {weight:g}": trained(weight, options) for weight in weights}
     )
-    results = []
+    results: list[dict[str, object]] = []
+    sources: tuple[float, ...] = ()
     print(f"{'network':32}{'statistics':12}" + "".join(f"{name:>12}" for name in CLIPS) + f"{'mean':>10}")
     for name, model in models.items():
         style = options.style if options.style in model.styles and options.models else None
         for shared in (False, True):
             found = [measured(model, one, options.frames, shared=shared, style=style) for one in CLIPS]
-            painted = [value for value, _ in found]
+            painted, sources = zip(*found, strict=True)
             label = "scene" if shared else "frame"
-            results.append({"network": name, "statistics": label, "painted": painted, "source": [s for _, s in found]})
+            results.append({"network": name, "statistics": label, "painted": painted, "source": sources})
             cells = "".join(f"{value:12.4f}" for value in painted)
             print(f"{name:32}{label:12}{cells}{np.mean(painted):10.4f}", flush=True)
-    sources = results[0]["source"]
     print(f"{'source':44}" + "".join(f"{value:12.4f}" for value in sources) + f"{np.mean(sources):10.4f}")
     (options.out / "results.json").write_text(json.dumps(results, indent=1))
 

@@ -25,12 +25,13 @@ from torch import Tensor
 from impasto import StylizeOptions, iter_optimize, load_encoder, measures, ops, stylize
 from impasto.checkpoints import load_state
 from impasto.events import Done, Step
-from impasto.models import Model, load_model
+from impasto.models import Model, load_model, load_style
 from impasto.networks.painter import Painter
 from impasto.networks.vgg import VGG
 from impasto.objective import Objective
 from impasto.options import QUALITIES
 from impasto.painted import paint
+from impasto.prediction import predict_row
 from impasto.stylization import as_pixels, as_tensor, open_picture
 
 matplotlib.use("Agg")
@@ -464,6 +465,47 @@ def style_network_loss() -> plt.Figure:
     return figure
 
 
+def painter_styles() -> plt.Figure:
+    """What the shipped network knows."""
+    model = load_model("painter")
+    image = sized(photo("coffee"), 400)
+    cells: list[Cell] = [(model(image, style=name), name) for name in model.styles[1:]]
+    return sheet([cells[start : start + 8] for start in range(0, len(cells), 8)], width=1600, gap=8, caption=9)
+
+
+def blends() -> plt.Figure:
+    """From the photograph to a style, and from one style to another."""
+    model = load_model("painter")
+    image = sized(photo("astronaut"), 400)
+    first, second = "starry_night", "great_wave"
+    shares = (0.0, 0.25, 0.5, 0.75, 1.0)
+    return sheet(
+        [
+            [(model(image, style=first, strength=share), f"--strength {share:g}") for share in shares],
+            [(model(image, style={first: 1 - s, second: s}), f"{first}:{1 - s:g},{second}:{s:g}") for s in shares],
+        ],
+        width=1500,
+    )
+
+
+TAUGHT = ROOT / "build" / "new-style"  # what benchmarks/new_style.py leaves: autumn and woodblock
+
+
+def own_style() -> plt.Figure:
+    """A painting that the network never saw: at once, and after two minutes."""
+    rows: list[list[Cell]] = []
+    for name in ("autumn", "woodblock"):
+        look = style(name)
+        model = load_model("painter").knowing("at once", predict_row(load_model("painter"), look))
+        model = model.knowing("after two minutes", load_style(TAUGHT / name / "short", model)[1])
+        row: list[Cell] = [(look, "the painting")]
+        for photograph in ("cat", "rocket"):
+            image = sized(photo(photograph), 512)
+            row += [(model(image, style=told), told) for told in ("at once", "after two minutes")]
+        rows.append(row)
+    return sheet(rows, width=1600)
+
+
 ALL: dict[str, Callable[[], plt.Figure]] = {
     "features": features,
     "content-reconstructions": content_reconstructions,
@@ -478,6 +520,9 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "regions": regions,
     "style-network": style_network,
     "style-network-loss": style_network_loss,
+    "painter-styles": painter_styles,
+    "blends": blends,
+    "own-style": own_style,
 }
 
 

@@ -11,13 +11,14 @@ import torch
 from impasto import catalog, images
 from impasto.checkpoints import load_encoder, save_network
 from impasto.errors import OptionError, UnknownName, WeightsError
+from impasto.events import Trained
 from impasto.models import fingerprint, load_model, load_predictor, load_style, pack, save_model
 from impasto.networks.painter import IDENTITY, Painter
 from impasto.networks.predictor import LAYERS, Predictor
 from impasto.ops import channel_moments
 from impasto.options import ApplyOptions, StyleOptions
 from impasto.prediction import predict_row
-from impasto.rendering import load, open_painter
+from impasto.rendering import default_output, load, open_painter
 from impasto.stylization import as_tensor
 from impasto.teaching import iter_style
 from nets import random_weights
@@ -173,6 +174,30 @@ def test_a_style_is_learned_without_any_photograph(home):
     assert name == "swirl" and (row - base.network.rows).abs().mean(1).min() > 1e-4
     assert (home / "swirl" / "model.safetensors").stat().st_size < 4096
     assert open_painter(home / "swirl", ApplyOptions(**CPU)).default == "swirl"
+
+
+def test_the_folder_of_a_training_does_not_hide_the_painted_style_it_is_named_after(home, monkeypatch):
+    monkeypatch.chdir(home)
+    options = StyleOptions(steps=3, batch=1, crop=64, style_size=64, save_seconds=0, **CPU)
+    for event in iter_style("swirl", base="tiny", options=options, run="swirl"):
+        if isinstance(event, Trained):
+            break  # as Ctrl-C does
+    with pytest.raises(WeightsError, match=r"^swirl is a training that has not ended; go on with it, by --resume"):
+        load_model("swirl")
+    list(iter_style("swirl", base="tiny", options=options, run="swirl", resume=True))
+    assert load_model("swirl").default == "swirl"
+
+
+def test_results_are_named_by_their_styles(home):
+    model = open_painter("azure", ApplyOptions(**CPU))
+
+    def named(style=""):
+        return default_output("a/photo.jpg", model, "out", style).as_posix()
+
+    assert named() == "out/photo_azure.png"
+    assert named("rosy") == "out/photo_rosy.png"
+    assert named("rosy:0.6, x/mail.safetensors:0.4") == "out/photo_rosy-mail.png"
+    assert named("swirl:7") == "out/photo_swirl.png"  # which reads as a share, 7 of one thing alone
 
 
 def impasto(*arguments):

@@ -13,7 +13,7 @@ from impasto.networks.johnson import Johnson
 from impasto.networks.painter import IDENTITY, Painter
 from impasto.objective import Objective
 from impasto.options import JohnsonOptions, StyleOptions, StylizeOptions
-from impasto.recipes.painting import NewStyle, Painting, Perceptual
+from impasto.recipes.painting import NewStyle, Painting, Perceptual, clinging
 from impasto.teaching import iter_johnson, iter_painter, iter_style
 from impasto.training import iter_train
 from nets import picture, random_weights, tiny_vgg
@@ -163,6 +163,37 @@ def test_paint_that_does_not_move_along_is_a_loss(tmp_path):
     # Moved by any number of columns the pattern differs by 0, or by its amount; on the average by half its square.
     assert found[0.0] < 1e-3
     assert 0.2 * 0.2**2 < found[0.2] < 2.0 * 0.2**2
+
+
+def test_what_clings_to_the_grid_by_hand():
+    """Every fourth column brighter by 0.2: means of 0.05, so 0.15 off in one of four columns and 0.05 in three."""
+    flat = torch.full((2, 3, 64, 80), 0.4)
+    assert clinging(flat) == 0
+    combed = flat.clone()
+    combed[..., ::4] += 0.2
+    expected = (0.15**2 + 3 * 0.05**2) / 4
+    assert clinging(combed).item() == pytest.approx(expected, rel=1e-4)
+    combed[..., 48:] = flat[..., 48:]  # beyond the last whole window nothing is looked at
+    assert clinging(combed).item() == pytest.approx(expected, rel=1e-4)
+    other = flat.clone()
+    other[..., ::5] += 0.2  # which falls on each of the four places equally often, nearly
+    assert clinging(other).item() < 0.02 * expected
+    assert clinging(picture(40, 40).expand(1, 3, 40, 40)).isfinite()  # smaller than a window
+
+
+def test_a_network_may_begin_with_another(tmp_path):
+    options = JohnsonOptions(width=8, blocks=0, steps=1, batch=1, crop=64, style_size=64, device="cpu", ema=0.0)
+    known = random_weights(Painter(8, 0, 24, styles=[IDENTITY, "b", "c"]))
+    start = Model(known)
+    small = options.changed(learning_rate=1e-9)
+    list(iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, small, start=start, run=tmp_path / "run"))
+    network = load_model(tmp_path / "run").network
+    torch.testing.assert_close(network.stem.weight, known.stem.weight)
+    torch.testing.assert_close(network.rows[[0, 2]], known.rows[[0, 1]])
+    assert (network.rows[1] - known.rows).abs().mean() > 0.01
+    with pytest.raises(OptionError, match=r"^the network to begin with has .*'width': 8"):
+        wide = options.changed(width=12)
+        iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, wide, start=start, run=tmp_path / "wide")
 
 
 def test_crops_grow_in_the_second_half():

@@ -205,6 +205,8 @@ class _Talk:
 
 _Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=_TALK)]
 _Force = Annotated[bool, Parameter(group=_TALK)]
+_Resume = Annotated[bool, Parameter(group=_TALK)]
+_Base = Annotated[str, Parameter(metavar="MODEL", group=_TALK)]
 _QUALITIES = f"how much time a picture gets: {', '.join(QUALITIES)}; good unless a preset says otherwise"
 _Quality = Annotated[str | None, Parameter(metavar="NAME", group=_SORTED["Time"], help=_QUALITIES)]
 _PRESETS = f"settings to begin with, which other flags change: {', '.join(PRESETS)}"
@@ -541,7 +543,7 @@ def encoder(
 def johnson(
     *pictures: Annotated[str, Parameter(show=False)],
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     preset: Annotated[str, Parameter(metavar="NAME", help=_JOHNSON_PRESETS)] = "default",
     settings: Learning | None = None,
@@ -568,17 +570,17 @@ def johnson(
     style, *photographs = pictures
     from impasto.teaching import iter_johnson
 
-    run = output or Path(Path(style.replace(":", "-")).stem)
+    run = output or _run_of(style)
     events = iter_johnson(style, photographs, options, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train painter STYLES PHOTOS... [OPTIONS]")
 def painter(
     *folders: Annotated[str, Parameter(show=False)],
+    start: Annotated[str | None, Parameter(metavar="MODEL", group=_TALK)] = None,
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     settings: Learning | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
@@ -590,6 +592,7 @@ def painter(
 
     Args:
         folders: of the styles, then of photographs
+        start: a network of many styles to begin with, as painter, which comes with impasto
         output: folder for everything that is written, the network as model.safetensors; by default painter, here
         resume: go on with the run in that folder
         force: start anew in a folder that has a run already
@@ -605,17 +608,16 @@ def painter(
 
     styles = {path.stem: path for path in images.find_pictures(looks)}
     run = output or Path("painter")
-    events = iter_painter(styles, photographs, options, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    events = iter_painter(styles, photographs, options, start=start, run=run, resume=resume, force=force)
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train style STYLE [PHOTOS...] [OPTIONS]")
 def style(
     *pictures: Annotated[str, Parameter(show=False)],
-    base: Annotated[str, Parameter(metavar="MODEL", group=_TALK)] = "painter",
+    base: _Base = "painter",
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     settings: LearningRow | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
@@ -641,18 +643,17 @@ def style(
     name, *photographs = pictures
     from impasto.teaching import iter_style
 
-    run = output or Path(Path(name.replace(":", "-")).stem)
+    run = output or _run_of(name)
     events = iter_style(name, photographs, base, options, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train predictor PAINTINGS PHOTOS... [OPTIONS]")
 def predictor(
     *folders: Annotated[str, Parameter(show=False)],
-    base: Annotated[str, Parameter(metavar="MODEL", group=_TALK)] = "painter",
+    base: _Base = "painter",
     output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
+    resume: _Resume = False,
     force: _Force = False,
     settings: LearningAny | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
@@ -679,6 +680,15 @@ def predictor(
 
     run = output or Path("predictor")
     events = iter_predictor(paintings, photographs, base, options, run=run, resume=resume, force=force)
+    return _learn(events, talk, run)
+
+
+def _run_of(style: str) -> Path:
+    """Return the folder of a training that is named as its style."""
+    return Path(Path(style.replace(":", "-")).stem)
+
+
+def _learn(events: Iterator[Event], talk: _Talk, run: Path) -> int:
     _follow(events, talk, run, "the same command with --resume goes on")
     return DONE
 
@@ -859,7 +869,7 @@ def apply(
     ]
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
     targets = _targets(
-        contents, output, batch, lambda content, folder: rendering.default_output(content, model, folder)
+        contents, output, batch, lambda content, folder: rendering.default_output(content, model, folder, options.style)
     )
 
     def paint(content: Path, target: Path) -> None:

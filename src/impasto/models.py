@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto import catalog
-from impasto.checkpoints import MODEL, decoded, read_tensors, save_network
+from impasto.checkpoints import CHECKPOINT, MODEL, decoded, read_tensors, save_network
 from impasto.errors import OptionError, WeightsError, unknown_name
 from impasto.networks.johnson import Johnson
 from impasto.networks.layers import Map, pointwise, wide
@@ -177,11 +177,13 @@ def model_file(path: str | Path) -> tuple[Path, str]:
             network or of a style.
 
     Raises:
-        WeightsError: there is no such file or folder.
+        WeightsError: there is no such file or folder, or it is of a training that has not ended.
         UnknownName: it does not look like one, and the catalogue does not know it.
     """
     name, path = str(path), Path(path).expanduser()
     if path.exists():
+        if (path / CHECKPOINT).is_file() and not (path / MODEL).is_file():
+            raise WeightsError(f"{path} is a training that has not ended; go on with it, by --resume, first.")
         return (path / MODEL if (path / MODEL).is_file() else path), ""
     if path.suffix or len(path.parts) != 1:
         raise WeightsError(f"{path} does not exist; expected a network that paints, as a file or a folder.")

@@ -418,6 +418,9 @@ class JohnsonOptions(PaintingOptions):
     stability_weight: float = Field(
         10.0, ge=0, description="how well the paint moves along with what moves; without it videos flicker"
     )
+    grid_weight: float = Field(
+        300.0, ge=0, description="how strongly patterns are kept away that cling to the grid of pixels"
+    )
     row_rate: float = Field(5.0, gt=0, description="light: how many times longer the steps of styles' rows are")
     identity_share: float = Field(
         0.1, ge=0, le=1, description="light: share of the photographs that it learns to leave as they are"
@@ -464,6 +467,7 @@ JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
         "network": "johnson",
         "first_crop": 256,
         "stability_weight": 0.0,
+        "grid_weight": 0.0,
         "steps": 40_000,
         "learning_rate": 1e-3,
         "schedule": "constant",

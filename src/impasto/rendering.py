@@ -59,11 +59,20 @@ def open_painter(path: str | Path, options: ApplyOptions = ApplyOptions()) -> Mo
     return replace(model, header={**model.header, "name": name, "sha256": digest})
 
 
-def default_output(source: str | Path, model: Model, folder: str | Path = ".") -> Path:
-    """Return a name for the result in `folder`: photo + starry -> photo_starry.png; a video keeps its kind."""
+def default_output(source: str | Path, model: Model, folder: str | Path = ".", style: str = "") -> Path:
+    """Return a name for the result in `folder`: photo + starry_night -> photo_starry_night.png; a video keeps its kind.
+
+    Args:
+        source: the picture or video.
+        model: what paints it.
+        folder: where to.
+        style: as in `ApplyOptions`; its names take the place of the network's.
+    """
     source = Path(source)
     suffix = source.suffix.lower() if is_video(source) else ".png"
-    return Path(folder) / f"{source.stem}_{model.header.get('name', model.architecture)}{suffix}"
+    names = [Path(name.replace(":", "-")).stem for name, _ in _parts(style, model.styles)] if style else []
+    look = "-".join(names) or model.header.get("name", model.architecture)
+    return Path(folder) / f"{source.stem}_{look}{suffix}"
 
 
 def is_video(path: Source) -> bool:

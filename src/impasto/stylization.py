@@ -68,11 +68,11 @@ def open_style(source: Source, size: int) -> Picture:
 
     Args:
         source: a file, a name from `impasto.painted` such as "swirl" or "swirl:7" (its seed), or
-            anything that `open_picture` takes. A file wins over a name.
+            anything that `open_picture` takes. A file wins over a name; a folder, such as a training's, does not.
         size: the longer side at which a style of ours is painted.
     """
     name, _, seed = str(source).partition(":") if isinstance(source, str) else ("", "", "")
-    if not name or Path(source).exists() or name not in painted.names():
+    if not name or Path(source).is_file() or name not in painted.names():
         if name and not Path(source).exists() and not Path(source).suffix and "/" not in source:
             raise unknown_name("a picture file or a painted style", source, painted.names())
         return open_picture(source)

@@ -62,16 +62,33 @@ def iter_painter(
     photographs: str | Path | Sequence[str | Path],
     options: JohnsonOptions = JohnsonOptions(),  # noqa: B008 - frozen
     *,
+    start: str | Path | Model | None = None,
     run: str | Path,
     resume: bool = False,
     force: bool = False,
 ) -> Iterator[Event]:
-    """The same for a network of several styles: `styles` are pictures by name, each of which gets a row."""
+    """The same for a network of several styles: `styles` are pictures by name, each of which gets a row.
+
+    Args:
+        styles: pictures by name.
+        photographs: folders, as they are.
+        options: everything else.
+        start: a network of many styles of the same size to begin with, and rows of those styles that it knows.
+        run: as for `iter_johnson`.
+        resume: as there.
+        force: as there.
+
+    Raises:
+        OptionError: the network to begin with has another size.
+        ImpastoError: one of its kinds, as for `iter_johnson`.
+    """
     if not styles:
         raise OptionError("there is no style; expected one or more pictures.")
     data = PictureFolder(photographs, options.crop, seed=options.seed)
     looks = {name: as_tensor(open_style(style, options.style_size)) for name, style in styles.items()}
     network, name = _network(list(looks), options), "johnson" if len(looks) == 1 else "painter"
+    if start is not None:
+        _begin_with(network, _base(start)[0])
     method = Painting(name, network, _encoder(options), looks, _samples(data), options)
     return iter_train(method, data, options, run=run, resume=resume, force=force)
 
@@ -188,6 +205,22 @@ def _network(styles: Sequence[str], options: JohnsonOptions) -> nn.Module:
             return Johnson(options.width or 32, 5 if options.blocks is None else options.blocks, scale=1.0)
         blocks = 6 if options.blocks is None else options.blocks
         return Painter(options.width or 32, blocks, styles=[IDENTITY, *styles])
+
+
+def _begin_with(network: nn.Module, model: Model) -> None:
+    """Copy the weights of another network of many styles, and the rows of styles that both know."""
+    known = model.network
+    assert isinstance(known, Painter)
+    if not isinstance(network, Painter):
+        raise OptionError("only the network light can begin with another one.")
+    sizes = [{key: value for key, value in net.settings.items() if key != "styles"} for net in (network, known)]
+    if sizes[0] != sizes[1]:
+        raise OptionError(f"the network to begin with has {sizes[1]}; expected {sizes[0]}, as it is made here.")
+    rows = network.rows.detach().clone()
+    for index, name in enumerate(network.styles):
+        if name in known.styles:
+            rows[index] = known.rows[known.styles.index(name)]
+    network.load_state_dict({**known.state_dict(), "rows": rows})
 
 
 def _samples(data: PictureFolder) -> Tensor:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto import images
-from impasto.checkpoints import MODEL, load_state, save_state
+from impasto.checkpoints import CHECKPOINT, MODEL, load_state, save_state
 from impasto.devices import find_device, find_dtype
 from impasto.errors import CheckpointError, FileExists, MissingExtra, OptionError, TrainingError
 from impasto.events import Began, Done, Event, Note, Saved, Trained
@@ -37,7 +37,6 @@ from impasto.recipes import Data, Recipe
 
 __all__ = ["CHECKPOINT", "MODEL", "iter_train", "rate"]
 
-CHECKPOINT = "checkpoint.safetensors"  # in a run's folder
 _FREE = ("steps", "budget", "save_seconds", "preview_seconds", "log_steps")  # may differ when a run is resumed
 _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up

@@ -20,7 +20,7 @@ from impasto.ops import resize, style_size, total_variation, wide
 from impasto.options import JohnsonOptions, PaintingOptions, StyleOptions
 from impasto.recipes import Engine, Recipe
 
-__all__ = ["Looks", "NewStyle", "Painting", "Perceptual", "descend"]
+__all__ = ["Looks", "NewStyle", "Painting", "Perceptual", "clinging", "descend"]
 
 _GRID = 16  # sides of crops are multiples of it: what the deepest layer sees in whole places
 _COLUMNS = 8  # of previews
@@ -130,6 +130,25 @@ class Perceptual:
         }
 
 
+def clinging(painted: Tensor, period: int = 4, window: int = 48) -> Tensor:
+    """Return how much of pictures is a pattern that repeats at the grid of a network's smallest maps.
+
+    All squares of `period` pixels in a window are laid upon each other. What belongs to the picture averages out;
+    what is left, but for its mean, clings to the grid. Its mean square is returned, 0 for none.
+
+    Args:
+        painted: `(B, 3, H, W)`.
+        period: of the grid, in pixels: 4 for networks that work at a quarter of the size.
+        window: side of what is averaged, in pixels; a pattern may be light in one place and dark in another.
+    """
+    b, c, height, width = painted.shape
+    window = min(window, height, width) // period * period
+    rows, columns, count = height // window, width // window, window // period
+    parts = painted[..., : rows * window, : columns * window]
+    parts = parts.reshape(b, c, rows, count, period, columns, count, period).mean((3, 6))  # (B, C, y, p, x, p)
+    return (parts - parts.mean((3, 5), keepdim=True)).square().mean()
+
+
 class Painting(Recipe):
     """A network learns to paint photographs: in one style, or in as many as it has rows for.
 
@@ -195,6 +214,8 @@ class Painting(Recipe):
         painted, afterwards = painted[: len(batch)], painted[len(batch) :]
         losses = self.loss(painted, batch, which)
         losses["identity"] = self.options.identity_weight * losses["identity"]
+        if self.options.grid_weight:
+            losses["grid"] = self.options.grid_weight * clinging(painted)
         if len(moved):
             apart = mask * (afterwards - warp(painted[::2], flow)).square()
             losses["stability"] = self.options.stability_weight * apart.mean() / mask.mean().clamp_min(1e-3)

@@ -9,7 +9,7 @@ from torch import Tensor
 from impasto.networks.painter import Painter
 from impasto.networks.predictor import LAYERS, Predictor
 from impasto.networks.vgg import VGG
-from impasto.ops import channel_moments
+from impasto.ops import channel_moments, resize
 from impasto.options import PredictorOptions
 from impasto.recipes import Engine, Recipe
 from impasto.recipes.painting import Perceptual, descend
@@ -91,8 +91,7 @@ class Predicting(Recipe):
         """Return a row of the paintings, and one for each photograph: itself, then painted after each."""
         photographs, paintings = (pictures[:_COLUMNS] for pictures in self.samples)
         rows = self.predictor(self._seen(paintings))
-        size = (photographs.shape[-2], photographs.shape[-1])
-        looks = torch.nn.functional.interpolate(paintings, size=size, mode="bilinear", antialias=True)
+        looks = resize(paintings, (photographs.shape[-2], photographs.shape[-1]))
         lines = [torch.cat([torch.ones_like(photographs[:1]), looks])]
         for photograph in photographs:
             painted = self.network(photograph.expand(len(rows), -1, -1, -1), rows)
