@@ -37,6 +37,10 @@ MAY = {
     "video": "errors events images",
     "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
+    "fidelity": "errors ops",
+    "toys": "errors fidelity",
+    "collapse": "errors fidelity",
+    "evaluation": "errors networks checkpoints fidelity toys",
     "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
     "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
     "regions",

@@ -18,6 +18,7 @@ Level = Literal["partial", "full"]
 
 _LEAST = 20  # pictures for each class, so that chance alone does not ring
 _SHOWN = 0.01  # share from which on a class counts as made
+_ROUNDING = 1e-9
 _GARBAGE = 0.7  # mean confidence below which classes say nothing about what is made
 
 
@@ -42,8 +43,8 @@ class Limits:
 # Partial, where a digit takes a third: more than 0.3, fewer than nine, or KL above 0.25.
 LIMITS: Mapping[Level, Limits] = MappingProxyType(
     {
-        "partial": Limits(top=2 / 9, missing=0.1, kl=0.11, spread=0.7),
-        "full": Limits(top=4 / 9, missing=0.3, kl=0.3, spread=0.5),
+        "partial": Limits(top=2 / 9, missing=0.1, kl=0.11, spread=0.75),
+        "full": Limits(top=4 / 9, missing=0.3, kl=0.3, spread=0.6),
     }
 )
 
@@ -111,8 +112,8 @@ class CollapseAlarm:
         Raises:
             OptionError: something is out of range.
         """
-        shares = torch.full((classes,), 1 / max(1, classes)) if expected is None else torch.as_tensor(expected)
-        shares = shares.double().cpu()
+        even = [1 / max(1, classes)] * classes
+        shares = torch.as_tensor(even if expected is None else expected, dtype=torch.float64, device="cpu")
         if classes < 2 or patience < 1 or tuple(shares.shape) != (classes,) or bool((shares < 0).any()):
             raise OptionError(
                 f"classes are {classes}, patience {patience} and {shares.numel()} shares expected; expected 2 classes at "
@@ -135,7 +136,7 @@ class CollapseAlarm:
         Raises:
             OptionError: there are too few pictures, or other classes.
         """
-        found = torch.as_tensor(counts).double().cpu()
+        found = torch.as_tensor(counts, dtype=torch.float64, device="cpu")
         if tuple(found.shape) != (self.classes,) or float(found.sum()) < _LEAST * self.classes:
             raise OptionError(
                 f"{found.sum():g} pictures of {found.numel()} classes; expected those of {self.classes} classes, and "
@@ -143,7 +144,9 @@ class CollapseAlarm:
             )
         if confidence < _GARBAGE:
             return None
-        return self._judge(step, {level: self._classes(found / found.sum(), some) for level, some in self.limits.items()})
+        return self._judge(
+            step, {level: self._classes(found / found.sum(), some) for level, some in self.limits.items()}
+        )
 
     def see_spread(self, step: int, spread: float, real: float) -> Alarm | None:
         """Take how far features are spread, as `fidelity.spread` has it; return an alarm if it rings now.
@@ -170,15 +173,15 @@ class CollapseAlarm:
         excess = (shares - self.expected) / (1 - self.expected).clamp_min(1e-9)
         worst = int(excess.argmax())
         top, limit = float(shares[worst]), float(self.expected[worst] + limits.top * (1 - self.expected[worst]))
-        if top > limit:
+        if top > limit + _ROUNDING:
             text = f"{top:.0%} of what is made is of class {worst}, expected {float(self.expected[worst]):.0%}"
             return "top share", top, limit, text
         wanted = self.expected >= _SHOWN
         made, least = int((shares[wanted] >= _SHOWN).sum()), (1 - limits.missing) * int(wanted.sum())
-        if made < least - 1e-9:
+        if made < least - _ROUNDING:
             return "classes", made, least, f"only {made} of {int(wanted.sum())} classes are made"
         kl, most = divergence(shares, self.expected), limits.kl * math.log(self.classes)
-        if kl > most:
+        if kl > most + _ROUNDING:
             return "kl", kl, most, f"classes are made unevenly, KL {kl:.2f} to what is expected"
         return None
 

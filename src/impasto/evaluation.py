@@ -7,17 +7,19 @@ what the two anchors are for, which every evaluation brings along.
 import hashlib
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.errors import ImageError, OptionError
+from impasto.checkpoints import load_state
+from impasto.errors import ImageError, OptionError, WeightsError
 from impasto.fidelity import class_shares, divergence, entropy, frechet_distance, nearest, neighborhoods, spread
 from impasto.networks.classifier import Classifier
 from impasto.toys import Modes
 
-__all__ = ["Evaluation", "Evaluator", "Quality", "Seen", "look", "stacked_modes"]
+__all__ = ["Evaluation", "Evaluator", "Quality", "Seen", "digest", "load_classifier", "look", "stacked_modes"]
 
 _LOOK = 500  # pictures that the classifier sees at a time
 _SHOWN = 0.01  # share from which on a class counts as made
@@ -113,6 +115,24 @@ class Seen:
     def confidence(self) -> Tensor:
         """Probability of that class, `(N,)`."""
         return self.chances.max(1).values
+
+
+def load_classifier(path: str | Path) -> Classifier:
+    """Return the classifier in a file that `recipes.classifying` made, ready to look.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+        WeightsError: it holds another network.
+    """
+    tensors, told = load_state(path)
+    if told.get("network") != "classifier":
+        raise WeightsError(f"{path} holds no classifier; expected the file of a training of one.")
+    try:
+        classifier = Classifier(**told["settings"])
+        classifier.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, OptionError) as error:
+        raise WeightsError(f"{path} is damaged: its weights and settings do not fit. Train another one.") from error
+    return classifier.eval().requires_grad_(False)
 
 
 def look(classifier: Classifier, pictures: Tensor) -> Seen:
@@ -227,10 +247,19 @@ class Evaluator:
 
     @cached_property
     def one_class(self) -> Quality:
-        """Held-out pictures of the class that most of them are of, as the classifier sees them."""
+        """Held-out pictures of the class that most of them are of, as the classifier sees them.
+
+        Raises:
+            OptionError: there are too few of them.
+        """
         labels = look(self.classifier, self._held).labels
         most = int(class_shares(labels, self.classifier.classes).argmax())
-        return self(self._held[(labels == most).cpu()])
+        chosen = self._held[(labels == most).cpu()]
+        if len(chosen) <= self.k:
+            raise OptionError(
+                f"{len(chosen)} pictures of one class are held out; expected more than {self.k}, hold out more."
+            )
+        return self(chosen)
 
     def evaluate(self, made: Tensor) -> Evaluation:
         """Measure made pictures, with both anchors; arguments and errors as for a call."""

@@ -160,7 +160,9 @@ def nearest(rows: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor
         OptionError: there are too few rows, or they do not fit.
     """
     if count < 1 or len(among) < count or not len(rows):
-        raise OptionError(f"{len(rows)} rows and {count} neighbors among {len(among)}; expected one or more, and enough.")
+        raise OptionError(
+            f"{len(rows)} rows and {count} neighbors among {len(among)}; expected one or more, and enough."
+        )
     if rows.shape[1:] != among.shape[1:] or rows.dtype != among.dtype:
         raise OptionError("rows of two kinds; expected the same shape and the same kind of numbers.")
     flat, others = rows.flatten(1), among.flatten(1).to(rows.device)
@@ -176,7 +178,9 @@ def nearest(rows: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor
             found.append((some, order + start))
         best, which = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
         which = which.gather(1, best.topk(wanted, largest=False).indices)
-        exact = (_unit(flat[part], torch.float64)[:, None] - _unit(others[which], torch.float64)).square().mean(2).sqrt()
+        exact = (
+            (_unit(flat[part], torch.float64)[:, None] - _unit(others[which], torch.float64)).square().mean(2).sqrt()
+        )
         exact, order = exact.sort(stable=True)
         distances.append(exact[:, :count])
         places.append(which.gather(1, order)[:, :count])
@@ -206,7 +210,9 @@ def _rows(features: Tensor, least: int) -> Tensor:
     """Return `(N, F)` in float64."""
     if features.ndim != 2 or len(features) < least:
         shape = " x ".join(map(str, features.shape))
-        raise OptionError(f"features are {shape}; expected two dimensions, a row for each picture and {least} at least.")
+        raise OptionError(
+            f"features are {shape}; expected two dimensions, a row for each picture and {least} at least."
+        )
     features = features.double()
     if not bool(features.isfinite().all()):
         raise OptionError("some features are not finite; expected numbers.")
