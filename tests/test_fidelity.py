@@ -77,8 +77,8 @@ def test_spread_by_hand():
 def test_neighborhoods_on_a_line_by_hand():
     """Real 0 1 3 7 with balls of 1 1 2 4 around them, made 0.5 2.5 12 17 with 2 2 5 5."""
     real, made = column(0, 1, 3, 7), column(0.5, 2.5, 12, 17)
-    # 0.5 is in the balls of 0 and 1; 2.5 in that of 3; 12 and 17 in none. That of 7 is empty. 0, 1 and 3 are in balls of
-    # made ones, and 7 is just on the edge of that of 12.
+    # 0.5 is in the balls of 0 and 1; 2.5 in that of 3; 12 and 17 in none. That of 7 is empty. 0, 1 and 3 are in balls
+    # of made ones, and 7 is just on the edge of that of 12.
     assert neighborhoods(real, made, k=1) == Neighborhoods(precision=0.5, recall=1, density=0.75, coverage=0.75)
     # To the second neighbor: real 3 2 3 6. 0.5 is in three of these, 2.5 in all four, 12 in that of 7.
     assert neighborhoods(real, made, k=2) == Neighborhoods(precision=0.75, recall=1, density=8 / 8, coverage=1)

@@ -77,16 +77,17 @@ class Alarm:
 class CollapseAlarm:
     """Rings when what is made has too few kinds, several times in a row.
 
-    It is fed now and then during a training, with how many pictures of each class were made (`see_classes`) or, where
-    there are no classes, with how far features are spread (`see_spread`). It answers with an `Alarm` when it rings, which
-    is once for each level: again only after that had gone away. It knows nothing of networks, files and time.
+    It is fed now and then during a training: with how many pictures of each class were made (`see_classes`) or, where
+    there are no classes, with how far features are spread (`see_spread`); not with both. It answers with an `Alarm`
+    when it rings, which is once for each level, and again only after it had gone away. It knows nothing of networks,
+    files and time.
 
     Attributes:
         level: as far as it has rung: None, "partial" or "full".
 
     Source: the measures are those with which papers tell of collapse (classes that are made at all, share of the most
-        frequent, KL to even shares: Srivastava et al. 2017, arXiv:1705.07761). The limits for "full" are those of
-        our own measurements, see docs/numerics.md.
+        frequent, KL to even shares: Srivastava et al. 2017, arXiv:1705.07761). The limits are our own, between
+        what real digits and generators that had collapsed were found to have.
     """
 
     level: Level | None
@@ -116,8 +117,8 @@ class CollapseAlarm:
         shares = torch.as_tensor(even if expected is None else expected, dtype=torch.float64, device="cpu")
         if classes < 2 or patience < 1 or tuple(shares.shape) != (classes,) or bool((shares < 0).any()):
             raise OptionError(
-                f"classes are {classes}, patience {patience} and {shares.numel()} shares expected; expected 2 classes at "
-                "least, patience of 1 at least, and a share of 0 or more for each class."
+                f"classes are {classes}, patience {patience} and {shares.numel()} shares expected; expected 2 "
+                "classes at least, patience of 1 at least, and a share of 0 or more for each class."
             )
         self.classes, self.patience, self.begin, self.limits = classes, patience, begin, dict(limits)
         self.expected = shares / shares.sum()

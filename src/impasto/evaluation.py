@@ -1,7 +1,7 @@
 """How good and how various made pictures are, beside what real ones and those of one class would get.
 
-Numbers are those of one classifier and one number of pictures, and are not to be compared with those of another; that is
-what the two anchors are for, which every evaluation brings along.
+Numbers are those of one classifier and one number of pictures, and are not to be compared with those of another; that
+is what the two anchors are for, which every evaluation brings along.
 """
 
 import hashlib
@@ -152,7 +152,7 @@ def look(classifier: Classifier, pictures: Tensor) -> Seen:
     features, chances = [], []
     try:
         with torch.no_grad():
-            for some in pictures.split(_LOOK):
+            for some in torch.split(pictures, _LOOK):
                 found = classifier.features(_unit(some.to(weight.device)).to(weight.dtype))
                 features.append(found)
                 chances.append(classifier.judge(found).softmax(1))
@@ -166,8 +166,8 @@ class Evaluator:
     """Measures sets of made pictures, as often as is asked: what is known of the real ones is computed once.
 
     Source: the battery: Heusel et al. 2017 (Fréchet distance), Kynkäänniemi et al. 2019, Naeem et al. 2020, Srivastava
-        et al. 2017 (class shares); copies, Yoon et al. 2023, "Diffusion probabilistic models generalize when they fail to
-        memorize".
+        et al. 2017 (class shares); copies, Yoon et al. 2023, "Diffusion probabilistic models generalize when they fail
+        to memorize".
     Differs: the features are those of a small classifier of the same kind of pictures, as the authors of the Fréchet
         distance advise where Inception has nothing to say.
     """
@@ -311,7 +311,7 @@ def _checked(pictures: Tensor) -> Tensor:
     if not pictures.is_floating_point():
         raise ImageError(f"pictures are numbers of {pictures.dtype}; expected bytes, or numbers from 0 to 1.")
     low, high = (float(value) for value in pictures.aminmax())
-    if not (-1e-3 <= low and high <= 1 + 1e-3):  # neither is what is not a number
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # neither is what is not a number
         raise ImageError(f"pictures have values from {low:g} to {high:g}; expected bytes, or numbers from 0 to 1.")
     return pictures
 

@@ -84,7 +84,7 @@ def spread(features: Tensor) -> float:
 
 @dataclass(frozen=True)
 class Neighborhoods:
-    """How made ones lie among real ones. What is near is decided by balls: around each to its k-th neighbor of its own set.
+    """How made ones lie among real ones; near is what lies in the ball around one to its k-th neighbor of its own set.
 
     Attributes:
         precision: share of the made that lie in a ball of a real one: they could be real.
@@ -167,7 +167,7 @@ def nearest(rows: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor
         raise OptionError("rows of two kinds; expected the same shape and the same kind of numbers.")
     flat, others = rows.flatten(1), among.flatten(1).to(rows.device)
     wanted, step = min(count + _SPARE, len(others)), max(1, _CELLS // max(1, flat.shape[1]))
-    squares = torch.cat([_unit(some).square().sum(1) for some in others.split(step)])
+    squares = torch.cat([_unit(some).square().sum(1) for some in torch.split(others, step)])
     distances, places = [], []
     for part in _blocks(flat, min(step, len(others))):
         mine = _unit(flat[part])

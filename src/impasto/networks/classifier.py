@@ -14,8 +14,8 @@ __all__ = ["Classifier"]
 class Classifier(nn.Module):
     """Two convolutions and two layers of neurons; at 28 x 28 with ten classes 105,866 weights.
 
-    Each convolution, 3 x 3 with a rectifier, is followed by maxima over 2 x 2. `features` are what the last layer reads,
-    after its rectifier: in them sets of pictures are compared.
+    Each convolution, 3 x 3 with a rectifier, is followed by maxima over 2 x 2. `features` are what the last layer
+    reads, after its rectifier: in them sets of pictures are compared.
 
     The state dict holds `first`, `second` (convolutions), `third` and `last`, each with weight and bias.
 
@@ -48,8 +48,8 @@ class Classifier(nn.Module):
         height, breadth = size
         if min(classes, channels, width, features) < 1 or min(size) < 4 or not 0 <= dropout < 1:
             raise OptionError(
-                f"classes are {classes}, channels {channels}, width {width}, features {features}, size {height}x{breadth} "
-                f"and dropout {dropout:g}; expected 1 at least each, 4x4 at least, and 0 to 1."
+                f"classes are {classes}, channels {channels}, width {width}, features {features}, size "
+                f"{height}x{breadth} and dropout {dropout:g}; expected 1 at least each, 4x4 at least, and 0 to 1."
             )
         self.classes, self.channels, self.size = classes, channels, (height, breadth)
         self.width, self.features_, self.dropout = width, features, dropout

@@ -54,9 +54,9 @@ class Classifying(Recipe):
     def _chances(self) -> Tensor:
         """Return how likely each held-out picture is of its own class, as it sees it, and whether it is right."""
         rows = []
-        for pictures, labels in zip(self.held[0].split(_LOOK), self.held[1].long().split(_LOOK), strict=True):
+        for pictures, labels in zip(*(torch.split(part, _LOOK) for part in self.held), strict=True):
             chances = self.network(_unit(pictures)).float().softmax(1)
-            own = chances.gather(1, labels[:, None])[:, 0]
+            own = chances.gather(1, labels.long()[:, None])[:, 0]
             rows.append(torch.stack([own, (chances.argmax(1) == labels).float()], 1))
         return torch.cat(rows) if rows else torch.zeros(0, 2)
 
