@@ -66,6 +66,7 @@ def test_pictures_are_moved_each_its_own_way():
     moved = shifted(dot, 2, random)
     assert moved.shape == dot.shape and bool((moved[:, 0].sum((1, 2)) == 1).all())
     places = {divmod(int(picture.argmax()), 9) for picture in moved[:, 0]}
+    assert len(places) > 15  # of 25
     assert {row for row, _ in places} == {1, 2, 3, 4, 5} and {column for _, column in places} == {2, 3, 4, 5, 6}
     rows, columns = (moved[:, 0].flatten(1).argmax(1) // 9 - 3), (moved[:, 0].flatten(1).argmax(1) % 9 - 4)
     stays = (rows >= 0) & (columns <= 0)  # the other channel moves along, and out of the picture

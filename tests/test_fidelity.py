@@ -136,8 +136,10 @@ def test_nearest_pictures_by_hand():
     # one of four pixels is off by 1: sqrt(1 / 4); three are: sqrt(3 / 4)
     torch.testing.assert_close(distances, torch.tensor([[0, 0.5], [0, math.sqrt(0.75)]], dtype=torch.float64))
     assert which.tolist() == [[1, 0], [2, 1]]
-    copy = torch.rand(5, 700, generator=torch.Generator().manual_seed(0)) + 100  # where float32 alone would say 0.01
-    assert nearest(copy, copy)[0].max() == 0
+    one = torch.rand(700, generator=torch.Generator().manual_seed(0)) + 100
+    alike = one + 0.01 * torch.arange(3)[:, None]  # so large and so near that float32 alone mixes them up
+    distances, which = nearest(alike, alike)
+    assert distances.max() == 0 and which.flatten().tolist() == [0, 1, 2]
 
 
 # --- as a histogram ------------------------------------------------------------------------------

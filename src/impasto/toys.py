@@ -112,7 +112,7 @@ class Mixture:
 
 
 def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01, seed: int = 0) -> Mixture:
-    """Return Gaussians on a circle; the numbers are those of PacGAN (Lin et al. 2018, arXiv:1712.04086) and its code."""
+    """Return Gaussians on a circle; the numbers are those of PacGAN (Lin et al. 2018, arXiv:1712.04086)."""
     angles = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     return Mixture(radius * torch.stack([angles.cos(), angles.sin()], 1), sigma, seed=seed)
 
