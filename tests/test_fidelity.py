@@ -137,7 +137,7 @@ def test_nearest_pictures_by_hand():
     torch.testing.assert_close(distances, torch.tensor([[0, 0.5], [0, math.sqrt(0.75)]], dtype=torch.float64))
     assert which.tolist() == [[1, 0], [2, 1]]
     one = torch.rand(700, generator=torch.Generator().manual_seed(0)) + 100
-    alike = one + 0.01 * torch.arange(3)[:, None]  # so large and so near that float32 alone mixes them up
+    alike = one + 0.001 * torch.arange(3)[:, None]  # so large and so near that float32 alone mixes them up
     distances, which = nearest(alike, alike)
     assert distances.max() == 0 and which.flatten().tolist() == [0, 1, 2]
 
