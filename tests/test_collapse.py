@@ -66,6 +66,8 @@ def test_it_does_not_ring_for_chance():
     draws = [torch.multinomial(uneven, 1000, True, generator=random).bincount(minlength=10) for _ in range(100)]
     assert fed(CollapseAlarm(expected=uneven), draws) == []
     assert fed(CollapseAlarm(), draws)[0][1] == "partial"  # were they expected to be even
+    without = [0.0] + [1 / 9] * 9  # what is made although it should not be is another thing than collapse
+    assert fed(CollapseAlarm(expected=without), [[20] + [108] * 9] * 3) == []
     found = CollapseAlarm(expected=uneven, patience=1).see_classes(0, [450, 20, 20, 400, 20, 20, 20, 20, 20, 10])
     assert found.measure == "top share" and "40% of what is made is of class 3, expected 6%" in found.text
 

@@ -93,6 +93,7 @@ def test_looking_leaves_the_classifier_as_it_is():
     seen = look(net, TRAINING)
     assert seen.features.shape == (400, 16) and not seen.features.requires_grad
     torch.testing.assert_close(seen.chances.sum(1), torch.ones(400))
+    assert seen.counts.tolist() == [int((seen.chances.argmax(1) == label).sum()) for label in range(CLASSES)]
     assert all(module.training for module in net.modules())
     assert all(torch.equal(weight, before[name]) for name, weight in net.state_dict().items())
     assert torch.equal(look(net, TRAINING).chances, seen.chances)  # without dropout

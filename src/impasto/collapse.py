@@ -121,6 +121,7 @@ class CollapseAlarm:
                 "classes at least, patience of 1 at least, and a share of 0 or more for each class."
             )
         self.classes, self.patience, self.begin, self.limits = classes, patience, begin, dict(limits)
+        shares = shares.clamp_min(_SHOWN / classes)  # one that should not be there is no collapse
         self.expected = shares / shares.sum()
         self.level = None
         self._streaks = dict.fromkeys(self.limits, 0)

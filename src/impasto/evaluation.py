@@ -48,6 +48,7 @@ class Quality:
         nearest: median distance to the nearest training picture, as root mean square of pixels in [0, 1]. Well below
             that of held-out real ones: it learned pictures by heart.
         copies: share of the pictures whose nearest training picture is less than a third as far as the second nearest.
+            Of training pictures that are there twice, copies are not noticed.
         pictures: how many there were.
     """
 
@@ -110,6 +111,11 @@ class Seen:
     def labels(self) -> Tensor:
         """The likeliest class of each, `(N,)`."""
         return self.chances.argmax(1)
+
+    @property
+    def counts(self) -> Tensor:
+        """How many are of each class, `(K,)`, as `collapse.CollapseAlarm` is fed."""
+        return torch.bincount(self.labels, minlength=self.chances.shape[1])
 
     @property
     def confidence(self) -> Tensor:
@@ -232,8 +238,8 @@ class Evaluator:
             top_share=float(shares.max()),
             entropy=entropy(shares),
             kl=divergence(shares),
-            confidence=float(seen.confidence.double().mean()),
-            garbage=float((seen.confidence < _SURE).double().mean()),
+            confidence=float(seen.confidence.mean()),
+            garbage=float((seen.confidence < _SURE).float().mean()),
             spread=spread(seen.features),
             nearest=float(away[:, 0].median()),
             copies=float((away[:, 0] < _COPY * away[:, -1]).double().mean()),

@@ -65,8 +65,8 @@ def gaussian_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tens
 
     Differs: tr (C C')^½ is taken as tr (C^½ C' C^½)^½, whose eigenvalues are real and not negative.
     """
-    mean_a, mean_b = mean_a.double(), mean_b.double()
-    cov_a, cov_b = (cov.double().reshape(len(mean_a), len(mean_a)) for cov in (cov_a, cov_b))
+    mean_a, mean_b = _double(mean_a), _double(mean_b)
+    cov_a, cov_b = (_double(cov).reshape(len(mean_a), len(mean_a)) for cov in (cov_a, cov_b))
     root = covariance_sqrt(cov_a)
     shared = trace_sqrt(root @ cov_b @ root)
     distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * shared
@@ -178,12 +178,10 @@ def nearest(rows: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor
             found.append((some, order + start))
         best, which = (torch.cat(parts, 1) for parts in zip(*found, strict=True))
         which = which.gather(1, best.topk(wanted, largest=False).indices)
-        exact = (
-            (_unit(flat[part], torch.float64)[:, None] - _unit(others[which], torch.float64)).square().mean(2).sqrt()
-        )
+        exact = (_exact(flat[part])[:, None] - _exact(others[which])).square().mean(2).sqrt()
         exact, order = exact.sort(stable=True)
         distances.append(exact[:, :count])
-        places.append(which.gather(1, order)[:, :count])
+        places.append(which.to(order.device).gather(1, order)[:, :count])
     return torch.cat(distances), torch.cat(places)
 
 
@@ -202,8 +200,19 @@ def _blocks(rows: Tensor, columns: int) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(rows), step))
 
 
-def _unit(rows: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    return rows.to(dtype) / 255 if rows.dtype == torch.uint8 else rows.to(dtype)
+def _double(values: Tensor) -> Tensor:
+    """Return them in float64; on the CPU if they are on one of Apple's GPUs, which have none."""
+    return (values.cpu() if values.device.type == "mps" else values).detach().double()
+
+
+def _unit(rows: Tensor) -> Tensor:
+    """Return numbers in float32; of bytes, those in [0, 1]."""
+    return rows.float() / 255 if rows.dtype == torch.uint8 else rows.float()
+
+
+def _exact(rows: Tensor) -> Tensor:
+    """The same in float64."""
+    return _double(rows) / 255 if rows.dtype == torch.uint8 else _double(rows)
 
 
 def _rows(features: Tensor, least: int) -> Tensor:
@@ -213,7 +222,7 @@ def _rows(features: Tensor, least: int) -> Tensor:
         raise OptionError(
             f"features are {shape}; expected two dimensions, a row for each picture and {least} at least."
         )
-    features = features.double()
+    features = _double(features)
     if not bool(features.isfinite().all()):
         raise OptionError("some features are not finite; expected numbers.")
     return features
