@@ -38,13 +38,17 @@ MAY = {
     "video": "errors events images",
     "regions": "errors events options ops objective optimization",
     "measures": "errors ops losses objective",
+    "fidelity": "errors ops",
+    "toys": "errors fidelity",
+    "collapse": "errors fidelity",
+    "evaluation": "errors networks checkpoints fidelity toys",
     "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
     "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
     "regions",
     "training": "errors events options images devices recipes checkpoints",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
-    "learning": "errors events options devices networks smallsets recipes checkpoints training",
+    "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints training",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",

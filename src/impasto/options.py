@@ -14,6 +14,7 @@ __all__ = [
     "QUALITIES",
     "ApplyOptions",
     "AutoencoderOptions",
+    "ClassifierOptions",
     "CompressOptions",
     "JohnsonOptions",
     "Options",
@@ -375,6 +376,19 @@ class TrainOptions(Options):
     log_steps: int = Field(10, ge=1, le=1_000_000, description="every how many steps a line is written to the log")
 
     _read_budget = field_validator("budget", mode="before")(_duration)
+
+
+class ClassifierOptions(TrainOptions):
+    """How a network learns to tell classes of small pictures apart."""
+
+    steps: int = Field(1500, ge=1, le=100_000_000, description="how many steps it takes")
+    batch: int = Field(64, ge=1, le=100_000, description="pictures in each step, those of all processes together")
+    learning_rate: float = Field(2e-3, gt=0, description="step length at its highest")
+    ema: float = Field(0.99, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
+    shift: int = Field(2, ge=0, le=64, description="how far pictures are moved at random, in pixels")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32", description="numbers that networks compute with; measures ask for those of 32 bits"
+    )
 
 
 class PaintingOptions(TrainOptions):

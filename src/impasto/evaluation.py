@@ -1,0 +1,333 @@
+"""How good and how various made pictures are, beside what real ones and those of one class would get.
+
+Numbers are those of one classifier and one number of pictures, and are not to be compared with those of another; that
+is what the two anchors are for, which every evaluation brings along.
+"""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.checkpoints import load_state
+from impasto.errors import ImageError, OptionError, WeightsError
+from impasto.fidelity import class_shares, divergence, entropy, frechet_distance, nearest, neighborhoods, spread
+from impasto.networks.classifier import Classifier
+from impasto.toys import Modes
+
+__all__ = ["Evaluation", "Evaluator", "Quality", "Seen", "digest", "load_classifier", "look", "stacked_modes"]
+
+_LOOK = 500  # pictures that the classifier sees at a time
+_SHOWN = 0.01  # share from which on a class counts as made
+_SURE = 0.5  # least probability of the likeliest class of a picture that shows something
+_COPY = 1 / 3
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A set of pictures, measured.
+
+    Attributes:
+        frechet: `fidelity.frechet_distance` to the training pictures, of the classifier's features; less is better.
+        precision: as in `fidelity.Neighborhoods`: do they look real?
+        recall: are all real ones among what could be made?
+        density: like precision, steadier.
+        coverage: like recall, steadier.
+        shares: of each class.
+        classes: how many of them have at least 1 %.
+        top_share: of the most frequent class.
+        entropy: of the shares, in nats; log K is the most.
+        kl: KL of the shares to even ones, in nats; 0 is the best, log K one class only.
+        confidence: mean probability of the likeliest class. Noise fills classes as well, but without confidence.
+        garbage: share of the pictures whose likeliest class has less than 0.5.
+        spread: `fidelity.spread` of their features.
+        nearest: median distance to the nearest training picture, as root mean square of pixels in [0, 1]. Well below
+            that of held-out real ones: it learned pictures by heart.
+        copies: share of the pictures whose nearest training picture is less than a third as far as the second nearest.
+            Of training pictures that are there twice, copies are not noticed.
+        pictures: how many there were.
+    """
+
+    frechet: float
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+    shares: tuple[float, ...]
+    classes: int
+    top_share: float
+    entropy: float
+    kl: float
+    confidence: float
+    garbage: float
+    spread: float
+    nearest: float
+    copies: float
+    pictures: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values under the same names, ready for `json.dumps`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Made pictures beside the two anchors between which numbers mean something.
+
+    Attributes:
+        made: what was asked for.
+        real: held-out real pictures in their place: the best there is.
+        one_class: held-out pictures of a single class in their place: what a collapse looks like.
+        classifier: which one looked, as 16 digits of a hash of its weights.
+    """
+
+    made: Quality
+    real: Quality
+    one_class: Quality
+    classifier: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values under the same names, ready for `json.dumps`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a classifier sees in pictures: a row each.
+
+    Attributes:
+        features: `(N, F)`.
+        chances: `(N, K)`, probabilities of the classes.
+    """
+
+    features: Tensor
+    chances: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """The likeliest class of each, `(N,)`."""
+        return self.chances.argmax(1)
+
+    @property
+    def counts(self) -> Tensor:
+        """How many are of each class, `(K,)`, as `collapse.CollapseAlarm` is fed."""
+        return torch.bincount(self.labels, minlength=self.chances.shape[1])
+
+    @property
+    def confidence(self) -> Tensor:
+        """Probability of that class, `(N,)`."""
+        return self.chances.max(1).values
+
+
+def load_classifier(path: str | Path) -> Classifier:
+    """Return the classifier in a file that `recipes.classifying` made, ready to look.
+
+    Raises:
+        CheckpointError: the file is missing or damaged.
+        WeightsError: it holds another network.
+    """
+    tensors, told = load_state(path)
+    if told.get("network") != "classifier":
+        raise WeightsError(f"{path} holds no classifier; expected the file of a training of one.")
+    try:
+        classifier = Classifier(**told["settings"])
+        classifier.load_state_dict(tensors)
+    except (KeyError, TypeError, RuntimeError, OptionError) as error:
+        raise WeightsError(f"{path} is damaged: its weights and settings do not fit. Train another one.") from error
+    return classifier.eval().requires_grad_(False)
+
+
+def look(classifier: Classifier, pictures: Tensor) -> Seen:
+    """Return what a classifier sees, a few hundred pictures at a time.
+
+    Args:
+        classifier: it is left as it is.
+        pictures: `(N, C, H, W)`, bytes or numbers in [0, 1]; or grey ones as `(N, H, W)`.
+
+    Raises:
+        ImageError: there are none, they are of the wrong size, or have values out of range.
+    """
+    pictures = _checked(pictures)
+    weight = next(classifier.parameters())
+    modes = [(module, module.training) for module in classifier.modules()]
+    classifier.eval()
+    features, chances = [], []
+    try:
+        with torch.no_grad():
+            for some in torch.split(pictures, _LOOK):
+                found = classifier.features(_unit(some.to(weight.device)).to(weight.dtype))
+                features.append(found)
+                chances.append(classifier.judge(found).softmax(1))
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return Seen(torch.cat(features), torch.cat(chances))
+
+
+class Evaluator:
+    """Measures sets of made pictures, as often as is asked: what is known of the real ones is computed once.
+
+    Source: the battery: Heusel et al. 2017 (Fréchet distance), Kynkäänniemi et al. 2019, Naeem et al. 2020, Srivastava
+        et al. 2017 (class shares); copies, Yoon et al. 2023, "Diffusion probabilistic models generalize when they fail
+        to memorize".
+    Differs: the features are those of a small classifier of the same kind of pictures, as the authors of the Fréchet
+        distance advise where Inception has nothing to say.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        training: Tensor,
+        held: Tensor,
+        *,
+        count: int = 1000,
+        k: int = 5,
+        seed: int = 0,
+    ) -> None:
+        """Look at the real pictures.
+
+        Args:
+            classifier: that looks; its kind, and nothing else, makes numbers comparable.
+            training: `(N, C, H, W)`, bytes or numbers in [0, 1]: what the generator learned from.
+            held: `(M, C, H, W)`, other real ones.
+            count: of made pictures that are measured at a time, and of real ones with which they are compared; fewer if
+                there are fewer real ones.
+            k: see `fidelity.neighborhoods`.
+            seed: of which real ones are taken.
+
+        Raises:
+            ImageError: pictures cannot be used.
+            OptionError: there are too few.
+        """
+        training, held = (_bytes(_checked(pictures)) for pictures in (training, held))
+        count = min(count, len(training), len(held))
+        if count <= k:
+            raise OptionError(f"{count} pictures can be compared; expected more than {k}, training and held out.")
+        self.classifier, self.count, self.k = classifier, count, k
+        random = torch.Generator().manual_seed(seed)
+        self._training = training[torch.randperm(len(training), generator=random)]  # they may come class by class
+        self._held = held[torch.randperm(len(held), generator=random)]
+        self._seen = look(classifier, self._training)
+
+    def __call__(self, made: Tensor) -> Quality:
+        """Measure made pictures, the first `count` of them.
+
+        Args:
+            made: `(n, C, H, W)`, bytes or numbers in [0, 1], more than k.
+
+        Raises:
+            ImageError: they cannot be used.
+        """
+        made = _bytes(_checked(made))[: self.count]
+        return self._measured(made, look(self.classifier, made))
+
+    def _measured(self, made: Tensor, seen: Seen) -> Quality:
+        near = neighborhoods(self._seen.features[: self.count], seen.features, self.k)
+        shares = class_shares(seen.labels, self.classifier.classes)
+        device = seen.features.device
+        away, _ = nearest(made.to(device), self._training.to(device), min(2, len(self._training)))
+        return Quality(
+            frechet=frechet_distance(self._seen.features, seen.features),
+            **near.as_dict(),
+            shares=tuple(shares.tolist()),
+            classes=int((shares >= _SHOWN).sum()),
+            top_share=float(shares.max()),
+            entropy=entropy(shares),
+            kl=divergence(shares),
+            confidence=float(seen.confidence.mean()),
+            garbage=float((seen.confidence < _SURE).float().mean()),
+            spread=spread(seen.features),
+            nearest=float(away[:, 0].median()),
+            copies=float((away[:, 0] < _COPY * away[:, -1]).double().mean()),
+            pictures=len(made),
+        )
+
+    @cached_property
+    def real(self) -> Quality:
+        """Held-out pictures in the place of made ones."""
+        return self(self._held)
+
+    @cached_property
+    def one_class(self) -> Quality:
+        """Held-out pictures of the class that most of them are of, as the classifier sees them.
+
+        Raises:
+            OptionError: there are too few of them.
+        """
+        labels = look(self.classifier, self._held).labels
+        most = int(class_shares(labels, self.classifier.classes).argmax())
+        chosen = self._held[(labels == most).cpu()]
+        if len(chosen) <= self.k:
+            raise OptionError(
+                f"{len(chosen)} pictures of one class are held out; expected more than {self.k}, hold out more."
+            )
+        return self(chosen)
+
+    def evaluate(self, made: Tensor) -> Evaluation:
+        """Measure made pictures, with both anchors; arguments and errors as for a call."""
+        return Evaluation(self(made), self.real, self.one_class, digest(self.classifier))
+
+
+def stacked_modes(classifier: Classifier, pictures: Tensor) -> Modes:
+    """Return which of the K³ modes pictures of three stacked digits cover.
+
+    Args:
+        classifier: of single digits, in grey.
+        pictures: `(N, 3, H, W)`, bytes or numbers in [0, 1]; 26,000 are usual.
+
+    Returns:
+        All pictures count for modes and their shares, as in the papers. Of high quality are those of whose three
+        digits the classifier is sure, 0.5 at least each.
+
+    Raises:
+        ImageError: they are of another shape.
+
+    Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, section 5.2.
+    Differs: another classifier. Noise fills modes too, so look at the quality.
+    """
+    if pictures.ndim != 4 or pictures.shape[1] != 3:
+        raise ImageError(f"pictures are {' x '.join(map(str, pictures.shape))}; expected N x 3 x H x W.")
+    seen = look(classifier, pictures.flatten(0, 1)[:, None])  # (3N, 1, H, W)
+    red, green, blue = seen.labels.view(-1, 3).unbind(1)
+    labels = (red * classifier.classes + green) * classifier.classes + blue
+    sure = (seen.confidence.view(-1, 3) >= _SURE).all(1)
+    return Modes.counted(labels, classifier.classes**3, len(pictures), int(sure.sum()))
+
+
+def digest(classifier: Classifier) -> str:
+    """Return a text that is another one for other weights."""
+    found = hashlib.sha256()
+    for weight in classifier.state_dict().values():
+        found.update(weight.detach().float().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def _checked(pictures: Tensor) -> Tensor:
+    """Return `(N, C, H, W)`."""
+    pictures = pictures[:, None] if pictures.ndim == 3 else pictures
+    shape = " x ".join(map(str, pictures.shape))
+    if pictures.ndim != 4 or not pictures.numel():
+        raise ImageError(f"pictures are {shape}; expected one or more, N x C x H x W.")
+    if pictures.dtype == torch.uint8:
+        return pictures
+    if not pictures.is_floating_point():
+        raise ImageError(f"pictures are numbers of {pictures.dtype}; expected bytes, or numbers from 0 to 1.")
+    low, high = (float(value) for value in pictures.aminmax())
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # neither is what is not a number
+        raise ImageError(f"pictures have values from {low:g} to {high:g}; expected bytes, or numbers from 0 to 1.")
+    return pictures
+
+
+def _unit(pictures: Tensor) -> Tensor:
+    return pictures.float() / 255 if pictures.dtype == torch.uint8 else pictures
+
+
+def _bytes(pictures: Tensor) -> Tensor:
+    """Return pictures as bytes: rounded as they are when they are saved, and all of the same kind."""
+    if pictures.dtype == torch.uint8:
+        return pictures
+    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8)

@@ -1,0 +1,103 @@
+"""A small classifier of small pictures: what measures of made pictures are taken with."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from impasto.errors import ImageError, OptionError
+
+__all__ = ["Classifier"]
+
+
+class Classifier(nn.Module):
+    """Two convolutions and two layers of neurons; at 28 x 28 with ten classes 105,866 weights.
+
+    Each convolution, 3 x 3 with a rectifier, is followed by maxima over 2 x 2. `features` are what the last layer
+    reads, after its rectifier: in them sets of pictures are compared.
+
+    The state dict holds `first`, `second` (convolutions), `third` and `last`, each with weight and bias.
+
+    Args:
+        classes: how many there are.
+        channels: of pictures: 1 for grey, 3 for RGB.
+        size: height and width of pictures.
+        width: channels of the first convolution; the second has twice as many.
+        features: how many numbers a picture is described by.
+        dropout: share of the features that are left out while it learns.
+
+    Raises:
+        OptionError: a number is out of range.
+
+    Source: the shape of the network with which tensorflow/gan and PacGAN score digits (two convolutions, two dense
+        layers), made small enough to learn within a minute on a processor.
+    """
+
+    def __init__(
+        self,
+        classes: int = 10,
+        channels: int = 1,
+        size: tuple[int, int] = (28, 28),
+        *,
+        width: int = 16,
+        features: int = 64,
+        dropout: float = 0.25,
+    ) -> None:
+        super().__init__()
+        height, breadth = size
+        if min(classes, channels, width, features) < 1 or min(size) < 4 or not 0 <= dropout < 1:
+            raise OptionError(
+                f"classes are {classes}, channels {channels}, width {width}, features {features}, size "
+                f"{height}x{breadth} and dropout {dropout:g}; expected 1 at least each, 4x4 at least, and 0 to 1."
+            )
+        self.classes, self.channels, self.size = classes, channels, (height, breadth)
+        self.width, self.features_, self.dropout = width, features, dropout
+        self.first = nn.Conv2d(channels, width, 3, padding=1)
+        self.second = nn.Conv2d(width, 2 * width, 3, padding=1)
+        self.third = nn.Linear(2 * width * (height // 4) * (breadth // 4), features)
+        self.last = nn.Linear(features, classes)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs to build this network again."""
+        return {
+            "classes": self.classes,
+            "channels": self.channels,
+            "size": list(self.size),
+            "width": self.width,
+            "features": self.features_,
+            "dropout": self.dropout,
+        }
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Return `(B, features)`, 0 or more each.
+
+        Args:
+            pictures: `(B, channels, H, W)` in [0, 1].
+
+        Raises:
+            ImageError: they have another shape.
+        """
+        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != (self.channels, *self.size):
+            raise ImageError(
+                f"pictures are {_shape(pictures.shape)}; this classifier expects "
+                f"{_shape((len(pictures) if pictures.ndim else 0, self.channels, *self.size))}."
+            )
+        x = F.max_pool2d(torch.relu(self.first(pictures)), 2)
+        x = F.max_pool2d(torch.relu(self.second(x)), 2)
+        return torch.relu(self.third(x.flatten(1)))  # (B, 2 width, H/4, W/4) in one row
+
+    def judge(self, features: Tensor) -> Tensor:
+        """Return `(B, classes)`, logits of features."""
+        kept = F.dropout(features, self.dropout, self.training)
+        logits: Tensor = self.last(kept)
+        return logits
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return `(B, classes)`, logits of pictures as for `features`."""
+        return self.judge(self.features(pictures))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
