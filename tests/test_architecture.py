@@ -48,7 +48,9 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
-    "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints training",
+    "latents": "errors networks checkpoints smallsets",
+    "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
+    "training",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",

@@ -16,7 +16,8 @@ from impasto.checkpoints import load_state
 from impasto.cli import main
 from impasto.errors import OptionError, WeightsError
 from impasto.events import Began, Note, Trained
-from impasto.learning import iter_autoencoder, iter_vae, load_autoencoder
+from impasto.latents import load_maker
+from impasto.learning import iter_autoencoder, iter_vae
 from impasto.losses import bernoulli_entropy, bernoulli_nats, gaussian_kl
 from impasto.networks.autoencoder import VAE, Autoencoder
 from impasto.ops import principal_components
@@ -242,7 +243,7 @@ def test_an_autoencoder_learns_and_tells_how_well(sets, tmp_path, settings, name
     assert len(told) == 300 and set(told[0].losses) == {name}
     assert mean(told[-20:], name) < (0.75 if name == "bce" else 0.45) * mean(told[:10], name)
     found = load_state(tmp_path / "run" / MODEL)[1]["results"]
-    network = load_autoencoder(tmp_path / "run")
+    network = load_maker(tmp_path / "run").network
     test = sets.test.images.float() / 255
     assert found["mse"] == pytest.approx(float((network(test) - test).square().mean()), rel=1e-4)
     assert found["test_pictures"] == 40 and found["latent"] == 4
@@ -325,15 +326,15 @@ def test_a_closed_run_goes_on_to_the_same_bits(sets, tmp_path, train, options):
 
 def test_what_is_another_file_is_refused(tmp_path):
     with pytest.raises(WeightsError, match="does not exist; expected a network of `impasto train autoencoder`"):
-        load_autoencoder(tmp_path / "none.safetensors")
+        load_maker(tmp_path / "none.safetensors")
     from impasto.checkpoints import save_state
 
     save_state(tmp_path / "a.safetensors", {"x": torch.zeros(1)}, {"network": "johnson"})
     with pytest.raises(WeightsError, match="holds the network 'johnson'; expected one of these: autoencoder, vae"):
-        load_autoencoder(tmp_path / "a.safetensors")
+        load_maker(tmp_path / "a.safetensors")
     save_state(tmp_path / "b.safetensors", {"x": torch.zeros(1)}, {"network": "vae", "settings": {"layers": 3}})
     with pytest.raises(WeightsError, match="its settings do not make a network"):
-        load_autoencoder(tmp_path / "b.safetensors")
+        load_maker(tmp_path / "b.safetensors")
 
 
 # --- the command line ----------------------------------------------------------------------------

@@ -10,9 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from impasto.checkpoints import MODEL, decoded, read_tensors
 from impasto.devices import find_device
-from impasto.errors import OptionError, WeightsError
 from impasto.events import Event
 from impasto.networks.autoencoder import VAE, Autoencoder
 from impasto.options import AutoencoderOptions, SmallOptions, VAEOptions
@@ -21,10 +19,9 @@ from impasto.recipes.variational import Variational
 from impasto.smallsets import DIGITS, Sets, read_sets
 from impasto.training import iter_train
 
-__all__ = ["iter_autoencoder", "iter_vae", "load_autoencoder"]
+__all__ = ["iter_autoencoder", "iter_vae"]
 
 _Net = TypeVar("_Net", bound=nn.Module)
-_KINDS: dict[str, type[Autoencoder] | type[VAE]] = {"autoencoder": Autoencoder, "vae": VAE}  # as files call them
 _STATIC_SEED = 0  # of pixels that are drawn once, whatever a run's own seed is, so that results can be compared
 
 
@@ -53,6 +50,7 @@ def iter_autoencoder(
     sets, options = _sets(pictures, options)
     network = _seeded(options.seed, lambda: Autoencoder(**_shaped(sets, options)))
     method = Autoencoding(network, sets.train.images, sets.test.images, options)
+    method.about = _named(pictures)
     return iter_train(method, sets.train, options, run=run, resume=resume, force=force)
 
 
@@ -75,34 +73,9 @@ def iter_vae(
     if options.targets == "static":
         train = train.binarized(_STATIC_SEED)
     network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options)))
-    return iter_train(Variational(network, test.images, options), train, options, run=run, resume=resume, force=force)
-
-
-def load_autoencoder(path: str | Path, *, device: str | torch.device = "cpu") -> Autoencoder | VAE:
-    """Return the network that a training of autoencoders left, frozen and ready.
-
-    Args:
-        path: its file, or the folder of the training.
-        device: where it goes.
-
-    Raises:
-        WeightsError: there is no such file, or it is damaged, or it is another network.
-    """
-    path = Path(path).expanduser()
-    path = path / MODEL if path.is_dir() else path
-    if not path.is_file():
-        raise WeightsError(f"{path} does not exist; expected a network of `impasto train autoencoder` or `vae`.")
-    tensors, header = read_tensors(path)
-    kind = str(header.get("network"))
-    if kind not in _KINDS:
-        raise WeightsError(f"{path} holds the network {kind!r}; expected one of these: {', '.join(_KINDS)}.")
-    try:
-        network = _seeded(0, lambda: _KINDS[kind](**header["settings"]))
-    except (KeyError, TypeError, OptionError) as error:
-        raise WeightsError(f"{path} is damaged: its settings do not make a network. Train it again.") from error
-    state = {key: decoded(tensors, key, like.shape, path, kind) for key, like in network.state_dict().items()}
-    network.load_state_dict(state)
-    return network.requires_grad_(False).eval().to(device)
+    method = Variational(network, test.images, options)
+    method.about = _named(pictures)
+    return iter_train(method, train, options, run=run, resume=resume, force=force)
 
 
 _Options = TypeVar("_Options", bound=SmallOptions)
@@ -112,6 +85,11 @@ def _sets(pictures: str | Path | Sets, options: _Options) -> tuple[Sets, _Option
     """Return the sets where they are needed, and the options with a number of steps."""
     train, test = read_sets(pictures, crop=options.crop, colors=options.colors)
     return Sets(train.shuffled(options.seed).to(find_device(options.device)), test), options.planned(len(train))
+
+
+def _named(pictures: str | Path | Sets) -> dict[str, str]:
+    """Return what the finished file says of the set, so that it can be found again."""
+    return {} if isinstance(pictures, Sets) else {"pictures": str(pictures)}
 
 
 def _shaped(sets: Sets, options: SmallOptions) -> dict[str, Any]:

@@ -704,7 +704,7 @@ class _Session:
     def write_model(self) -> None:
         with self.finished():
             tensors, values = self.recipe.model()
-            save_state(self.folder.model, tensors, {**self.record, "step": self.step, **values})
+            save_state(self.folder.model, tensors, {**self.record, "step": self.step, **self.recipe.about, **values})
 
 
 def _cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -71,6 +71,7 @@ class Recipe(ABC):
         averaged: names of the networks whose weights are averaged for previews and the result; None: all.
         record: what else decides about the result, as names and hashes of style pictures: anything that
             JSON can hold. A checkpoint with another record is not continued.
+        about: what else the finished file says of where it comes from, as the name of a set of pictures.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Recipe(ABC):
     optimizers: Mapping[str, torch.optim.Optimizer]
     averaged: tuple[str, ...] | None = None
     record: Mapping[str, Any] = {}
+    about: Mapping[str, Any] = {}
 
     def to(self, device: torch.device) -> None:  # noqa: B027 - most have nothing
         """Move everything that is not in `networks`, such as targets and a network that only looks."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.networks.autoencoder import Autoencoder
-from impasto.ops import principal_components
+from impasto.ops import covariance_sqrt, principal_components
 from impasto.options import AutoencoderOptions
 from impasto.recipes import Engine, Recipe
 from impasto.recipes.painting import descend
@@ -72,7 +72,19 @@ class Autoencoding(Recipe):
         """Return the network's weights, what builds it, and how well it does on the test set."""
         self.results = self.measured()
         told = {"network": "autoencoder", "settings": self.network.settings, "results": self.results}
-        return dict(self.network.state_dict()), told
+        mean, root = self.codes()
+        return {**self.network.state_dict(), "codes.mean": mean, "codes.root": root}, told
+
+    @torch.no_grad()
+    def codes(self) -> tuple[Tensor, Tensor]:
+        """Return how the numbers of training pictures lie: their mean, and the square root of their covariance.
+
+        New pictures can be drawn from them, though nothing has made them Gaussian.
+        """
+        device = next(self.network.parameters()).device
+        found = torch.cat([self.network.encode(clean) for _, clean in _parts(self.train, device)]).double().cpu()
+        covariance = torch.cov(found.T).reshape(2 * [self.network.latent]) if len(found) > 1 else found.new_zeros(())
+        return found.mean(0).float(), covariance_sqrt(covariance.expand(2 * [self.network.latent])).float()
 
     def notes(self) -> list[str]:
         """Return the results in words."""
