@@ -301,6 +301,14 @@ def test_name_and_digest(tmp_path):
     assert first.name == "" and first.digest == second.digest != load(quadrants(12, 8)).digest
     with Image.open(tmp_path / "my.photo.png") as image:
         assert load(image).digest == first.digest and load(image).name == "my.photo"
+        assert load(image, digest=False).digest == "" and load(quadrants(), digest=False).digest == ""
+
+
+def test_pixels_are_nobody_elses():
+    given = quadrants(16, 16).astype(np.float32) / 255
+    for source in (given, np.dstack([given, given[..., :1]]), given[..., 0]):
+        pixels = load(source).pixels
+        assert pixels.flags.c_contiguous and pixels.flags.writeable and not np.shares_memory(pixels, source)
 
 
 def test_load_of_a_picture_is_itself():

@@ -65,7 +65,7 @@ _WRITABLE: Final = {
 }
 _DEVICE_MODES: Final = ("CMYK", "LAB")  # become sRGB while they are decoded
 _DEEP: Final = ("PNG", "TIFF")  # formats we write with 16 bits per channel
-_ROWS: Final = 256  # of a picture, rounded to whole numbers at once
+_ROWS: Final = 32  # of a picture, rounded to whole numbers at once: as much as a processor keeps at hand
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class Picture:
 # ── reading ──────────────────────────────────────────────────────────────────────────────────────
 
 
-def load(source: object) -> Picture:
+def load(source: object, *, digest: bool = True) -> Picture:
     """Read a picture from wherever it is.
 
     Files may be of any depth, color mode, profile and orientation; of animations the first frame is
@@ -112,6 +112,8 @@ def load(source: object) -> Picture:
     Args:
         source: a path, a `PIL.Image.Image`, an array or a `Picture` (returned as it is). Arrays are
             `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: uint8, uint16, or float in [0, 1].
+        digest: whether that of what comes from memory is taken, for records; it is a tenth of the time that a
+            light network paints.
 
     Returns:
         The picture; its arrays are its own.
@@ -122,9 +124,9 @@ def load(source: object) -> Picture:
     if isinstance(source, Picture):
         return source
     if isinstance(source, Image.Image):
-        return _from_pillow(source)
+        return _remembered(_from_pillow(source), digest)
     if isinstance(source, np.ndarray):
-        return _from_array(source)
+        return _remembered(_from_array(source), digest)
     if isinstance(source, str | os.PathLike):
         return _from_file(Path(source))
     kind = type(source).__name__
@@ -151,7 +153,7 @@ def _from_pillow(image: Image.Image) -> Picture:
         _check_size("The PIL image", image)
         image.load()
         picture = _upright(*_channels(image), _notes(image, b""))
-    return _remembered(replace(picture, name=Path(path).stem))
+    return replace(picture, name=Path(path).stem)
 
 
 def _from_array(array: NDArray[Any]) -> Picture:
@@ -168,7 +170,7 @@ def _from_array(array: NDArray[Any]) -> Picture:
     values = values.reshape(*array.shape[:2], -1)
     alpha = values[..., 3].copy() if values.shape[2] == 4 else None
     depth = 16 if array.dtype.itemsize == 2 and array.dtype.kind == "u" else 8
-    return _remembered(Picture(_three_channels(values[..., :3]), alpha, depth=depth))
+    return Picture(_three_channels(values[..., :3]), alpha, depth=depth)
 
 
 def _checked_range(array: NDArray[Any]) -> Floats:
@@ -181,8 +183,10 @@ def _checked_range(array: NDArray[Any]) -> Floats:
     return np.asarray(np.clip(array, 0, 1), np.float32)
 
 
-def _remembered(picture: Picture) -> Picture:
-    """Add the digest of a picture that came from memory."""
+def _remembered(picture: Picture, wanted: bool) -> Picture:
+    """Add the digest of a picture that came from memory, if it is wanted."""
+    if not wanted:
+        return picture
     digest = hashlib.sha256(repr(picture.size).encode() + picture.pixels.tobytes())
     digest.update(b"" if picture.alpha is None else picture.alpha.tobytes())
     return replace(picture, digest=digest.hexdigest())
@@ -309,7 +313,8 @@ def _channels(image: Image.Image) -> tuple[Floats, Floats | None, int]:
         image = _device_to_rgb(image)
     target = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
     target += "A" * image.has_transparency_data
-    values = np.asarray(image.convert(target), np.float32) / np.float32(255)
+    image = image if image.mode == target else image.convert(target)
+    values = np.divide(np.asarray(image), np.float32(255), dtype=np.float32)
     values = values.reshape(*values.shape[:2], -1)
     return (values[..., :-1], values[..., -1], 8) if target.endswith("A") else (values, None, 8)
 
@@ -376,7 +381,9 @@ def _arrange(values: Floats, spec: Any) -> tuple[Floats, Floats | None]:
 
 
 def _three_channels(values: Floats) -> Floats:
-    """Repeat a gray channel; contiguous and owned by nobody else."""
+    """Repeat a gray channel; contiguous. What is so already, and so was made here, is not copied."""
+    if values.shape[2] == 3:
+        return np.ascontiguousarray(values, np.float32)
     return np.array(np.broadcast_to(values, (*values.shape[:2], 3)), np.float32, order="C")
 
 
@@ -816,11 +823,13 @@ def _link(beside: Path, path: Path) -> None:
 def whole(values: Floats, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Round [0, 1] to whole numbers of 8 or 16 bits; what is outside is clamped."""
     top, kind = np.float32(2**depth - 1), np.uint8 if depth == 8 else np.uint16
-    rounded: NDArray[Any] = np.empty(values.shape, kind)
+    rounded: NDArray[Any] = np.empty_like(values, kind)  # laid out as the values are, which is quick
     for row in range(0, len(values), _ROWS):  # a large picture and its steps at once would be several of it
         some = np.clip(values[row : row + _ROWS], 0, 1)
-        rounded[row : row + _ROWS] = np.floor(some * top + np.float32(0.5))
-    return rounded
+        some *= top
+        some += np.float32(0.5)
+        rounded[row : row + _ROWS] = some  # cut off, which is down
+    return np.ascontiguousarray(rounded)
 
 
 def to_pil(picture: Picture) -> Image.Image:

@@ -108,27 +108,35 @@ class Model:
             OptionError: the style is not what this network takes, or the strength is not in [0, 1].
             UnknownName: it has no such style.
         """
-        if not 0 <= strength <= 1:
-            raise OptionError(f"strength is {strength:g}; expected 0 to 1.")
+        rows, shares = self.check(style, strength)
         network = self.network
         dtype = next(network.parameters()).dtype
         painted: Map
         given = pointwise(partial(torch.Tensor.to, dtype=dtype), image)
         if isinstance(network, Painter):
-            rows, shares = self._rows(style)
-            rows = torch.lerp(network.rows[0].to(rows), rows, strength)
-            painted = network(given, rows, shares)
+            assert rows is not None
+            painted = network(given, torch.lerp(network.rows[0].to(rows), rows, strength), shares)
         elif isinstance(network, MicroAST):
-            if not isinstance(style, Tensor) or style.ndim != 4 or style.shape[1] != 3:
-                raise OptionError("this network paints after a picture; expected one as style, (1, 3, h, w).")
+            assert isinstance(style, Tensor)
             painted = pointwise(_within_range, network(given, style.to(dtype), strength))
-        elif style is not None:
-            raise OptionError(f"the network of {self.architecture} has one style; expected none to be named.")
         else:
             painted = pointwise(_within_range, network(given))
             if strength < 1:
                 painted = pointwise(partial(_mix, strength), painted, image)
         return painted
+
+    def check(self, style: Style, strength: float) -> tuple[Tensor | None, Tensor | None]:
+        """Raise what a call with these would; return a painter's rows and shares, as `networks.painter` takes them."""
+        if not 0 <= strength <= 1:
+            raise OptionError(f"strength is {strength:g}; expected 0 to 1.")
+        if isinstance(self.network, Painter):
+            return self._rows(style)
+        if isinstance(self.network, MicroAST):
+            if not isinstance(style, Tensor) or style.ndim != 4 or style.shape[1] != 3:
+                raise OptionError("this network paints after a picture; expected one as style, (1, 3, h, w).")
+        elif style is not None:
+            raise OptionError(f"the network of {self.architecture} has one style; expected none to be named.")
+        return None, None
 
     def _rows(self, style: Style) -> tuple[Tensor, Tensor | None]:
         """Return a painter's rows, `(N,)` or `(B, N)`, or `(K, N)` with shares `(1, K, H, W)`."""

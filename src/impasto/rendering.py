@@ -124,7 +124,7 @@ def iter_apply(
         return _film(brush, iter_video(source, output, process, metadata=record, force=force))
     if output is not None:
         images.check_target(output, force)
-    picture = open_picture(source)
+    picture = open_picture(source, digest=output is not None)
     brush = _Brush(model, options, picture, regions, keep)
     record["content"] = {"source": str(source) if isinstance(source, str | Path) else "", "sha256": picture.digest}
     return _picture(brush, picture, record, None if output is None else Path(output), force)
@@ -145,7 +145,7 @@ def load(path: str | Path, **settings: Any) -> Callable[..., Any]:
 
     def paint(picture: Source, **more: Any) -> Any:
         own = {name: more.pop(name) for name in ("regions", "keep") if name in more}
-        opened = open_picture(picture)
+        opened = open_picture(picture, digest=False)
         image = drain(iter_apply(model, opened, options.changed(**more), **own))
         return as_kind(picture, image, opened)
 
@@ -198,7 +198,7 @@ class _Brush:
         self.regions = [(self._mask(mask, picture), self._look(style)) for mask, style in regions]
         self.keep = None if keep is None else self._mask(keep, picture)
         # what cannot be painted is said before anything is
-        self.model(torch.zeros(1, 3, 8, 8, device=self.device), style=self._style((8, 8)), strength=options.strength)
+        self.model.check(self._style((8, 8)), options.strength)
 
     def _look(self, text: str) -> Any:
         """Return what the network takes as its style."""

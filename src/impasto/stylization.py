@@ -52,15 +52,15 @@ RECORD_FORMAT = 1  # raised when what is embedded in pictures changes its meanin
 # --- pictures <-> tensors -----------------------------------------------------------------------
 
 
-def open_picture(source: Source) -> Picture:
-    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)` in [0, 1]."""
+def open_picture(source: Source, *, digest: bool = True) -> Picture:
+    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)` in [0, 1]; see `load`."""
     if isinstance(source, Tensor):
         if source.ndim == 4 and len(source) == 1:
             source = source[0]
         if source.ndim != 3 or source.shape[0] != 3:
             raise ImageError(f"the tensor's shape is {tuple(source.shape)}; expected (3, H, W) or (1, 3, H, W).")
         source = source.detach().cpu().float().permute(1, 2, 0).numpy()
-    return images.load(source)
+    return images.load(source, digest=digest)
 
 
 def open_style(source: Source, size: int) -> Picture:
