@@ -146,7 +146,7 @@ class Discriminator(nn.Module):
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
 
-    Source: as for `Generator`; classes: Miyato & Koyama 2018, arXiv:1802.05637, eq. 3; spectral norm: Miyato et al.
+    Source: as for `Generator`; classes: Miyato & Koyama 2018, arXiv:1802.05637, section 3; spectral norm: Miyato et al.
         2018, arXiv:1802.05957, algorithm 1.
     Differs: the paper's sigmoid is part of the loss. The class is asked of the last map itself, not of its sum.
     """
