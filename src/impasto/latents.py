@@ -10,12 +10,17 @@ from torch import Tensor
 
 from impasto.checkpoints import MODEL, decoded, read_tensors
 from impasto.errors import OptionError, WeightsError
+from impasto.networks.adversarial import Generator
 from impasto.networks.autoencoder import VAE, Autoencoder
 from impasto.smallsets import Sets, read_sets
 
 __all__ = ["Maker", "load_maker"]
 
-_KINDS: dict[str, type[Autoencoder] | type[VAE]] = {"autoencoder": Autoencoder, "vae": VAE}  # as files call them
+_KINDS: dict[str, type[Autoencoder] | type[VAE] | type[Generator]] = {  # as files call them
+    "autoencoder": Autoencoder,
+    "vae": VAE,
+    "generator": Generator,
+}
 _ROWS = 500  # pictures that are made or looked at together
 
 
@@ -24,14 +29,14 @@ class Maker:
     """A trained network, frozen, and what its file says.
 
     Attributes:
-        network: `networks.autoencoder.Autoencoder` or `VAE`, or a generator.
+        network: `networks.autoencoder.Autoencoder` or `VAE`, or `networks.adversarial.Generator`.
         header: of its file; see `load_maker`.
         path: of its file.
         codes: of an autoencoder: mean `(Z,)` and a square root `(Z, Z)` of the covariance of the numbers of the
             pictures that it learned from. Numbers of others follow the standard Gaussian.
     """
 
-    network: Autoencoder | VAE
+    network: Autoencoder | VAE | Generator
     header: Mapping[str, Any]
     path: Path
     codes: tuple[Tensor, Tensor] | None = None
@@ -45,6 +50,11 @@ class Maker:
     def latent(self) -> int:
         """How many numbers a picture is made from."""
         return self.network.latent
+
+    @property
+    def classes(self) -> int:
+        """Of how many classes its pictures can be asked for; 0 if it makes any."""
+        return self.network.classes if isinstance(self.network, Generator) else 0
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -70,9 +80,22 @@ class Maker:
         return drawn.to(self.device)
 
     @torch.no_grad()
-    def make(self, numbers: Tensor) -> Tensor:
-        """Return pictures of numbers `(N, Z)`: `(N, C, H, W)` in [0, 1]."""
+    def make(self, numbers: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return pictures of numbers `(N, Z)`: `(N, C, H, W)` in [0, 1].
+
+        Args:
+            numbers: from `draw`, or any others.
+            labels: `(N,)`, the class of each, where there are `classes`.
+
+        Raises:
+            OptionError: labels are missing, do not fit, or there are no classes.
+        """
         parts = torch.split(numbers.to(self.device), _ROWS)
+        if labels is not None:
+            if not isinstance(self.network, Generator) or not self.classes:
+                raise OptionError(f"{self.path} makes pictures of no class in particular; leave out labels.")
+            named = torch.split(labels.to(self.device), _ROWS)
+            return torch.cat([self.network.decode(*pair) for pair in zip(parts, named, strict=True)])
         return torch.cat([self.network.decode(part) for part in parts])
 
     @torch.no_grad()
@@ -85,6 +108,8 @@ class Maker:
         Raises:
             OptionError: the network only makes pictures, and cannot read them.
         """
+        if isinstance(self.network, Generator):
+            raise OptionError(f"{self.path} makes pictures and cannot read them; expected an autoencoder or a VAE.")
         found = []
         for part in torch.split(pictures, _ROWS):
             part = part.to(self.device)
@@ -138,8 +163,14 @@ def load_maker(path: str | Path, *, device: str | torch.device = "cpu") -> Maker
         raise WeightsError(f"{path} is damaged: its settings do not make a network. Train it again.") from error
     finally:
         torch.set_rng_state(state)
-    weights = {key: decoded(tensors, key, like.shape, path, kind) for key, like in network.state_dict().items()}
-    network.load_state_dict(weights)
+    if len(network.shape) != 3:
+        raise WeightsError(f"{path} makes points, not pictures; expected a network that learned from pictures.")
+    network.load_state_dict(
+        {
+            key: decoded(tensors, key, like.shape, path, kind) if like.is_floating_point() else like
+            for key, like in network.state_dict().items()  # what is no decimal number, batch norm has counted
+        }
+    )
     network.requires_grad_(False).eval().to(device)
     codes = None
     if kind == "autoencoder":
