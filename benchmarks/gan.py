@@ -25,7 +25,7 @@ from torch import Tensor
 from impasto.checkpoints import load_state
 from impasto.evaluation import Evaluator, digest, load_classifier, look, stacked_modes
 from impasto.events import Event, Note, Trained
-from impasto.judging import make_judge
+from impasto.watching import make_judge
 from impasto.latents import load_maker
 from impasto.learning import CLASSIFIER, iter_dcgan, iter_gan
 from impasto.networks.adversarial import Discriminator, Generator

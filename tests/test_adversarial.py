@@ -13,14 +13,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bars import CLASSES, SIDE, bars, schooled
-from impasto import judging
+from impasto import watching
 from impasto.augmentation import augmented, cut_out, recolored, translated
 from impasto.checkpoints import load_state, save_state
 from impasto.cli import main
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName, WeightsError
 from impasto.evaluation import digest, look
 from impasto.events import Began, Note, Taught, Trained
-from impasto.judging import ClassJudge, PixelJudge, count_classes, make_judge
+from impasto.watching import ClassJudge, PixelJudge, count_classes, make_judge
 from impasto.latents import load_maker
 from impasto.learning import CLASSIFIER, iter_dcgan, iter_gan
 from impasto.losses import discriminator_loss, generator_loss, r1_penalty
@@ -529,7 +529,7 @@ def test_a_killed_command_goes_on_to_the_same_bits(tmp_path, monkeypatch, capfd)
 
 
 def test_a_run_closed_while_the_classifier_learns_begins_again(sets, tmp_path, monkeypatch):
-    monkeypatch.setattr(judging, "_LESSONS", 20)
+    monkeypatch.setattr(watching, "_LESSONS", 20)
     options = GANOptions(**QUICK, **WATCHED, steps=12, hidden=(8,))
     events = iter_gan(sets, options, run=tmp_path / "run")
     next(event for event in events if isinstance(event, Taught))

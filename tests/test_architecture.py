@@ -50,10 +50,10 @@ MAY = {
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
     "latents": "errors networks checkpoints smallsets",
-    "judging": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
+    "watching": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
     "training",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
-    "training judging",
+    "training watching",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",

@@ -13,7 +13,7 @@ from impasto.devices import find_device
 from impasto.errors import OptionError
 from impasto.evaluation import digest, load_classifier
 from impasto.events import Event
-from impasto.judging import count_classes, make_judge
+from impasto.watching import count_classes, make_judge
 from impasto.networks.adversarial import Discriminator, Generator
 from impasto.networks.autoencoder import VAE, Autoencoder
 from impasto.options import (
@@ -114,7 +114,7 @@ def iter_gan(
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `smallsets.read_sets`,
-            `judging.make_judge` and `training.iter_train`.
+            `watching.make_judge` and `training.iter_train`.
     """
     sets, options = _sets(pictures, options)
     shape, classes = sets.train.shape, _classes(sets, options, pictures)
