@@ -111,7 +111,8 @@ def slerp(first: Tensor, second: Tensor, shares: Tensor) -> Tensor:
     direction = turned.cos() * u[..., None, :] + turned.sin() * across[..., None, :]
     lengths = (1 - along) * long_a[..., None, :] + along * long_b[..., None, :]
     somewhere = ((long_a > 0) & (long_b > 0))[..., None, :]
-    return torch.where(somewhere, lengths * direction, lerp(a, b, shares)).to(first.dtype)
+    way: Tensor = torch.where(somewhere, lengths * direction, lerp(a, b, shares))
+    return way.to(first.dtype)
 
 
 def _across(u: Tensor, v: Tensor) -> Tensor:
@@ -130,7 +131,8 @@ def quantiles(count: int) -> Tensor:
     Source: Kingma & Welling 2014, arXiv:1312.6114, figure 4: evenly spaced in [0, 1], and then through the inverse of
         the Gaussian's distribution function.
     """
-    return torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    places: Tensor = torch.special.ndtri((torch.arange(count, dtype=torch.float64) + 0.5) / count)
+    return places
 
 
 def plane(middle: Tensor, across: Tensor, down: Tensor, columns: int, rows: int) -> Tensor:
@@ -152,7 +154,8 @@ def deviations(maker: Maker) -> Tensor:
     """Return how far each of a network's numbers usually goes, `(Z,)`: 1, but for plain autoencoders."""
     if maker.codes is None:
         return torch.ones(maker.latent)
-    return maker.codes[1].norm(dim=1)  # of a covariance R Rᵀ, the roots of its diagonal
+    spread: Tensor = maker.codes[1].norm(dim=1)  # of a covariance R Rᵀ, the roots of its diagonal
+    return spread
 
 
 def _middle(maker: Maker) -> Tensor:

@@ -89,7 +89,8 @@ class Maker:
         if self.codes is None:
             return numbers
         mean, root = (part.double().to(numbers.device) for part in self.codes)
-        return ((numbers.double() - mean) @ torch.linalg.pinv(root).T).to(numbers)
+        whitened: Tensor = (numbers.double() - mean) @ torch.linalg.pinv(root).T
+        return whitened.to(numbers)
 
     @torch.no_grad()
     def make(self, numbers: Tensor, labels: Tensor | None = None) -> Tensor:

@@ -353,7 +353,7 @@ def film_frames(maker: Maker) -> list[tuple[int, str, list[list[NDArray[np.float
         OptionError: there are none beside the model.
     """
     folder, header = maker.path.parent / "previews", maker.header.get("options", {})
-    steps, epochs = header.get("preview_steps") or (), header.get("film") or ()
+    steps, epochs = list(header.get("preview_steps") or []), list(header.get("film") or [])
     found = {}
     for path in sorted(folder.glob("*.jpg")):
         layout = images.read_metadata(path) or {}
@@ -377,9 +377,10 @@ def _moment(step: int, rate: float) -> str:
 
 def _cut(path: Path, layout: dict[str, Any]) -> list[list[NDArray[np.float32]]]:
     """Return the pictures of a preview."""
-    pixels, margin = images.load(path).pixels, int(layout["margin"])
+    picture, margin = images.load(path), int(layout["margin"])
     rows, columns = int(layout["rows"]), int(layout["columns"])
-    height, width = (pixels.shape[0] - margin) // rows - margin, (pixels.shape[1] - margin) // columns - margin
+    (high, wide), pixels = picture.size, picture.pixels
+    height, width = (high - margin) // rows - margin, (wide - margin) // columns - margin
     if min(height, width) < 1:
         raise ImageError(f"{path} is no preview of {rows}×{columns} pictures; train again.")
     return [
