@@ -23,7 +23,8 @@ MAY = {
     "datasets": "errors images ops",
     "smallsets": "errors images ops",
     "motion": "errors ops",
-    "recipes": "errors options ops losses networks motion",
+    "augmentation": "errors",
+    "recipes": "errors events options ops losses networks motion augmentation",
     "checkpoints": "errors weights networks",
     "catalog": "errors weights",
     "models": "errors networks checkpoints catalog",
@@ -51,8 +52,10 @@ MAY = {
     "latents": "errors networks checkpoints smallsets catalog",
     "atlas": "errors ops fidelity latents",
     "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
-    "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
+    "judging": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
     "training",
+    "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
+    "training judging",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",

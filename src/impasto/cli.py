@@ -32,12 +32,16 @@ from impasto.errors import (
 )
 from impasto.events import Event, Frame, Saved, Step, Taught, Trained
 from impasto.options import (
+    DCGAN_PRESETS,
+    GAN_PRESETS,
     JOHNSON_PRESETS,
     PRESETS,
     QUALITIES,
     ApplyOptions,
     AutoencoderOptions,
     CompressOptions,
+    DCGANOptions,
+    GANOptions,
     JohnsonOptions,
     Options,
     PredictorOptions,
@@ -146,6 +150,8 @@ if TYPE_CHECKING:
     LearningAny = dict[str, str]
     LearningCodes = dict[str, str]
     LearningVAE = dict[str, str]
+    LearningGAN = dict[str, str]
+    LearningDCGAN = dict[str, str]
     Applying = dict[str, str]
     Sampling = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
@@ -156,6 +162,8 @@ else:  # only the flags that were given are in them, so that the others are left
     LearningAny = _flags("LearningAny", PredictorOptions, "Training")
     LearningCodes = _flags("LearningCodes", AutoencoderOptions, "Training")
     LearningVAE = _flags("LearningVAE", VAEOptions, "Training")
+    LearningGAN = _flags("LearningGAN", GANOptions, "Training")
+    LearningDCGAN = _flags("LearningDCGAN", DCGANOptions, "Training")
     Applying = _flags("Applying", ApplyOptions, "Painting")
     Sampling = _flags("Sampling", SampleOptions, "Sampling")
 
@@ -212,8 +220,14 @@ _Resume = Annotated[bool, Parameter(group=_TALK)]
 _Base = Annotated[str, Parameter(metavar="MODEL", group=_TALK)]
 _QUALITIES = f"how much time a picture gets: {', '.join(QUALITIES)}; good unless a preset says otherwise"
 _Quality = Annotated[str | None, Parameter(metavar="NAME", group=_SORTED["Time"], help=_QUALITIES)]
-_PRESETS = f"settings to begin with, which other flags change: {', '.join(PRESETS)}"
-_JOHNSON_PRESETS = f"settings to begin with, which other flags change: {', '.join(JOHNSON_PRESETS)}"
+
+
+def _beginning(presets: Iterable[str]) -> str:
+    return f"settings to begin with, which other flags change: {', '.join(presets)}"
+
+
+_PRESETS = _beginning(PRESETS)
+_JOHNSON_PRESETS = _beginning(JOHNSON_PRESETS)
 
 app = App(
     name="impasto",
@@ -759,6 +773,74 @@ def vae(
     events = iter_vae(pictures, options, run=run, resume=resume, force=force)
     _follow(events, talk, run, "the same command with --resume goes on")
     return DONE
+
+
+@train.command(usage="Usage: impasto train gan [PICTURES] [OPTIONS]")
+def gan(
+    pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
+    /,
+    *,
+    output: _Output = None,
+    resume: _Resume = False,
+    force: _Force = False,
+    preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(GAN_PRESETS))] = "cure",
+    settings: LearningGAN | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to make new small pictures, by another that tells them from real ones.
+
+    PICTURES is as for `impasto train autoencoder`. If it has classes, a classifier learns them first and watches; that
+    some are no longer made is said at once. For example: `impasto train gan --preset plain`, which shows it.
+
+    Args:
+        pictures: what it learns from
+        output: folder for everything that is written, the network as model.safetensors; by default gan, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        preset: settings to begin with
+        settings: everything else
+        talk: how much is said
+    """
+    options = GANOptions.preset(preset, **_parsed(settings, GANOptions))
+    from impasto.learning import iter_gan
+
+    run = output or Path("gan")
+    events = iter_gan(pictures, options, run=run, resume=resume, force=force)
+    return _learn(events, talk, run)
+
+
+@train.command(usage="Usage: impasto train dcgan [PICTURES] [OPTIONS]")
+def dcgan(
+    pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
+    /,
+    *,
+    output: _Output = None,
+    resume: _Resume = False,
+    force: _Force = False,
+    preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(DCGAN_PRESETS))] = "light",
+    settings: LearningDCGAN | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network of convolutions to make new small pictures, by another that tells them from real ones.
+
+    PICTURES is as for `impasto train gan`; sides must be 4 to 7 px times a power of two. For example:
+    `impasto train dcgan icons/ --crop 64 --augment translation,color`.
+
+    Args:
+        pictures: what it learns from
+        output: folder for everything that is written, the network as model.safetensors; by default dcgan, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        preset: settings to begin with
+        settings: everything else
+        talk: how much is said
+    """
+    options = DCGANOptions.preset(preset, **_parsed(settings, DCGANOptions))
+    from impasto.learning import iter_dcgan
+
+    run = output or Path("dcgan")
+    events = iter_dcgan(pictures, options, run=run, resume=resume, force=force)
+    return _learn(events, talk, run)
 
 
 @app.command(usage="Usage: impasto models [OPTIONS]", sort_key=4)

@@ -136,6 +136,7 @@ class Trained:
         seconds: time spent so far, in all sessions of the run.
         remaining: estimated seconds still to go.
         skipped: how many pictures could not be read so far.
+        measures: of what it makes by now, by name; in most steps none are taken.
     """
 
     step: int
@@ -146,6 +147,7 @@ class Trained:
     seconds: float
     remaining: float
     skipped: int
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

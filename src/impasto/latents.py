@@ -11,12 +11,17 @@ from torch import Tensor
 from impasto import catalog
 from impasto.checkpoints import CHECKPOINT, MODEL, decoded, read_tensors
 from impasto.errors import OptionError, WeightsError
+from impasto.networks.adversarial import Generator
 from impasto.networks.autoencoder import VAE, Autoencoder
 from impasto.smallsets import Sets, read_sets
 
 __all__ = ["Maker", "load_maker"]
 
-_KINDS: dict[str, type[Autoencoder] | type[VAE]] = {"autoencoder": Autoencoder, "vae": VAE}  # as files call them
+_KINDS: dict[str, type[Autoencoder] | type[VAE] | type[Generator]] = {  # as files call them
+    "autoencoder": Autoencoder,
+    "vae": VAE,
+    "generator": Generator,
+}
 _ROWS = 500  # pictures that are made or looked at together
 
 
@@ -25,14 +30,14 @@ class Maker:
     """A trained network, frozen, and what its file says.
 
     Attributes:
-        network: `networks.autoencoder.Autoencoder` or `VAE`, or a generator.
+        network: `networks.autoencoder.Autoencoder` or `VAE`, or `networks.adversarial.Generator`.
         header: of its file; see `load_maker`.
         path: of its file.
         codes: of an autoencoder: mean `(Z,)` and a square root `(Z, Z)` of the covariance of the numbers of the
             pictures that it learned from. Numbers of others follow the standard Gaussian.
     """
 
-    network: Autoencoder | VAE
+    network: Autoencoder | VAE | Generator
     header: Mapping[str, Any]
     path: Path
     codes: tuple[Tensor, Tensor] | None = None
@@ -118,14 +123,15 @@ class Maker:
         Raises:
             OptionError: the network only makes pictures, and cannot read them; or as for `make`.
         """
-        if not self.reads:
+        read = getattr(self.network, "encode", None)
+        if read is None:
             raise OptionError(
                 f"{self.path} only makes pictures and cannot read them; expected an autoencoder or a VAE."
             )
         found = []
         for part, of in zip(torch.split(pictures, _ROWS), self._known(labels, len(pictures)), strict=True):
             part = part.to(self.device)
-            seen = self.network.encode(part.float() / 255 if part.dtype == torch.uint8 else part, *of)
+            seen = read(part.float() / 255 if part.dtype == torch.uint8 else part, *of)
             found.append(seen[0] if isinstance(seen, tuple) else seen)
         return torch.cat(found)
 
@@ -192,8 +198,14 @@ def load_maker(path: str | Path, *, device: str | torch.device = "cpu") -> Maker
         raise WeightsError(f"{path} is damaged: its settings do not make a network. Train it again.") from error
     finally:
         torch.set_rng_state(state)
-    weights = {key: decoded(tensors, key, like.shape, path, kind) for key, like in network.state_dict().items()}
-    network.load_state_dict(weights)
+    if len(network.shape) != 3:
+        raise WeightsError(f"{path} makes points, not pictures; expected a network that learned from pictures.")
+    network.load_state_dict(
+        {
+            key: decoded(tensors, key, like.shape, path, kind) if like.is_floating_point() else like
+            for key, like in network.state_dict().items()  # what is no decimal number, batch norm has counted
+        }
+    )
     network.requires_grad_(False).eval().to(device)
     codes = None
     if kind == "autoencoder":

@@ -8,20 +8,34 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from impasto.devices import find_device
+from impasto.errors import OptionError
+from impasto.evaluation import digest, load_classifier
 from impasto.events import Event
+from impasto.judging import count_classes, make_judge
+from impasto.networks.adversarial import Discriminator, Generator
 from impasto.networks.autoencoder import VAE, Autoencoder
-from impasto.options import AutoencoderOptions, SmallOptions, VAEOptions
+from impasto.options import (
+    AdversarialOptions,
+    AutoencoderOptions,
+    CoderOptions,
+    DCGANOptions,
+    GANOptions,
+    SmallOptions,
+    VAEOptions,
+)
+from impasto.recipes.adversarial import Adversarial
 from impasto.recipes.autoencoding import Autoencoding
 from impasto.recipes.variational import Variational
-from impasto.smallsets import DIGITS, Labelled, Sets, SmallSet, read_sets
+from impasto.smallsets import DIGITS, Sets, read_sets
 from impasto.training import iter_train
 
-__all__ = ["iter_autoencoder", "iter_vae"]
+__all__ = ["CLASSIFIER", "iter_autoencoder", "iter_dcgan", "iter_gan", "iter_vae"]
 
-_Net = TypeVar("_Net", bound=nn.Module)
+CLASSIFIER = "classifier.safetensors"  # in the folder of a GAN's training: what looks at its pictures
+
+_Made = TypeVar("_Made")
 _STATIC_SEED = 0  # of pixels that are drawn once, whatever a run's own seed is, so that results can be compared
 
 
@@ -73,14 +87,110 @@ def iter_vae(
         test = test.binarized(_STATIC_SEED + 1)
     if options.targets == "static":
         train = train.binarized(_STATIC_SEED)
-    labels, classes = None, 0
-    data: SmallSet | Labelled = train
-    if options.conditional:
-        data, labels = train.labelled(), test.labelled().labels
-        classes = max(train.classes, test.classes)
+    classes = _classes(sets, options, pictures, "VAE")
+    if classes and (test.labels is None or int(test.labels.max()) >= classes):
+        raise OptionError(
+            "the test set has other classes, or no labels; a conditional VAE needs those of the training."
+        )
     network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options), classes=classes))
-    method = Variational(network, test.images, options, labels)
+    method = Variational(network, test.images, options, test.labels if classes else None)
     method.about = _named(pictures)
+    return iter_train(method, train.labeled() if classes else train, options, run=run, resume=resume, force=force)
+
+
+def iter_gan(
+    pictures: str | Path | Sets = DIGITS,
+    options: GANOptions = GANOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, in which a generator and a discriminator of dense layers play against each other.
+
+    Args:
+        pictures: a set, as for `smallsets.read_sets`. If it has labels, a classifier learns them first, and looks at
+            what is made: a Note tells when kinds of pictures get lost, and the generator that was nearest to real ones
+            is kept.
+        options: everything else.
+        run: folder that everything is written to, the generator as `model.safetensors`, in whose header is how good it
+            is.
+        resume: go on with the run in that folder.
+        force: start anew in a folder that has a run already.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `smallsets.read_sets`,
+            `judging.make_judge` and `training.iter_train`.
+    """
+    sets, options = _sets(pictures, options)
+    shape, classes = sets.train.shape, _classes(sets, options, pictures)
+    networks = _seeded(
+        options.seed,
+        lambda: (
+            Generator(shape, options.latent, "dense", options.hidden, classes=classes),
+            Discriminator(shape, "dense", options.hidden[::-1], classes=classes, spectral=options.spectral_norm),
+        ),
+    )
+    return _played(*networks, sets, pictures, options, run, resume, force)
+
+
+def iter_dcgan(
+    pictures: str | Path | Sets = DIGITS,
+    options: DCGANOptions = DCGANOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training of a convolutional generator; everything is as for `iter_gan`."""
+    sets, options = _sets(pictures, options)
+    shape, classes, width = sets.train.shape, _classes(sets, options, pictures), options.width
+    norm, other = options.norm, options.discriminator_norm
+    networks = _seeded(
+        options.seed,
+        lambda: (
+            Generator(shape, options.latent, "conv", width=width, norm=norm, classes=classes),
+            Discriminator(shape, "conv", width=width, norm=other, classes=classes, spectral=options.spectral_norm),
+        ),
+    )
+    return _played(*networks, sets, pictures, options, run, resume, force)
+
+
+def _classes(
+    sets: Sets, options: AdversarialOptions | VAEOptions, pictures: str | Path | Sets, what: str = "GAN"
+) -> int:
+    """Return how many classes can be asked for; 0 if nobody wants to."""
+    if not options.conditional:
+        return 0
+    name = "The set" if isinstance(pictures, Sets) else str(pictures)
+    if sets.train.labels is None:
+        raise OptionError(
+            f"{name} has no labels; a conditional {what} needs some: a folder for each class, or an .npz file."
+        )
+    classes = count_classes(sets.train.labels)
+    if not classes:
+        raise OptionError(
+            f"{name} has pictures of one class, or labels below 0; a conditional {what} needs two or more."
+        )
+    return classes
+
+
+def _played(
+    generator: Generator,
+    discriminator: Discriminator,
+    sets: Sets,
+    pictures: str | Path | Sets,
+    options: AdversarialOptions,
+    run: str | Path,
+    resume: bool,
+    force: bool,
+) -> Iterator[Event]:
+    judge = make_judge(sets, options, Path(run) / CLASSIFIER, resume=resume) if options.watch_steps else None
+    method = Adversarial(generator, discriminator, options, judge)
+    method.about = _named(pictures)
+    if options.classifier and judge is not None:
+        method.record = {"classifier": digest(load_classifier(options.classifier))}
+    data = sets.train.labeled() if generator.classes else sets.train
     return iter_train(method, data, options, run=run, resume=resume, force=force)
 
 
@@ -98,7 +208,7 @@ def _named(pictures: str | Path | Sets) -> dict[str, str]:
     return {} if isinstance(pictures, Sets) else {"pictures": str(pictures)}
 
 
-def _shaped(sets: Sets, options: SmallOptions) -> dict[str, Any]:
+def _shaped(sets: Sets, options: CoderOptions) -> dict[str, Any]:
     """Return what makes a network for these pictures."""
     return {
         "shape": sets.train.shape,
@@ -109,8 +219,8 @@ def _shaped(sets: Sets, options: SmallOptions) -> dict[str, Any]:
     }
 
 
-def _seeded(seed: int, make: Callable[[], _Net]) -> _Net:
-    """Return a network whose first weights depend on the seed alone; nobody else's chance is touched."""
+def _seeded(seed: int, make: Callable[[], _Made]) -> _Made:
+    """Return networks whose first weights depend on the seed alone; nobody else's chance is touched."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return make()

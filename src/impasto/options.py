@@ -2,7 +2,8 @@
 
 import math
 import re
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -10,12 +11,18 @@ from impasto.errors import OptionError, unknown_name
 
 __all__ = [
     "JOHNSON_PRESETS",
+    "DCGAN_PRESETS",
+    "GAN_PRESETS",
     "PRESETS",
     "QUALITIES",
+    "AdversarialOptions",
     "ApplyOptions",
     "AutoencoderOptions",
     "ClassifierOptions",
+    "CoderOptions",
     "CompressOptions",
+    "DCGANOptions",
+    "GANOptions",
     "JohnsonOptions",
     "Options",
     "PaintingOptions",
@@ -527,15 +534,7 @@ class SmallOptions(TrainOptions):
     colors: Literal["auto", "gray", "rgb"] = Field(
         "auto", description="auto: rgb if any picture has color; gray: one channel; rgb: three"
     )
-    network: Literal["dense", "conv"] = Field(
-        "dense", description="dense: every pixel to every neuron; conv: convolutions, which know of neighbors"
-    )
     latent: int = Field(32, ge=1, le=4096, description="numbers that a picture becomes")
-    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
-        (),
-        description="widths of the layers on the way to them; by default 512,256 in dense, 256 in conv",
-    )
-    width: int = Field(32, ge=1, le=1024, description="conv: channels of the first convolution; each later one doubles")
 
     film: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (1, 2, 5, 10, 20, 50, 100, 200, 500),
@@ -570,7 +569,20 @@ class SmallOptions(TrainOptions):
         return self.changed(**planned)
 
 
-class AutoencoderOptions(SmallOptions):
+class CoderOptions(SmallOptions):
+    """How a network learns to turn small pictures into numbers and back."""
+
+    network: Literal["dense", "conv"] = Field(
+        "dense", description="dense: every pixel to every neuron; conv: convolutions, which know of neighbors"
+    )
+    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (),
+        description="widths of the layers on the way to them; by default 512,256 in dense, 256 in conv",
+    )
+    width: int = Field(32, ge=1, le=1024, description="conv: channels of the first convolution; each later one doubles")
+
+
+class AutoencoderOptions(CoderOptions):
     """How an autoencoder is trained."""
 
     loss: Literal["mse", "bce"] = Field(
@@ -581,7 +593,7 @@ class AutoencoderOptions(SmallOptions):
     )
 
 
-class VAEOptions(SmallOptions):
+class VAEOptions(CoderOptions):
     """How a variational autoencoder is trained."""
 
     latent: int = Field(20, ge=1, le=4096, description="numbers that a picture becomes")
@@ -640,6 +652,136 @@ class SampleOptions(Options):
         if self.kind == "arithmetic" and self.classes and len(self.classes) not in (2, 3):
             raise ValueError(f"classes are {','.join(map(str, self.classes))}; expected two or three, as 3,5,8.")
         return self
+
+
+class AdversarialOptions(SmallOptions):
+    """How two networks learn against each other: one makes small pictures, the other tells them from real ones."""
+
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
+
+    steps: int = Field(8000, ge=1, le=100_000_000, description="how many steps it takes")
+    epochs: float | None = Field(
+        None, gt=0, le=1_000_000, description="times that every picture is seen; decides in place of steps"
+    )
+    batch: int = Field(64, ge=1, le=100_000, description="pictures in each step, those of all processes together")
+    latent: int = Field(30, ge=1, le=4096, description="numbers that a picture is made from")
+    conditional: bool = Field(False, description="learn to make pictures of a class that is asked for")
+    loss: Literal["nonsaturating", "saturating", "hinge"] = Field(
+        "nonsaturating",
+        description="nonsaturating: labels of made pictures are flipped for the generator; saturating: the game as it "
+        "is written; hinge: nothing is gained where the discriminator is sure",
+    )
+    optimizer: Literal["adam", "rmsprop"] = Field("adam", description="how both follow their gradients")
+    learning_rate: float = Field(2e-4, gt=0, description="the generator's step length at its highest")
+    discriminator_rate: float | None = Field(
+        None, gt=0, description="the discriminator's step length; by default that of the generator"
+    )
+    momentum: float = Field(0.5, ge=0, lt=1, description="adam: decay of the mean gradient (beta 1)")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="how step lengths fall from the warm-up to the end"
+    )
+    r1_weight: float = Field(
+        1.0, ge=0, description="how flat the discriminator must be around real pictures (gamma); 0: as it likes"
+    )
+    r1_steps: int = Field(
+        8, ge=1, le=10_000, description="every how many steps that is asked for, so many times as strongly"
+    )
+    augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(
+        (),
+        description="how pictures are changed before they are judged, for sets of few: any of color, translation, "
+        "cutout",
+    )
+    spectral_norm: bool = Field(False, description="divide the discriminator's layers by their largest singular value")
+    ema: float = Field(0.995, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
+    watch_steps: int = Field(
+        500, ge=0, le=1_000_000, description="every how many steps made pictures are measured; 0: never"
+    )
+    watch_pictures: int = Field(1000, ge=100, le=100_000, description="how many are made for that")
+    classifier: str = Field(
+        "",
+        description="file of a classifier that looks at them; by default one learns first, if there are classes",
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="best: the generator that was measured to be nearest to real pictures; last: as it ended"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "float32", description="numbers that networks compute with; the balance of the two asks for those of 32 bits"
+    )
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> Self:
+        """Return the named preset with some settings replaced.
+
+        Raises:
+            UnknownName: there is no such preset.
+            OptionError: a setting is out of range.
+        """
+        if name not in cls.presets:
+            raise unknown_name("a preset", name, cls.presets)
+        return cls(**{**cls.presets[name], **settings})
+
+
+# Settings of trainings of dense GANs, each number with its source.
+GAN_PRESETS: dict[str, dict[str, Any]] = {
+    "cure": {},  # the defaults; how they were found is in docs/gan.md
+    # Géron 2019, "Hands-on machine learning", 2nd edition, chapter 17: binary cross-entropy with flipped labels,
+    # RMSprop as Keras has it, batches of 32. It has no cure for collapse, and the last weights are the result.
+    "plain": {
+        "optimizer": "rmsprop",
+        "learning_rate": 1e-3,
+        "batch": 32,
+        "r1_weight": 0.0,
+        "ema": 0.0,
+        "keep": "last",
+    },
+}
+
+
+class GANOptions(AdversarialOptions):
+    """How a generator and a discriminator of dense layers are trained."""
+
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = GAN_PRESETS
+
+    hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (100, 150), description="widths of the generator's layers; those of the discriminator are the other way round"
+    )
+
+
+# Settings of trainings of convolutional GANs, each number with its source.
+DCGAN_PRESETS: dict[str, dict[str, Any]] = {
+    "light": {},  # the defaults, made for processors; how they were found is in docs/gan.md
+    # Radford, Metz & Chintala 2016, arXiv:1511.06434, section 4: the network, batch norm in both, Adam with 2e-4 and
+    # 0.5; batches of 64 and no average of weights, as in pytorch/examples.
+    "paper": {
+        "width": 64,
+        "latent": 100,
+        "norm": "batch",
+        "discriminator_norm": "batch",
+        "batch": 64,
+        "learning_rate": 2e-4,
+        "discriminator_rate": None,
+        "schedule": "constant",
+        "r1_weight": 0.0,
+        "ema": 0.0,
+        "keep": "last",
+    },
+}
+
+
+class DCGANOptions(AdversarialOptions):
+    """How a generator and a discriminator of convolutions are trained."""
+
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = DCGAN_PRESETS
+
+    steps: int = Field(5000, ge=1, le=100_000_000, description="how many steps it takes")
+    latent: int = Field(64, ge=1, le=4096, description="numbers that a picture is made from")
+    width: int = Field(
+        16, ge=1, le=1024, description="channels next to the pictures; each layer further in has twice as many"
+    )
+    norm: Literal["batch", "group", "none"] = Field("batch", description="how the generator normalizes its maps")
+    discriminator_norm: Literal["batch", "group", "none"] = Field(
+        "none", description="how the discriminator normalizes its maps"
+    )
 
 
 class ApplyOptions(Options):

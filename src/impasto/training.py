@@ -356,7 +356,8 @@ class _Folder:
     def plot(self, event: Trained) -> None:
         """Show numbers on TensorBoard, if it is there."""
         if self._board is not None:
-            for group, values in (("loss", event.losses), ("learning_rate", event.learning_rate)):
+            groups = {"loss": event.losses, "learning_rate": event.learning_rate, "measure": event.measures}
+            for group, values in groups.items():
                 for name, value in values.items():
                     self._board.add_scalar(f"{group}/{name}", value, event.step)
             self._board.add_scalar("steps_per_second", event.pace, event.step)
@@ -550,6 +551,10 @@ class _Session:
         save_due, preview_due = self.clock.seconds + options.save_seconds, self.clock.seconds
         news: list[Event] = [self._began(), *self.news]
         try:
+            if engine.main:
+                yield from news
+                yield from recipe.prepare()
+            news = []
             while True:
                 if engine.main:
                     yield from news  # the one place to be interrupted at: here the others wait for an order
@@ -574,7 +579,8 @@ class _Session:
                     continue
                 self.clock.tick()
                 if engine.main:
-                    news.append(self.report(losses, rates))
+                    measures, sentences = self.watch()
+                    news += [self.report(losses, rates, measures), *map(Note, sentences)]
                     if self.clock.seconds >= preview_due or self.step in options.preview_steps:
                         self.preview()
                         news.append(Saved(self.folder.preview, "preview"))
@@ -687,7 +693,13 @@ class _Session:
             processes=engine.processes,
         )
 
-    def report(self, losses: dict[str, float], rates: dict[str, float]) -> Trained:
+    def watch(self) -> tuple[dict[str, float], list[str]]:
+        if not self.recipe.watch_steps or self.step % self.recipe.watch_steps:
+            return {}, []
+        with self.finished():
+            return self.recipe.watch(self.step)
+
+    def report(self, losses: dict[str, float], rates: dict[str, float], measures: dict[str, float]) -> Trained:
         """Return the event of the step just taken; write it to the log now and then."""
         steps, left = self.clock.left(self.step)
         event = Trained(
@@ -699,8 +711,9 @@ class _Session:
             seconds=self.clock.seconds,
             remaining=left,
             skipped=len(self.data.skipped),
+            measures=measures,
         )
-        if self.step % self.options.log_steps == 0 or self.step == 1:
+        if self.step % self.options.log_steps == 0 or self.step == 1 or measures:
             speed = {"images_per_second": event.pace * self.options.batch}
             self.folder.write({"step": event.step, **vars(event), **speed})
             self.folder.plot(event)

@@ -5,11 +5,13 @@ A method is one file here, with a class that derives from `Recipe`. It knows nei
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from impasto.events import Event
 
 __all__ = ["Data", "Engine", "Recipe"]
 
@@ -72,6 +74,7 @@ class Recipe(ABC):
         record: what else decides about the result, as names and hashes of style pictures: anything that
             JSON can hold. A checkpoint with another record is not continued.
         about: what else the finished file says of where it comes from, as the name of a set of pictures.
+        watch_steps: every how many steps it is asked to `watch` itself; 0: never.
     """
 
     name: str
@@ -80,9 +83,14 @@ class Recipe(ABC):
     averaged: tuple[str, ...] | None = None
     record: Mapping[str, Any] = {}
     about: Mapping[str, Any] = {}
+    watch_steps: int = 0
 
     def to(self, device: torch.device) -> None:  # noqa: B027 - most have nothing
         """Move everything that is not in `networks`, such as targets and a network that only looks."""
+
+    def prepare(self) -> Iterator[Event]:
+        """Make what must be there before the first step, and tell of it; only the first process is asked."""
+        yield from ()
 
     @abstractmethod
     def step(self, batch: Any, engine: Engine) -> Mapping[str, Tensor]:
@@ -100,6 +108,14 @@ class Recipe(ABC):
     @abstractmethod
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return what the finished file holds: tensors, and anything JSON can hold."""
+
+    def watch(self, step: int) -> tuple[dict[str, float], list[str]]:
+        """Look at what is made by now; return measures by name, and what a person should know.
+
+        It is asked with averages in the place of weights, as for a preview, and only in the first process. What it
+        remembers belongs to `state`.
+        """
+        return {}, []
 
     def notes(self) -> list[str]:
         """Return what a person should know of the result, after `model`: sentences without a full stop."""

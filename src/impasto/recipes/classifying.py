@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from impasto.augmentation import translated
 from impasto.networks.classifier import Classifier
 from impasto.options import ClassifierOptions
 from impasto.recipes import Engine, Recipe
@@ -85,14 +86,8 @@ def shifted(pictures: Tensor, most: int, random: torch.Generator) -> Tensor:
         most: pixels, across and down.
         random: on the CPU.
     """
-    count, _, height, width = pictures.shape
-    moves = torch.randint(-most, most + 1, (2, count), generator=random).to(pictures.device) + most  # in [0, 2 most]
-    wide = F.pad(pictures, (most,) * 4)
-    rows = (moves[0, :, None] + torch.arange(height, device=pictures.device))[:, None, :, None]
-    columns = (moves[1, :, None] + torch.arange(width, device=pictures.device))[:, None, None, :]
-    every = torch.arange(count, device=pictures.device)[:, None, None, None]
-    channels = torch.arange(pictures.shape[1], device=pictures.device)[None, :, None, None]
-    return wide[every, channels, rows, columns]
+    moves = torch.randint(-most, most + 1, (2, len(pictures)), generator=random)
+    return translated(pictures, moves, most)
 
 
 def _unit(pictures: Tensor) -> Tensor:

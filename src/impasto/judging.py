@@ -1,0 +1,237 @@
+"""What looks at made pictures while a generator learns: a distance from real ones, and the alarm for its collapse."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from impasto.checkpoints import MODEL, load_state, save_state
+from impasto.collapse import CollapseAlarm
+from impasto.devices import find_device
+from impasto.errors import OptionError
+from impasto.evaluation import Evaluator, digest, load_classifier, look
+from impasto.events import Event, Note, Taught, Trained
+from impasto.fidelity import class_shares, divergence, frechet_distance, spread
+from impasto.networks.classifier import Classifier
+from impasto.ops import principal_components
+from impasto.options import AdversarialOptions, ClassifierOptions
+from impasto.recipes.adversarial import Look
+from impasto.recipes.classifying import Classifying
+from impasto.smallsets import Sets
+from impasto.training import iter_train
+
+__all__ = ["ClassJudge", "PixelJudge", "count_classes", "make_judge"]
+
+_REAL = 10_000  # real pictures that made ones are compared with, at most
+_SEED = 0  # of which they are
+_EACH = 20  # pictures of each class that an alarm needs
+_MOST_CLASSES = 50  # with more, that is too many pictures
+_COMPONENTS = 32  # principal components that stand for features where there are no classes
+_LESSONS = 600  # steps of a classifier, which takes a fraction of a minute
+_PARTS = 5  # how often that is told of
+
+
+class _Judge:
+    """What both kinds of judges have: some real pictures, and an alarm."""
+
+    def __init__(self, sets: Sets, options: AdversarialOptions, alarm: CollapseAlarm) -> None:
+        images = sets.train.images
+        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(_SEED))[:_REAL]
+        self.sets, self.options, self.alarm = sets, options, alarm
+        self.real = images[chosen.to(images.device)]
+        self.count = options.watch_pictures
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the alarm remembers."""
+        return {"alarm": self.alarm.state()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned."""
+        self.alarm.restore(state["alarm"])
+
+
+class PixelJudge(_Judge):
+    """Knows of no classes: it compares principal components of pixels, and how far they are spread.
+
+    Args:
+        sets: what is learned from, and what results are measured on.
+        options: of the training.
+    """
+
+    def __init__(self, sets: Sets, options: AdversarialOptions) -> None:
+        super().__init__(sets, options, CollapseAlarm(begin=2 * options.watch_steps))
+
+    def prepare(self) -> Iterator[Event]:
+        """Nothing has to be made."""
+        yield from ()
+
+    def look(self, step: int, made: Tensor) -> Look:
+        """Return the Fréchet distance, and the spread as a share of that of real pictures."""
+        rows = self._features(made)
+        score, share = frechet_distance(self._seen, rows), spread(rows) / max(spread(self._seen), 1e-12)
+        rung = self.alarm.see_spread(step, share, 1.0)
+        return Look(score, {"frechet": score, "spread": share}, None if rung is None else rung.text)
+
+    def score(self, made: Tensor) -> float:
+        """Return the Fréchet distance."""
+        return frechet_distance(self._seen, self._features(made))
+
+    def finish(self, made: Tensor) -> dict[str, Any]:
+        """Return the numbers of other pictures than those that the best was chosen by."""
+        rows = self._features(made)
+        share = spread(rows) / max(spread(self._seen), 1e-12)
+        return {"features": f"{len(rows[0])} principal components", "frechet": self.score(made), "spread": share}
+
+    @cached_property
+    def _pca(self) -> tuple[Tensor, Tensor]:
+        return principal_components(self.real.cpu().flatten(1), _COMPONENTS)
+
+    @cached_property
+    def _seen(self) -> Tensor:
+        return self._features(self.real)
+
+    def _features(self, pictures: Tensor) -> Tensor:
+        mean, directions = self._pca
+        pictures = pictures if pictures.dtype == torch.uint8 else 255 * pictures
+        return (pictures.cpu().flatten(1).double() - mean) @ directions.T / 255
+
+
+class ClassJudge(_Judge):
+    """Asks a classifier, which learns first if none is given.
+
+    Args:
+        sets: with labels.
+        options: of the training.
+        path: where the classifier is kept, or will be.
+        known: the classifier, if there is one already.
+    """
+
+    def __init__(self, sets: Sets, options: AdversarialOptions, path: Path, known: Classifier | None = None) -> None:
+        labels = sets.train.labels
+        assert labels is not None
+        self.path, self.classifier, self.classes = path, known, int(labels.max()) + 1
+        self.expected = class_shares(labels, self.classes)
+        super().__init__(
+            sets, options, CollapseAlarm(self.classes, expected=self.expected, begin=2 * options.watch_steps)
+        )
+        self.count = max(self.count, _EACH * self.classes)
+
+    def prepare(self) -> Iterator[Event]:
+        """Let a classifier learn, and keep it."""
+        if self.classifier is None:
+            yield from self._taught()
+            self.classifier = load_classifier(self.path)
+        self.classifier.to(find_device(self.options.device))
+
+    def _taught(self) -> Iterator[Event]:
+        train, test = self.sets
+        channels, height, width = train.shape
+        with torch.random.fork_rng():
+            torch.manual_seed(self.options.seed)
+            network = Classifier(self.classes, channels, (height, width))
+        options = ClassifierOptions(
+            steps=_LESSONS, device=self.options.device, seed=self.options.seed, save_seconds=1e9, preview_seconds=1e9
+        )
+        held = (test.images, test.labels) if test.labels is not None else (test.images[:0], torch.zeros(0))
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "classifier"
+            events = iter_train(Classifying(network, held, options), train.labeled(), options, run=run)
+            with closing(cast("Any", events)):
+                for event in events:
+                    if isinstance(event, Trained) and event.step % (_LESSONS // _PARTS) == 0:
+                        yield Taught(
+                            event.step,
+                            _LESSONS,
+                            "classifier",
+                            event.losses,
+                            event.skipped,
+                            event.seconds,
+                            event.remaining,
+                        )
+            tensors, told = load_state(run / MODEL)
+        save_state(self.path, tensors, told)
+        if told["accuracy"] is not None:
+            yield Note(
+                f"a classifier will look at what is made; it names {told['accuracy']:.1%} of {told['held']:,} pictures "
+                "rightly that it had not seen"
+            )
+
+    def look(self, step: int, made: Tensor) -> Look:
+        """Return the Fréchet distance, and which classes are made."""
+        assert self.classifier is not None
+        seen = look(self.classifier, made)
+        shares = class_shares(seen.labels, self.classes)
+        confidence = float(seen.confidence.mean())
+        score = frechet_distance(self._seen, seen.features)
+        rung = self.alarm.see_classes(step, seen.counts, confidence)
+        measures = {
+            "frechet": score,
+            "classes": float((shares >= 0.01).sum()),
+            "top_share": float(shares.max()),
+            "kl": divergence(shares, self.expected),
+            "confidence": confidence,
+        }
+        return Look(score, measures, None if rung is None else rung.text)
+
+    def score(self, made: Tensor) -> float:
+        """Return the Fréchet distance."""
+        assert self.classifier is not None
+        return frechet_distance(self._seen, look(self.classifier, made).features)
+
+    def finish(self, made: Tensor) -> dict[str, Any]:
+        """Return `evaluation.Quality` of other pictures than those that the best was chosen by, and of real ones."""
+        assert self.classifier is not None
+        told: dict[str, Any] = {"features": "classifier", "classifier": digest(self.classifier)}
+        try:
+            measure = Evaluator(self.classifier, self.real, self.sets.test.images, count=self.count)
+        except OptionError:  # too few are held out
+            return told | {"frechet": self.score(made)}
+        quality = measure(made)
+        return told | {"frechet": quality.frechet, "made": quality.as_dict(), "real": measure.real.as_dict()}
+
+    @cached_property
+    def _seen(self) -> Tensor:
+        assert self.classifier is not None
+        return look(self.classifier, self.real).features
+
+
+def make_judge(sets: Sets, options: AdversarialOptions, path: Path, *, resume: bool = False) -> ClassJudge | PixelJudge:
+    """Return what can look at pictures of a set: by their classes, if it has some, and else by their pixels.
+
+    Args:
+        sets: what is learned from, and what results are measured on.
+        options: of the training, which may name a classifier.
+        path: where a classifier is kept that learns for this training.
+        resume: use the one that is there.
+
+    Raises:
+        CheckpointError: the file of the classifier is missing or damaged.
+        WeightsError: it holds another network.
+        OptionError: the classifier is for other pictures or classes.
+    """
+    classes = count_classes(sets.train.labels)
+    if options.classifier:
+        known = load_classifier(options.classifier)
+        (channels, *size), size_known = sets.train.shape, list(known.size)
+        if (known.classes, known.channels, size_known) != (classes, channels, size):
+            ours, theirs = (
+                f"{count} classes of {'×'.join(map(str, (depth, *sides)))}"
+                for count, depth, sides in ((known.classes, known.channels, size_known), (classes, channels, size))
+            )
+            raise OptionError(f"{options.classifier} knows {ours}; expected {theirs}, as the pictures are.")
+        return ClassJudge(sets, options, path, known)
+    if not 2 <= classes <= _MOST_CLASSES:
+        return PixelJudge(sets, options)
+    return ClassJudge(sets, options, path, load_classifier(path) if resume and path.is_file() else None)
+
+
+def count_classes(labels: Tensor | None) -> int:
+    """Return how many classes labels tell apart; 0 if they say nothing about them."""
+    if labels is None or int(labels.min()) < 0 or int(labels.min()) == int(labels.max()):
+        return 0
+    return int(labels.max()) + 1

@@ -1,0 +1,296 @@
+"""Networks that play against each other: one makes small pictures from numbers, the other tells them from real ones."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from impasto.errors import OptionError
+
+__all__ = ["Discriminator", "Generator", "Norm"]
+
+Kind = Literal["dense", "conv"]
+Norm = Literal["batch", "group", "none"]
+
+_KINDS = ("dense", "conv")
+_NORMS = ("batch", "group", "none")
+_BASE = 7  # convolutions halve the sides until they are no larger
+_HIDDEN = (100, 150)  # of a dense generator; its discriminator has them the other way round
+_LABEL = 16  # numbers that a class becomes for the generator
+_GROUPS = 8
+_SLOPE = 0.2  # of leaky rectifiers
+
+
+class Generator(nn.Module):
+    """Makes pictures of numbers that follow the standard Gaussian; with classes, of the class that is asked for.
+
+    "dense": layers of neurons with SELU, 30-100-150-784 by default, and no normalization. "conv": numbers become
+    a map of 4 to 7 px with `width` times a power of two channels; each transposed convolution of 4 x 4 then doubles
+    the sides and halves the channels, until the last one gives the picture: at 64 px and a width of 64 the paper's
+    512, 256, 128, 64. The state dict holds `layers.N` and, with classes, `labels`.
+
+    Args:
+        shape: channels, height and width of pictures; or how many numbers a point has, as (2,), for toys.
+        latent: numbers that a picture is made from.
+        kind: "dense" or "conv".
+        hidden: dense: widths of the layers, from numbers to pictures; empty: 100 and 150.
+        width: conv: channels before the last layer.
+        norm: conv: "batch", the paper's, "group" or "none".
+        classes: how many there are; 0: any picture.
+
+    Raises:
+        OptionError: a number is out of range, or the sides cannot be halved.
+
+    Source: dense: Géron 2019, "Hands-on machine learning", 2nd edition, chapter 17, and Klambauer et al. 2017,
+        arXiv:1706.02515, for SELU. conv: Radford, Metz & Chintala 2016, arXiv:1511.06434, figure 1. Classes: Mirza &
+        Osindero 2014, arXiv:1411.1784.
+    Differs: a class becomes a few numbers that are learned, beside the others, instead of a unit vector.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        latent: int = 30,
+        kind: Kind = "dense",
+        hidden: Sequence[int] = (),
+        width: int = 32,
+        norm: Norm = "batch",
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        _check(shape, kind, norm, (*hidden, latent, width), classes)
+        self.shape, self.latent, self.kind, self.classes = tuple(shape), latent, kind, classes
+        self.hidden, self.width, self.norm = tuple(hidden) or _HIDDEN, width, norm
+        if classes:
+            self.labels = nn.Embedding(classes, _LABEL)
+        first = latent + (_LABEL if classes else 0)
+        layers = self._dense(first) if kind == "dense" else self._conv(first)
+        self.layers = nn.Sequential(*layers)
+        _start(self.layers, kind, norm)
+
+    def _dense(self, first: int) -> list[nn.Module]:
+        return [*_selu((first, *self.hidden, _numel(self.shape))), nn.Unflatten(1, self.shape)]
+
+    def _conv(self, before: int) -> list[nn.Module]:
+        channels, (height, width), times = self.shape[0], *_base(self.shape)
+        bias = self.norm != "batch"
+        layers: list[nn.Module] = [nn.Unflatten(1, (before, 1, 1))]
+        after = self.width * 2 ** (times - 1)
+        layers.append(nn.ConvTranspose2d(before, after, (height, width), bias=bias))
+        for _ in range(times - 1):
+            layers += [*_normalized(self.norm, after), nn.ReLU()]
+            layers.append(nn.ConvTranspose2d(after, after // 2, 4, stride=2, padding=1, bias=bias))
+            after //= 2
+        layers += [*_normalized(self.norm, after), nn.ReLU()]
+        return [*layers, nn.ConvTranspose2d(after, channels, 4, stride=2, padding=1, bias=bias)]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs to build this network again."""
+        return {
+            "shape": list(self.shape),
+            "latent": self.latent,
+            "kind": self.kind,
+            "hidden": list(self.hidden),
+            "width": self.width,
+            "norm": self.norm,
+            "classes": self.classes,
+        }
+
+    def logits(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return what comes before the sigmoid, `(B, C, H, W)`; arguments and errors as for `decode`."""
+        if self.classes:
+            codes = torch.cat([codes, self.labels(_checked(labels, len(codes), self.classes))], 1)
+        made: Tensor = self.layers(codes)
+        return made
+
+    def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return pictures of numbers, `(B, C, H, W)` in [0, 1]; or points, anywhere.
+
+        Args:
+            codes: `(B, Z)`.
+            labels: `(B,)`, which class each shall be of; None if there are no classes.
+
+        Raises:
+            OptionError: labels are missing, or do not fit.
+        """
+        made = self.logits(codes, labels)
+        if len(self.shape) == 1:
+            return made
+        return (2 * made).sigmoid() if self.kind == "conv" else made.sigmoid()  # the paper's (1 + tanh) / 2
+
+    def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The same as `decode`."""
+        return self.decode(codes, labels)
+
+
+class Discriminator(nn.Module):
+    """Tells real pictures from made ones: a number for each, the logarithm of the odds that it is real.
+
+    It mirrors the generator: "dense", 784-150-100-1 by default with SELU; "conv", convolutions of 4 x 4 that halve the
+    sides and double the channels, with leaky rectifiers of slope 0.2. With classes it asks whether a picture is a real
+    one of its class: the last layer is another one for each. The state dict holds `layers.N`, `last` and, with
+    classes, `labels`.
+
+    Args:
+        shape: channels, height and width of pictures; or how many numbers a point has, as (2,), for toys.
+        kind: "dense" or "conv".
+        hidden: dense: widths of the layers, from pictures on; empty: 150 and 100.
+        width: conv: channels after the first layer.
+        norm: conv: "batch", the paper's, "group" or "none". The first layer has none.
+        classes: how many there are; 0: any picture.
+        spectral: each layer is divided by its largest singular value.
+
+    Raises:
+        OptionError: a number is out of range, or the sides cannot be halved.
+
+    Source: as for `Generator`; classes: Miyato & Koyama 2018, arXiv:1802.05637, section 3; spectral norm: Miyato et al.
+        2018, arXiv:1802.05957, algorithm 1.
+    Differs: the paper's sigmoid is part of the loss. The class is asked of the last map itself, not of its sum.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int] = (1, 28, 28),
+        kind: Kind = "dense",
+        hidden: Sequence[int] = (),
+        width: int = 32,
+        norm: Norm = "none",
+        classes: int = 0,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        _check(shape, kind, norm, (*hidden, width), classes)
+        self.shape, self.kind, self.classes, self.spectral = tuple(shape), kind, classes, spectral
+        self.hidden, self.width, self.norm = tuple(hidden) or _HIDDEN[::-1], width, norm
+        layers, features = self._dense() if kind == "dense" else self._conv()
+        self.layers = nn.Sequential(*layers)
+        self.last = nn.Linear(features, 1, bias=kind == "dense" or norm != "batch")
+        if classes:
+            self.labels = nn.Embedding(classes, features)
+            nn.init.zeros_(self.labels.weight) if not spectral else nn.init.normal_(self.labels.weight, std=0.02)
+        _start(self.layers, kind, norm)
+        _start(self.last, kind, norm)
+        if spectral:
+            for module in list(self.modules()):
+                if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
+                    spectral_norm(module)
+
+    def _dense(self) -> tuple[list[nn.Module], int]:
+        layers = _selu((_numel(self.shape), *self.hidden))
+        return [nn.Flatten(), *layers, nn.SELU()], self.hidden[-1]
+
+    def _conv(self) -> tuple[list[nn.Module], int]:
+        before, (height, width), times = self.shape[0], *_base(self.shape)
+        layers: list[nn.Module] = []
+        after = self.width
+        for time in range(times):
+            layers.append(nn.Conv2d(before, after, 4, stride=2, padding=1, bias=self.norm != "batch"))
+            layers += [*(_normalized(self.norm, after) if time else []), nn.LeakyReLU(_SLOPE)]
+            before, after = after, 2 * after
+        return [*layers, nn.Flatten()], before * height * width
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs to build this network again."""
+        return {
+            "shape": list(self.shape),
+            "kind": self.kind,
+            "hidden": list(self.hidden),
+            "width": self.width,
+            "norm": self.norm,
+            "classes": self.classes,
+            "spectral": self.spectral,
+        }
+
+    def forward(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return logits `(B,)`, above 0 for what looks real.
+
+        Args:
+            pictures: `(B, C, H, W)` in [0, 1]; or points.
+            labels: `(B,)`, the class that each is said to be of; None if there are no classes.
+
+        Raises:
+            OptionError: labels are missing, or do not fit.
+        """
+        seen = self.layers(2 * pictures - 1 if self.kind == "conv" else pictures)  # (B, features)
+        logits: Tensor = self.last(seen)[:, 0]
+        if self.classes:
+            logits = logits + (self.labels(_checked(labels, len(seen), self.classes)) * seen).sum(1)
+        return logits
+
+
+def _check(shape: Sequence[int], kind: str, norm: str, numbers: Sequence[int], classes: int) -> None:
+    if kind not in _KINDS:
+        raise OptionError(f"network is {kind!r}; expected {' or '.join(_KINDS)}.")
+    if norm not in _NORMS:
+        raise OptionError(f"norm is {norm!r}; expected {', '.join(_NORMS)}.")
+    if len(shape) not in ((1, 3) if kind == "dense" else (3,)) or min(*shape, *numbers) < 1:
+        raise OptionError(f"shape is {tuple(shape)}, sizes {tuple(numbers)}; expected 1 or more each.")
+    if classes < 0 or classes == 1:
+        raise OptionError(f"classes are {classes}; expected two or more, or 0 for none.")
+
+
+def _checked(labels: Tensor | None, count: int, classes: int) -> Tensor:
+    """Return labels that can be looked up."""
+    if labels is None:
+        raise OptionError(f"labels are missing; expected one from 0 to {classes - 1} for each picture.")
+    if tuple(labels.shape) != (count,):
+        raise OptionError(f"labels have the shape {tuple(labels.shape)}; expected one for each of {count} pictures.")
+    if count and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise OptionError(f"labels are {int(labels.min())} to {int(labels.max())}; expected 0 to {classes - 1}.")
+    return labels.long()
+
+
+def _numel(shape: Sequence[int]) -> int:
+    return int(torch.Size(shape).numel())
+
+
+def _base(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
+    """Return the sides of the smallest map, and how often pictures are halved until they are that small."""
+    _, height, width = shape
+    times = 0
+    while max(height, width) > _BASE or not times:
+        if height % 2 or width % 2:
+            raise OptionError(
+                f"pictures are {shape[1]}×{shape[2]}; a convolutional GAN needs sides that can be halved until they "
+                f"are {_BASE} or less, as 28, 32 or 64: use --crop 32."
+            )
+        height, width, times = height // 2, width // 2, times + 1
+    return (height, width), times
+
+
+def _selu(widths: Sequence[int]) -> list[nn.Module]:
+    """Return layers of neurons with SELU between them."""
+    layers: list[nn.Module] = []
+    for before, after in zip(widths, widths[1:], strict=False):
+        layers += [nn.Linear(before, after), nn.SELU()]
+    return layers[:-1]
+
+
+def _normalized(norm: str, channels: int) -> list[nn.Module]:
+    if norm == "batch":
+        return [nn.BatchNorm2d(channels)]
+    groups = max(count for count in range(1, _GROUPS + 1) if channels % count == 0)
+    return [nn.GroupNorm(groups, channels)] if norm == "group" else []
+
+
+def _start(network: nn.Module, kind: str, norm: str) -> None:
+    """Draw first weights: LeCun's for SELU, the paper's 0.02 with batch norm, and He's elsewhere."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            continue
+        if kind == "dense":
+            nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
+        elif norm == "batch":
+            nn.init.normal_(module.weight, std=0.02)
+        elif isinstance(module, nn.ConvTranspose2d):  # of 16 weights 4 meet in a pixel; of a map of 1 px, one
+            nn.init.normal_(module.weight, std=(2 / module.in_channels) ** 0.5 / module.stride[0])
+        else:
+            nn.init.kaiming_normal_(module.weight, _SLOPE)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

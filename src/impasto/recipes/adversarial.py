@@ -1,0 +1,268 @@
+"""Generative adversarial networks: one network makes small pictures, another tells them from real ones."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from impasto.augmentation import augmented
+from impasto.events import Event
+from impasto.losses import discriminator_loss, generator_loss, r1_penalty
+from impasto.networks.adversarial import Discriminator, Generator
+from impasto.options import AdversarialOptions
+from impasto.recipes import Engine, Recipe
+from impasto.recipes.autoencoding import as_cells, as_floats
+
+__all__ = ["Adversarial", "Judge", "Look"]
+
+_COLUMNS, _ROWS = 10, 8  # of previews
+_PART = 500  # pictures that are made together
+_WATCH_SEED, _PREVIEW_SEED, _END_SEED = 0, 1, 2  # of numbers that pictures are made from, whatever a run's own seed is
+_PLOT = 128  # px, of a preview of points
+_UNKNOWN = -1.0  # score of a generator that nobody has looked at
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was found when made pictures were looked at.
+
+    Attributes:
+        score: how far they are from real ones, 0 or more; less is better.
+        measures: by name, the score among them.
+        alarm: a sentence, if the alarm rang.
+    """
+
+    score: float
+    measures: dict[str, float]
+    alarm: str | None = None
+
+
+class Judge(Protocol):
+    """What looks at made pictures while a generator learns, without changing how it learns."""
+
+    @property
+    def count(self) -> int:
+        """How many pictures it needs."""
+
+    def prepare(self) -> Iterator[Event]:
+        """Yield what happens until it can look; see `Recipe.prepare`."""
+
+    def look(self, step: int, made: Tensor) -> Look:
+        """Look at pictures `(count, C, H, W)` in [0, 1] that were made after so many steps."""
+
+    def score(self, made: Tensor) -> float:
+        """Return the score of pictures alone; nothing is remembered."""
+
+    def finish(self, made: Tensor) -> dict[str, Any]:
+        """Return all that can be said of the result's pictures, ready for `json.dumps`."""
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what it remembers of what it saw, always of the same shapes."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned."""
+
+
+class Adversarial(Recipe):
+    """A generator learns to make what a discriminator takes for real; each batch is of real pictures.
+
+    Pictures are `(B, C, H, W)`, bytes or numbers in [0, 1], or points `(B, N)`; if the networks know classes, a batch
+    is a pair of pictures and labels `(B,)`.
+
+    Args:
+        generator: makes.
+        discriminator: judges, of the same shape and classes.
+        options: everything else.
+        judge: looks at what is made now and then; None: nobody does, and the last weights are the result.
+
+    Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406,
+        for R1; Karras et al. 2020, arXiv:1912.04958, section 3.1, for asking for it in some steps only; Karras et al.
+        2018, arXiv:1710.10196, for the average of the generator's weights.
+    Differs: one step of the discriminator for each of the generator. R1 is part of the discriminator's loss in the
+        steps in which it is asked for, and not a step of its own.
+    """
+
+    averaged = ("generator",)
+
+    def __init__(
+        self,
+        generator: Generator,
+        discriminator: Discriminator,
+        options: AdversarialOptions,
+        judge: Judge | None = None,
+    ) -> None:
+        self.name = "dcgan" if generator.kind == "conv" else "gan"
+        self.generator, self.discriminator, self.options, self.judge = generator, discriminator, options, judge
+        self.networks = {"generator": generator, "discriminator": discriminator}
+        rate = options.learning_rate if options.discriminator_rate is None else options.discriminator_rate
+        self.optimizers = {
+            "generator": _optimizer(generator, options.learning_rate, options),
+            "discriminator": _optimizer(discriminator, rate, options),
+        }
+        self.watch_steps = options.watch_steps if judge is not None else 0
+        self.results: dict[str, Any] = {}
+        self._done, self._best_score, self._best_step = 0, _UNKNOWN, 0
+        self._best = _copied(generator.state_dict())
+
+    def prepare(self) -> Iterator[Event]:
+        """Yield what the judge does before it can look."""
+        if self.judge is not None:
+            yield from self.judge.prepare()
+
+    def step(self, batch: Any, engine: Engine) -> dict[str, Tensor]:
+        """Let the discriminator learn, then the generator.
+
+        "real" and "made" are how likely the discriminator takes each for real, on average: 0.5 if it cannot tell.
+        """
+        options, g, d = self.options, self.generator, self.discriminator
+        real, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        real = _unit(real)
+        flat = options.r1_weight > 0 and engine.step % options.r1_steps == 0
+
+        # 1. The discriminator learns to tell them apart.
+        with torch.no_grad():
+            fake = g(self._codes(real), labels)
+        real.requires_grad_(flat)
+        on_real, on_fake = (d(self._changed(pictures), labels).float() for pictures in (real, fake))
+        d_loss = loss = discriminator_loss(on_real, on_fake, options.loss)
+        if flat:  # rarely, but so much more strongly
+            loss = d_loss + options.r1_steps * options.r1_weight * r1_penalty(on_real, real)
+        optimizer = self.optimizers["discriminator"]
+        optimizer.zero_grad()
+        engine.backward(loss)
+        optimizer.step()
+
+        # 2. The generator learns to deceive the discriminator that was just updated.
+        d.requires_grad_(False)  # what its gradients would be, nobody asks
+        g_loss = generator_loss(d(self._changed(g(self._codes(real), labels)), labels).float(), options.loss)
+        optimizer = self.optimizers["generator"]
+        optimizer.zero_grad()
+        engine.backward(g_loss)
+        optimizer.step()
+        d.requires_grad_(True)
+        self._done = engine.step + 1
+        return {
+            "discriminator": d_loss.detach(),
+            "generator": g_loss.detach(),
+            "real": on_real.detach().sigmoid().mean(),
+            "made": on_fake.detach().sigmoid().mean(),
+        }
+
+    def _codes(self, like: Tensor) -> Tensor:
+        return torch.randn(len(like), self.generator.latent, device=like.device)
+
+    def _changed(self, pictures: Tensor) -> Tensor:
+        return augmented(pictures, self.options.augment) if self.options.augment else pictures
+
+    def watch(self, step: int) -> tuple[dict[str, float], list[str]]:
+        """Let the judge look; remember the generator if it is the best so far."""
+        assert self.judge is not None
+        found = self.judge.look(step, self.samples(self.judge.count, _WATCH_SEED))
+        if not 0 <= self._best_score <= found.score:
+            self._best_score, self._best_step = found.score, step
+            self._best = _copied(self.generator.state_dict())
+        return found.measures, [] if found.alarm is None else [found.alarm]
+
+    @torch.no_grad()
+    def samples(self, count: int, seed: int, generator: Generator | None = None) -> Tensor:
+        """Return made pictures `(count, C, H, W)`, of each class in turn; the numbers depend on the seed alone."""
+        g = self.generator if generator is None else generator
+        device = next(g.parameters()).device
+        codes = torch.randn(count, g.latent, generator=torch.Generator().manual_seed(seed)).to(device)
+        labels = torch.arange(count, device=device) % g.classes if g.classes else None
+        parts = [codes[first : first + _PART] for first in range(0, count, _PART)]
+        named = [None if labels is None else labels[first : first + _PART] for first in range(0, count, _PART)]
+        return torch.cat([g(*part) for part in zip(parts, named, strict=True)])
+
+    def preview(self) -> Tensor:
+        """Return made pictures; of classes, each column has its own. Points are drawn."""
+        columns = self.generator.classes or _COLUMNS
+        if len(self.generator.shape) == 1:
+            return _plotted(self.samples(_PART, _PREVIEW_SEED))
+        rows = self.samples(_ROWS * columns, _PREVIEW_SEED).view(_ROWS, columns, *self.generator.shape)
+        return as_cells(list(rows))
+
+    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the generator's weights, the best or the last ones, what builds it, and how good it is."""
+        chosen, self.results = self.generator, {"step": self._done}
+        if self.judge is not None:
+            last = self.judge.score(self.samples(self.judge.count, _WATCH_SEED))
+            back = self.options.keep == "best" and 0 <= self._best_score < last
+            if back:
+                chosen = copy.deepcopy(self.generator)
+                chosen.load_state_dict(self._best)
+            self.results = {
+                "step": self._best_step if back else self._done,
+                "kept": self.options.keep,
+                "score": self._best_score if back else last,
+                "last_step": self._done,
+                "last_score": last,
+                **self.judge.finish(self.samples(self.judge.count, _END_SEED, chosen)),
+            }
+        told = {"network": "generator", "settings": self.generator.settings, "results": self.results}
+        return dict(chosen.state_dict()), told
+
+    def notes(self) -> list[str]:
+        """Return the results in words."""
+        found = self.results
+        if "score" not in found:
+            return []
+        told = [f"kept is the generator of step {found['step']:,}: Fréchet distance {found['score']:.1f}"]
+        if found["step"] != found["last_step"]:
+            told[0] += f", of the last one {found['last_score']:.1f}"
+        if "made" in found:
+            made = found["made"]
+            told.append(
+                f"{made['classes']} of {len(made['shares'])} classes are made, the most frequent one "
+                f"{made['top_share']:.0%} of the time, KL to even shares {made['kl']:.3f}; precision "
+                f"{made['precision']:.2f}, recall {made['recall']:.2f}"
+            )
+        return told
+
+    def state(self) -> dict[str, Tensor]:
+        """Return how far it came and, with a judge, the best generator so far and what the judge remembers."""
+        told = {"done": torch.tensor(self._done)}
+        if self.judge is not None:
+            told["best_score"] = torch.tensor(self._best_score, dtype=torch.float64)
+            told["best_step"] = torch.tensor(self._best_step)
+            told |= {f"best/{key}": value for key, value in self._best.items()}
+            told |= {f"judge/{key}": value for key, value in self.judge.state().items()}
+        return told
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned."""
+        self._done = int(state["done"])
+        if self.judge is not None:
+            self._best_score, self._best_step = float(state["best_score"]), int(state["best_step"])
+            self._best = _part(state, "best/")
+            self.judge.restore(_part(state, "judge/"))
+
+
+def _optimizer(network: torch.nn.Module, rate: float, options: AdversarialOptions) -> torch.optim.Optimizer:
+    if options.optimizer == "rmsprop":  # with the numbers of Keras
+        return torch.optim.RMSprop(network.parameters(), rate, alpha=0.9, eps=1e-7)
+    return torch.optim.Adam(network.parameters(), rate, (options.momentum, 0.999), fused=True)
+
+
+def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().clone() for key, value in weights.items()}
+
+
+def _part(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+    return {key.removeprefix(kind): value for key, value in state.items() if key.startswith(kind)}
+
+
+def _unit(pictures: Tensor) -> Tensor:
+    """Return bytes as numbers in [0, 1], and numbers as they are."""
+    return as_floats(pictures) if pictures.dtype == torch.uint8 else pictures.detach()
+
+
+def _plotted(points: Tensor) -> Tensor:
+    """Return points `(n, 2)` as a preview: light on black, the origin in the middle, as large as they reach."""
+    cells = ((points.cpu() / points.abs().max().cpu().clamp_min(1e-6) + 1) / 2 * (_PLOT - 1)).round().long()
+    plot = torch.zeros(_PLOT, _PLOT)
+    plot[_PLOT - 1 - cells[:, 1], cells[:, 0]] = 1.0
+    return plot.expand(1, 1, 3, -1, -1)
