@@ -89,9 +89,7 @@ def iter_vae(
         train = train.binarized(_STATIC_SEED)
     classes = _classes(sets, options, pictures, "VAE")
     if classes and (test.labels is None or int(test.labels.max()) >= classes):
-        raise OptionError(
-            "the test set has other classes, or no labels; a conditional VAE needs those of the training."
-        )
+        raise OptionError("the test set has other classes, or no labels; a conditional VAE needs the same ones.")
     network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options), classes=classes))
     method = Variational(network, test.images, options, test.labels if classes else None)
     method.about = _named(pictures)

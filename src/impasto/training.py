@@ -37,15 +37,8 @@ from impasto.recipes import Data, Recipe
 
 __all__ = ["CHECKPOINT", "MODEL", "iter_train", "rate"]
 
-_FREE = (
-    "steps",
-    "budget",
-    "save_seconds",
-    "preview_seconds",
-    "preview_steps",
-    "film",
-    "log_steps",
-)  # may differ when a run is resumed
+# what may differ when a run is resumed
+_FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", "film", "log_steps")
 _MARGIN = 4  # pixels between the pictures of a preview
 _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up
