@@ -49,7 +49,9 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
-    "latents": "errors networks checkpoints smallsets",
+    "latents": "errors networks checkpoints smallsets catalog",
+    "atlas": "errors ops fidelity latents",
+    "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
     "watching": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
     "training",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
@@ -58,7 +60,7 @@ MAY = {
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning rendering",
+    "teaching learning rendering sampling",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

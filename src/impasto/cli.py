@@ -45,6 +45,7 @@ from impasto.options import (
     JohnsonOptions,
     Options,
     PredictorOptions,
+    SampleOptions,
     StyleOptions,
     StylizeOptions,
     VAEOptions,
@@ -152,6 +153,7 @@ if TYPE_CHECKING:
     LearningGAN = dict[str, str]
     LearningDCGAN = dict[str, str]
     Applying = dict[str, str]
+    Sampling = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
     Settings = _flags("Settings", StylizeOptions)
     Teaching = _flags("Teaching", CompressOptions, "Teaching")
@@ -163,6 +165,7 @@ else:  # only the flags that were given are in them, so that the others are left
     LearningGAN = _flags("LearningGAN", GANOptions, "Training")
     LearningDCGAN = _flags("LearningDCGAN", DCGANOptions, "Training")
     Applying = _flags("Applying", ApplyOptions, "Painting")
+    Sampling = _flags("Sampling", SampleOptions, "Sampling")
 
 
 def _parsed(settings: Settings | None, options: type[Options] = StylizeOptions) -> dict[str, Any]:
@@ -853,7 +856,8 @@ def models(
 ) -> int:
     """List the networks that paint, and the styles they know; or add one of yours.
 
-    Every name of the list, of a network or of a style, can be given to `impasto apply`.
+    Every name of the list, of a network or of a style, can be given to `impasto apply`; networks that make small
+    pictures, autoencoder, vae and generator, to `impasto sample`.
 
     Args:
         add: a file of `impasto train`, or its folder, that from now on is known by name
@@ -962,6 +966,36 @@ def apply(
         paint(contents[0], targets[0])
         return DONE
     return _each(paint, contents, targets, talk)
+
+
+@app.command(usage="Usage: impasto sample MODEL [OPTIONS]", sort_key=3)
+def sample(
+    model: Annotated[str, Parameter(show=False)],
+    /,
+    *,
+    output: _Output = None,
+    force: _Force = False,
+    settings: Sampling | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Show what a network makes that was taught small pictures.
+
+    MODEL is what `impasto train autoencoder`, `vae`, `gan` or `dcgan` left, a file or its folder, or a name from
+    `impasto models`. For example: `impasto sample vae --kind interpolation`.
+
+    Args:
+        model: the network
+        output: file for the result, for a film .webp, .gif or a picture; for all kinds a folder. By default
+            MODEL_KIND.png, here
+        force: overwrite what is there
+        settings: everything else
+        talk: how much is said
+    """
+    options = SampleOptions(**_parsed(settings, SampleOptions))
+    from impasto.sampling import iter_sample
+
+    _follow(iter_sample(model, options, output=output, force=force), talk)
+    return DONE
 
 
 # --- a run and its end --------------------------------------------------------------------------

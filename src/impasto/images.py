@@ -40,6 +40,7 @@ __all__ = [
     "resize",
     "resize_to",
     "save",
+    "save_film",
     "sheet",
     "to_pil",
     "whole",
@@ -712,6 +713,39 @@ def save(
         reason = f"cannot be written as {kind} ({_reason(error)}); try another format."
         raise ImageError(f"{_called(path)} {reason}") from error
     _put(path, data, force)
+    return path
+
+
+def save_film(
+    path: str | os.PathLike[str], frames: Sequence[NDArray[Any]], *, seconds: float, force: bool = False
+) -> Path:
+    """Write pictures as one that moves and begins again; the last one stays three times as long.
+
+    Args:
+        path: where to; .webp, or .gif, which has 256 colors.
+        frames: arrays `(H, W, 3)` of one size, float in [0, 1].
+        seconds: how long each is shown.
+        force: overwrite a file that is there.
+
+    Raises:
+        FileExists: there is such a file, and `force` is off.
+        ImageError: another suffix, no picture, pictures of several sizes, or the file cannot be written.
+    """
+    path = Path(path)
+    check_place(path, force)
+    kind = {".webp": "WEBP", ".gif": "GIF"}.get(path.suffix.lower())
+    if kind is None:
+        raise ImageError(f"{_called(path)} names no format that moves; end it in .webp or .gif.")
+    if len({frame.shape for frame in frames}) != 1:
+        raise ImageError(f"a film of {len(frames)} pictures; expected one or more, all of one size.")
+    first, *rest = (Image.fromarray(whole(frame, 8)) for frame in frames)
+    shown = [round(1000 * seconds)] * len(rest) + [round(3000 * seconds)]
+    file = BytesIO()
+    try:
+        first.save(file, kind, save_all=True, append_images=rest, duration=shown, loop=0, quality=88, method=4)
+    except (OSError, ValueError) as error:
+        raise ImageError(f"{_called(path)} cannot be written as {kind} ({_reason(error)}).") from error
+    _put(path, file.getvalue(), force)
     return path
 
 

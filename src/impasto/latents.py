@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.checkpoints import MODEL, decoded, read_tensors
+from impasto import catalog
+from impasto.checkpoints import CHECKPOINT, MODEL, decoded, read_tensors
 from impasto.errors import OptionError, WeightsError
 from impasto.networks.adversarial import Generator
 from impasto.networks.autoencoder import VAE, Autoencoder
@@ -53,8 +54,13 @@ class Maker:
 
     @property
     def classes(self) -> int:
-        """Of how many classes its pictures can be asked for; 0 if it makes any."""
-        return self.network.classes if isinstance(self.network, Generator) else 0
+        """How many classes can be asked for; 0: pictures are of whatever class comes."""
+        return int(getattr(self.network, "classes", 0))
+
+    @property
+    def reads(self) -> bool:
+        """Whether it can tell the numbers of pictures."""
+        return hasattr(self.network, "encode")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -73,49 +79,74 @@ class Maker:
             count: how many.
             random: on the CPU; the same draws on every device.
         """
-        drawn = torch.randn(count, self.latent, generator=random)
-        if self.codes is not None:
-            mean, root = self.codes
-            drawn = mean + drawn @ root.T
-        return drawn.to(self.device)
+        return self.placed(torch.randn(count, self.latent, generator=random)).to(self.device)
+
+    def placed(self, standard: Tensor) -> Tensor:
+        """Return numbers `(..., Z)` of the standard Gaussian as the network's own lie."""
+        if self.codes is None:
+            return standard
+        mean, root = (part.to(standard) for part in self.codes)
+        numbers: Tensor = mean + standard @ root.T
+        return numbers
+
+    def standard(self, numbers: Tensor) -> Tensor:
+        """Return numbers `(..., Z)` of the network as they would lie in the standard Gaussian."""
+        if self.codes is None:
+            return numbers
+        mean, root = (part.double().to(numbers.device) for part in self.codes)
+        whitened: Tensor = (numbers.double() - mean) @ torch.linalg.pinv(root).T
+        return whitened.to(numbers)
 
     @torch.no_grad()
     def make(self, numbers: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return pictures of numbers `(N, Z)`: `(N, C, H, W)` in [0, 1].
 
         Args:
-            numbers: from `draw`, or any others.
-            labels: `(N,)`, the class of each, where there are `classes`.
+            numbers: on any device.
+            labels: `(N,)`, what they shall be of, if the network knows classes.
 
         Raises:
-            OptionError: labels are missing, do not fit, or there are no classes.
+            OptionError: labels are missing, or the network knows no such classes.
         """
-        parts = torch.split(numbers.to(self.device), _ROWS)
-        if labels is not None:
-            if not isinstance(self.network, Generator) or not self.classes:
-                raise OptionError(f"{self.path} makes pictures of no class in particular; leave out labels.")
-            named = torch.split(labels.to(self.device), _ROWS)
-            return torch.cat([self.network.decode(*pair) for pair in zip(parts, named, strict=True)])
-        return torch.cat([self.network.decode(part) for part in parts])
+        known = self._known(labels, len(numbers))
+        parts = zip(torch.split(numbers.to(self.device), _ROWS), known, strict=True)
+        return torch.cat([self.network.decode(part, *of) for part, of in parts])
 
     @torch.no_grad()
-    def encode(self, pictures: Tensor) -> Tensor:
+    def encode(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the numbers of pictures, `(N, Z)`; of a VAE their means.
 
         Args:
             pictures: `(N, C, H, W)`, bytes or numbers in [0, 1].
+            labels: `(N,)`, of what they are, if the network knows classes.
 
         Raises:
-            OptionError: the network only makes pictures, and cannot read them.
+            OptionError: the network only makes pictures, and cannot read them; or as for `make`.
         """
-        if isinstance(self.network, Generator):
-            raise OptionError(f"{self.path} makes pictures and cannot read them; expected an autoencoder or a VAE.")
+        read = getattr(self.network, "encode", None)
+        if read is None:
+            raise OptionError(
+                f"{self.path} only makes pictures and cannot read them; expected an autoencoder or a VAE."
+            )
         found = []
-        for part in torch.split(pictures, _ROWS):
+        for part, of in zip(torch.split(pictures, _ROWS), self._known(labels, len(pictures)), strict=True):
             part = part.to(self.device)
-            seen = self.network.encode(part.float() / 255 if part.dtype == torch.uint8 else part)
+            seen = read(part.float() / 255 if part.dtype == torch.uint8 else part, *of)
             found.append(seen[0] if isinstance(seen, tuple) else seen)
         return torch.cat(found)
+
+    def _known(self, labels: Tensor | None, count: int) -> list[tuple[Tensor, ...]]:
+        """Return what is handed over beside each part of so many numbers or pictures: nothing, or its labels."""
+        if not self.classes:
+            if labels is not None:
+                raise OptionError(f"{self.path} knows no classes; expected none to be named.")
+            return [()] * max(1, -(-count // _ROWS))
+        if labels is None or len(labels) != count:
+            raise OptionError(f"{self.path} knows {self.classes} classes; expected a label for each picture.")
+        if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
+            worst = int(labels.max()) if int(labels.max()) >= self.classes else int(labels.min())
+            raise OptionError(f"class {worst} is asked for; {self.path} knows those from 0 to {self.classes - 1}.")
+        return [(part.to(self.device),) for part in torch.split(labels, _ROWS)]
 
     def sets(self, pictures: str | Path | Sets | None = None) -> Sets:
         """Return the pictures that it learned from, and those that it was measured on.
@@ -142,14 +173,18 @@ def load_maker(path: str | Path, *, device: str | torch.device = "cpu") -> Maker
     """Return a network that a training of `impasto train autoencoder`, `vae`, `gan` or `dcgan` left, ready to use.
 
     Args:
-        path: its file, or the folder of the training.
+        path: its file, or the folder of the training, or a name of the catalogue.
         device: where it goes.
 
     Raises:
         WeightsError: there is no such file, or it is damaged, or it is another network.
     """
-    path = Path(path).expanduser()
+    name, path = str(path), Path(path).expanduser()
+    if (path / CHECKPOINT).is_file() and not (path / MODEL).is_file():
+        raise WeightsError(f"{path} is a training that has not ended; go on with it, by --resume, first.")
     path = path / MODEL if path.is_dir() else path
+    if not path.exists() and name in (known := catalog.listed()):
+        path = known[name].path
     if not path.is_file():
         raise WeightsError(f"{path} does not exist; expected a network of `impasto train autoencoder`, `vae` or `gan`.")
     tensors, header = read_tensors(path)

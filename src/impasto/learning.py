@@ -79,6 +79,7 @@ def iter_vae(
     """Yield the events of a training, at whose end a network makes new pictures of the set's kind.
 
     Everything is as for `iter_autoencoder`; the model's header holds the parts of the bound on the test set, in nats.
+    If the options are conditional, the set must have labels.
     """
     sets, options = _sets(pictures, options)
     train, test = sets
@@ -86,10 +87,13 @@ def iter_vae(
         test = test.binarized(_STATIC_SEED + 1)
     if options.targets == "static":
         train = train.binarized(_STATIC_SEED)
-    network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options)))
-    method = Variational(network, test.images, options)
+    classes = _classes(sets, options, pictures, "VAE")
+    if classes and (test.labels is None or int(test.labels.max()) >= classes):
+        raise OptionError("the test set has other classes, or no labels; a conditional VAE needs the same ones.")
+    network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options), classes=classes))
+    method = Variational(network, test.images, options, test.labels if classes else None)
     method.about = _named(pictures)
-    return iter_train(method, train, options, run=run, resume=resume, force=force)
+    return iter_train(method, train.labeled() if classes else train, options, run=run, resume=resume, force=force)
 
 
 def iter_gan(
@@ -150,18 +154,22 @@ def iter_dcgan(
     return _played(*networks, sets, pictures, options, run, resume, force)
 
 
-def _classes(sets: Sets, options: AdversarialOptions, pictures: str | Path | Sets) -> int:
+def _classes(
+    sets: Sets, options: AdversarialOptions | VAEOptions, pictures: str | Path | Sets, what: str = "GAN"
+) -> int:
     """Return how many classes can be asked for; 0 if nobody wants to."""
     if not options.conditional:
         return 0
     name = "The set" if isinstance(pictures, Sets) else str(pictures)
     if sets.train.labels is None:
         raise OptionError(
-            f"{name} has no labels; a conditional GAN needs some: a folder for each class, or an .npz file."
+            f"{name} has no labels; a conditional {what} needs some: a folder for each class, or an .npz file."
         )
     classes = count_classes(sets.train.labels)
     if not classes:
-        raise OptionError(f"{name} has pictures of one class, or labels below 0; a conditional GAN needs two or more.")
+        raise OptionError(
+            f"{name} has pictures of one class, or labels below 0; a conditional {what} needs two or more."
+        )
     return classes
 
 

@@ -42,6 +42,7 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "microast": MicroAST,
 }
 Style = str | Tensor | Mapping[str, float | Tensor] | None
+MAKERS = ("autoencoder", "vae", "generator")  # what `latents.load_maker` reads
 _Net = TypeVar("_Net", bound=nn.Module)
 _FILES = 48  # of a network of lengstrom's
 
@@ -342,7 +343,8 @@ def pack(
     """Write a small copy of a file that a training left, for the catalogue.
 
     Args:
-        path: a file of ours, or the folder of a training: a network, a style, or a predictor.
+        path: a file of ours, or the folder of a training: a network that paints or one that makes small pictures, a
+            style, or a predictor.
         target: the copy; whatever was there is replaced in one moment.
         about: what is told beside what the file says already: license, source, and works, which says of each style
             what it was learned from.
@@ -354,7 +356,7 @@ def pack(
     """
     source, _ = model_file(path)
     tensors, header = read_tensors(source)
-    if header.get("network") not in (*ARCHITECTURES, "style", "predictor"):
+    if header.get("network") not in (*ARCHITECTURES, "style", "predictor", *MAKERS):
         raise WeightsError(f"{source} was not written by impasto; expected what a training of networks left.")
     plain = {
         key: decoded(tensors, key, value.shape, source, str(header["network"]))
@@ -368,6 +370,8 @@ def _ours(tensors: Mapping[str, Tensor], header: Mapping[str, Any], path: Path) 
     kind = header.get("network")
     if kind == "style":
         return _of_style(tensors, header, path)
+    if kind in MAKERS:
+        raise WeightsError(f"{path} holds {kind!r}, which paints no pictures but makes them; see `impasto sample`.")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         raise WeightsError(f"{path} holds the network {kind!r}; expected one that paints: {', '.join(ARCHITECTURES)}.")
     network = _made(ARCHITECTURES[kind], header, path)

@@ -26,6 +26,7 @@ __all__ = [
     "JohnsonOptions",
     "Options",
     "PaintingOptions",
+    "SampleOptions",
     "SmallOptions",
     "StyleOptions",
     "StylizeOptions",
@@ -380,6 +381,9 @@ class TrainOptions(Options):
     )
     save_seconds: float = Field(60.0, ge=0, description="time between two checkpoints, at least")
     preview_seconds: float = Field(60.0, ge=0, description="time between two previews, at least")
+    preview_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="steps after which there is a preview besides"
+    )
     log_steps: int = Field(10, ge=1, le=1_000_000, description="every how many steps a line is written to the log")
 
     _read_budget = field_validator("budget", mode="before")(_duration)
@@ -532,6 +536,12 @@ class SmallOptions(TrainOptions):
     )
     latent: int = Field(32, ge=1, le=4096, description="numbers that a picture becomes")
 
+    film: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (1, 2, 5, 10, 20, 50, 100, 200, 500),
+        description="times that every picture is seen after which there is a preview besides, for `impasto sample "
+        "--kind film`",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _length(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -548,10 +558,15 @@ class SmallOptions(TrainOptions):
         return super().changed(**_without_epochs(settings))
 
     def planned(self, pictures: int) -> Self:
-        """Return them with epochs as steps, for a set of so many pictures."""
-        if self.epochs is None:
-            return self
-        return self.changed(steps=max(1, math.ceil(self.epochs * pictures / self.batch)))
+        """Return them with epochs as steps, also those of the film, for a set of so many pictures."""
+
+        def steps(epochs: float) -> int:
+            return max(1, math.ceil(epochs * pictures / self.batch))
+
+        planned: dict[str, Any] = {"preview_steps": self.preview_steps or tuple(map(steps, self.film))}
+        if self.epochs is not None:
+            planned["steps"] = steps(self.epochs)
+        return self.changed(**planned)
 
 
 class CoderOptions(SmallOptions):
@@ -591,9 +606,52 @@ class VAEOptions(CoderOptions):
         description="what is explained. gray: pixels as probabilities; dynamic: black or white, drawn anew in each "
         "step; static: drawn once",
     )
+    conditional: bool = Field(False, description="tell it the class of each picture, so that classes can be asked for")
     importance_samples: int = Field(
         100, ge=0, le=100_000, description="draws for each picture by which the likelihood is estimated; 0: it is not"
     )
+
+
+class SampleOptions(Options):
+    """How a network that makes small pictures is shown."""
+
+    kind: Literal[
+        "grid", "interpolation", "manifold", "traversal", "arithmetic", "reconstructions", "nearest", "film", "all"
+    ] = Field(
+        "grid",
+        description="grid: drawn pictures; interpolation: ways from one to another; manifold: a plane of the numbers; "
+        "traversal: what each number does; arithmetic: one class less another, added to a third; reconstructions: "
+        "pictures, their numbers, and what comes back; nearest: training pictures beside made ones; film: how it "
+        "learned; all: each of these",
+    )
+    rows: int | None = Field(None, ge=1, le=200, description="rows of pictures; by default what the kind asks for")
+    columns: int | None = Field(None, ge=1, le=200, description="pictures in a row; by default the same")
+    ends: Literal["auto", "drawn", "test"] = Field(
+        "auto",
+        description="where interpolation and traversal begin. drawn: numbers drawn at random; test: those of test "
+        "pictures; auto: test, if the network can read pictures",
+    )
+    path: Literal["linear", "spherical"] = Field(
+        "spherical", description="interpolation: along straight lines, or along arcs around the middle"
+    )
+    axes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="manifold: two numbers, counted from 1; by default the directions in which pictures vary most"
+    )
+    classes: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (),
+        description="arithmetic: a,b,c for a - b + c, or b,c; else which a network is asked for that knows classes",
+    )
+    pictures: str | None = Field(None, description="the set that it learned from, if it is not where it was")
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of everything that is drawn")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if len(self.axes) not in (0, 2):
+            raise ValueError(f"axes are {','.join(map(str, self.axes))}; expected two numbers, as 1,2.")
+        if self.kind == "arithmetic" and self.classes and len(self.classes) not in (2, 3):
+            raise ValueError(f"classes are {','.join(map(str, self.classes))}; expected two or three, as 3,5,8.")
+        return self
 
 
 class AdversarialOptions(SmallOptions):

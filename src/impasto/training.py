@@ -37,7 +37,9 @@ from impasto.recipes import Data, Recipe
 
 __all__ = ["CHECKPOINT", "MODEL", "iter_train", "rate"]
 
-_FREE = ("steps", "budget", "save_seconds", "preview_seconds", "log_steps")  # may differ when a run is resumed
+# what may differ when a run is resumed
+_FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", "film", "log_steps")
+_MARGIN = 4  # pixels between the pictures of a preview
 _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up
 _AHEAD = 4  # batches that are read before they are needed
@@ -356,9 +358,10 @@ class _Folder:
     def show(self, grid: Tensor, step: int) -> Tensor:
         """Write a preview; return it as one picture, `(1, 3, H, W)`."""
         cells = [[cell.permute(1, 2, 0).numpy() for cell in row] for row in grid]
-        sheet = images.sheet(cells, margin=4)
+        sheet = images.sheet(cells, margin=_MARGIN)
+        layout = {"step": step, "rows": len(cells), "columns": len(cells[0]), "margin": _MARGIN}
         for path in (self.previews / f"{step:08}.jpg", self.preview):
-            images.save(path, images.load(sheet), force=True, quality=90)
+            images.save(path, images.load(sheet), metadata=layout, force=True, quality=90)
         picture = torch.from_numpy(sheet).permute(2, 0, 1)
         if self._board is not None:
             self._board.add_image("preview", picture, step)
@@ -571,7 +574,7 @@ class _Session:
                 if engine.main:
                     measures, sentences = self.watch()
                     news += [self.report(losses, rates, measures), *map(Note, sentences)]
-                    if self.clock.seconds >= preview_due:
+                    if self.clock.seconds >= preview_due or self.step in options.preview_steps:
                         self.preview()
                         news.append(Saved(self.folder.preview, "preview"))
                         preview_due = self.clock.seconds + options.preview_seconds

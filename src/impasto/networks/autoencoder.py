@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import OptionError
 
@@ -27,6 +29,7 @@ class _Coder(nn.Module):
         hidden: widths of the dense layers, from pictures to numbers; empty: 512 and 256, in "conv" 256.
         width: channels of the first convolution.
         told: for how many things of each number the encoder has an output.
+        classes: if there are any, both halves are told the picture's class, as so many numbers of which one is 1.
 
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
@@ -43,22 +46,26 @@ class _Coder(nn.Module):
         hidden: Sequence[int],
         width: int,
         told: int,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         if kind not in _HIDDEN:
             raise OptionError(f"network is {kind!r}; expected {' or '.join(_HIDDEN)}.")
         if len(shape) != 3 or min(*shape, *hidden, latent, width) < 1:
             raise OptionError(f"shape is {tuple(shape)}, latent {latent}, width {width}; expected 1 or more each.")
-        self.shape, self.latent, self.kind, self.width = tuple(shape), latent, kind, width
+        if classes < 0:
+            raise OptionError(f"classes is {classes}; expected 0 or more.")
+        self.shape, self.latent, self.kind, self.width, self.classes = tuple(shape), latent, kind, width, classes
         self.hidden = tuple(hidden) or _HIDDEN[kind]
         down, up, inner = _convolutions(self.shape, width) if kind == "conv" else ([], [], self.shape)
         flat = inner[0] * inner[1] * inner[2]
-        widths = (flat, *self.hidden)
+        self._flat = len(down) + 1  # layers until a picture is one row of numbers
+        widths = (flat + classes, *self.hidden)
         to_numbers: list[nn.Module] = [nn.Flatten()]
         for before, after in zip(widths, widths[1:], strict=False):
             to_numbers += [nn.Linear(before, after), nn.ReLU()]
         self.encoder = nn.Sequential(*down, *to_numbers, nn.Linear(widths[-1], told * latent))
-        widths = (latent, *reversed(self.hidden))
+        widths = (latent + classes, *reversed(self.hidden))
         from_numbers: list[nn.Module] = []
         for before, after in zip(widths, widths[1:], strict=False):
             from_numbers += [nn.Linear(before, after), nn.ReLU()]
@@ -76,14 +83,29 @@ class _Coder(nn.Module):
             "width": self.width,
         }
 
-    def logits(self, codes: Tensor) -> Tensor:
-        """Return pictures of numbers `(B, Z)` before the sigmoid, `(B, C, H, W)`."""
-        pictures: Tensor = self.decoder(codes)
+    def logits(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return pictures of numbers `(B, Z)`, and of labels `(B,)` if it has classes, before the sigmoid."""
+        pictures: Tensor = self.decoder(self._told(codes, labels))
         return pictures
 
-    def decode(self, codes: Tensor) -> Tensor:
-        """Return pictures of numbers `(B, Z)`: `(B, C, H, W)` in [0, 1]."""
-        return self.logits(codes).sigmoid()
+    def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return pictures of numbers `(B, Z)`, and of labels if it has classes: `(B, C, H, W)` in [0, 1]."""
+        return self.logits(codes, labels).sigmoid()
+
+    def _encoded(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
+        if not self.classes:
+            found: Tensor = self.encoder(pictures)
+        else:
+            found = self.encoder[self._flat :](self._told(self.encoder[: self._flat](pictures), labels))
+        return found
+
+    def _told(self, rows: Tensor, labels: Tensor | None) -> Tensor:
+        """Return rows `(B, n)` with the class beside them, if there are classes."""
+        if not self.classes:
+            return rows
+        if labels is None:
+            raise OptionError(f"this network knows {self.classes} classes; expected a label for each picture.")
+        return torch.cat([rows, F.one_hot(labels.to(rows.device), self.classes).to(rows.dtype)], 1)
 
 
 def _convolutions(shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], list[nn.Module], tuple[int, int, int]]:
@@ -123,8 +145,7 @@ class Autoencoder(_Coder):
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Return the numbers of pictures, `(B, Z)`."""
-        codes: Tensor = self.encoder(pictures)
-        return codes
+        return self._encoded(pictures)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return pictures as they come back, `(B, C, H, W)` in [0, 1]."""
@@ -134,7 +155,13 @@ class Autoencoder(_Coder):
 class VAE(_Coder):
     """A network whose numbers follow the standard Gaussian, so that any draw of them is a picture; see `_Coder`.
 
-    Source: Kingma & Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, section 3 and appendix C.
+    With classes it is a conditional one: numbers tell what a class leaves open, and a picture of any class can be asked
+    for.
+
+    Source: Kingma & Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, section 3 and appendix C; Sohn,
+        Lee & Yan 2015, "Learning structured output representation using deep conditional generative models", for
+        classes.
+    Differs: whatever the class, numbers follow the same Gaussian, which Sohn et al. let the class decide.
     """
 
     def __init__(
@@ -144,14 +171,20 @@ class VAE(_Coder):
         kind: Literal["dense", "conv"] = "dense",
         hidden: Sequence[int] = (),
         width: int = 32,
+        classes: int = 0,
     ) -> None:
-        super().__init__(shape, latent, kind, hidden, width, told=2)
+        super().__init__(shape, latent, kind, hidden, width, told=2, classes=classes)
 
-    def encode(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs to build this network again."""
+        return {**super().settings, "classes": self.classes}
+
+    def encode(self, pictures: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return mean and logarithm of the variance of each picture's numbers, `(B, Z)` each."""
-        mu, logvar = self.encoder(pictures).chunk(2, 1)
+        mu, logvar = self._encoded(pictures, labels).chunk(2, 1)
         return mu, logvar
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the pictures of the means, `(B, C, H, W)` in [0, 1]."""
-        return self.decode(self.encode(pictures)[0])
+        return self.decode(self.encode(pictures, labels)[0], labels)

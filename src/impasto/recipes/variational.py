@@ -38,6 +38,8 @@ def reparametrize(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
 class Variational(Recipe):
     """A network learns numbers that follow a Gaussian, and pictures of them; each batch is `(B, C, H, W)` uint8.
 
+    If the network knows classes, each batch is such pictures and their labels `(B,)`.
+
     What is minimized is the reconstruction, in nats, plus `beta` times the KL divergence: with a beta of 1 the
     negative evidence lower bound (ELBO), with another one a beta-VAE.
 
@@ -45,6 +47,7 @@ class Variational(Recipe):
         network: of the pictures' shape.
         test: `(M, C, H, W)` uint8, what the result is measured on: black and white, if those are the targets.
         options: everything else.
+        labels: `(M,)`, of the test pictures, if the network knows classes.
 
     Source: Kingma & Welling 2014, arXiv:1312.6114, eq. 10; Higgins et al. 2017, "beta-VAE", for beta; Sonderby et
         al. 2016, arXiv:1602.02282, for the warm-up.
@@ -52,21 +55,22 @@ class Variational(Recipe):
 
     name = "vae"
 
-    def __init__(self, network: VAE, test: Tensor, options: VAEOptions) -> None:
-        self.network, self.test, self.options = network, test, options
+    def __init__(self, network: VAE, test: Tensor, options: VAEOptions, labels: Tensor | None = None) -> None:
+        self.network, self.test, self.options, self.labels = network, test, options, labels
         self.networks = {"vae": network}
         self.optimizers = {"adam": adam(network, options.learning_rate)}
         self.results: dict[str, Any] = {}
 
-    def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:
+    def step(self, batch: Tensor | tuple[Tensor, Tensor], engine: Engine) -> dict[str, Tensor]:
         """Draw numbers for the batch, give its pictures back, and go down the gradient of the bound."""
-        pictures = as_floats(batch)
+        given, labels = (batch, None) if isinstance(batch, Tensor) else batch
+        pictures = as_floats(given)
         if self.options.targets == "dynamic":
             pictures = torch.bernoulli(pictures)
-        mu, logvar = self.network.encode(pictures)
+        mu, logvar = self.network.encode(pictures, labels)
         mu, logvar = mu.float(), logvar.float()
         codes = reparametrize(mu, logvar, torch.randn_like(mu))
-        reconstruction = bernoulli_nats(self.network.logits(codes), pictures).mean()
+        reconstruction = bernoulli_nats(self.network.logits(codes, labels), pictures).mean()
         kl = gaussian_kl(mu, logvar).mean()
         optimizer = self.optimizers["adam"]
         optimizer.zero_grad()
@@ -84,9 +88,11 @@ class Variational(Recipe):
         """Return test pictures, what comes back, and pictures of drawn numbers, in rows."""
         device = next(self.network.parameters()).device
         pictures = as_floats(self.test[:_COLUMNS].to(device))
+        labels = None if self.labels is None else self.labels[:_COLUMNS]
         noise = torch.randn(_SAMPLES * len(pictures), self.network.latent, generator=_chance()).to(device)
-        samples = torch.split(self.network.decode(noise), len(pictures))
-        return as_cells([pictures, self.network(pictures), *samples])
+        known = None if labels is None else torch.arange(len(pictures)).repeat(_SAMPLES) % self.network.classes
+        samples = torch.split(self.network.decode(noise, known), len(pictures))
+        return as_cells([pictures, self.network(pictures, labels), *samples])
 
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the network's weights, what builds it, and how well it does on the test set."""
@@ -125,11 +131,12 @@ class Variational(Recipe):
         device = next(self.network.parameters()).device
         random, means = _chance(), []
         sums = dict.fromkeys(("reconstruction", "kl", "floor"), 0.0)
-        for part in torch.split(self.test, _ROWS):
-            pictures = as_floats(part.to(device))
-            mu, logvar = self.network.encode(pictures)
+        for first in range(0, len(self.test), _ROWS):
+            pictures = as_floats(self.test[first : first + _ROWS].to(device))
+            labels = None if self.labels is None else self.labels[first : first + _ROWS]
+            mu, logvar = self.network.encode(pictures, labels)
             codes = reparametrize(mu, logvar, torch.randn(mu.shape, generator=random).to(mu))
-            nats = bernoulli_nats(self.network.logits(codes), pictures)
+            nats = bernoulli_nats(self.network.logits(codes, labels), pictures)
             for name, values in (
                 ("reconstruction", nats),
                 ("kl", gaussian_kl(mu, logvar)),
@@ -147,7 +154,8 @@ class Variational(Recipe):
         }
         if self.options.importance_samples:
             some = as_floats(self.test[:_MOST].to(device))
-            bound = importance_bound(self.network, some, self.options.importance_samples, _chance())
+            labels = None if self.labels is None else self.labels[:_MOST]
+            bound = importance_bound(self.network, some, self.options.importance_samples, _chance(), labels)
             found |= {
                 "log_likelihood": float(bound.double().mean()),
                 "importance_samples": self.options.importance_samples,
@@ -157,7 +165,9 @@ class Variational(Recipe):
 
 
 @torch.no_grad()
-def importance_bound(network: VAE, pictures: Tensor, samples: int, random: torch.Generator) -> Tensor:
+def importance_bound(
+    network: VAE, pictures: Tensor, samples: int, random: torch.Generator, labels: Tensor | None = None
+) -> Tensor:
     """Return a bound of each picture's log-likelihood, in nats, `(B,)`: with more samples it comes closer.
 
     Args:
@@ -165,13 +175,16 @@ def importance_bound(network: VAE, pictures: Tensor, samples: int, random: torch
         pictures: `(B, C, H, W)` in [0, 1]; a likelihood is meant if they are black and white.
         samples: draws for each picture.
         random: on the CPU.
+        labels: `(B,)`, if the network knows classes: the likelihood is that of a picture, given its class.
 
     Source: Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, eq. 8.
     """
     found = []
     rows = max(1, _DECODED // samples)
-    for part in torch.split(pictures, rows):
-        mu, logvar = network.encode(part)
+    for first in range(0, len(pictures), rows):
+        part = pictures[first : first + rows]
+        known = None if labels is None else labels[first : first + rows]
+        mu, logvar = network.encode(part, known)
         weights = []
         left = samples
         while left:
@@ -179,7 +192,7 @@ def importance_bound(network: VAE, pictures: Tensor, samples: int, random: torch
             left -= count
             noise = torch.randn(count, *mu.shape, generator=random, dtype=mu.dtype).to(mu.device)
             codes = reparametrize(mu, logvar, noise)  # (K, B, Z)
-            logits = network.logits(codes.flatten(0, 1))
+            logits = network.logits(codes.flatten(0, 1), None if known is None else known.repeat(count))
             targets = part.expand(count, *part.shape).flatten(0, 1)
             likelihood = -bernoulli_nats(logits, targets).view(count, -1)
             # both Gaussians' constants are the same and cancel
