@@ -26,6 +26,8 @@ MAY = {
     "recipes": "errors options ops losses networks motion",
     "checkpoints": "errors weights networks",
     "catalog": "errors weights",
+    "charts": "",
+    "reporting": "errors weights images catalog charts",
     "models": "errors networks checkpoints catalog",
     "prediction": "devices ops networks checkpoints models",
     "optimizers": "ops",
@@ -41,21 +43,23 @@ MAY = {
     "fidelity": "errors ops",
     "toys": "errors fidelity",
     "collapse": "errors fidelity",
-    "evaluation": "errors networks checkpoints fidelity toys",
+    "evaluation": "errors ops networks checkpoints fidelity toys",
     "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
     "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
     "regions",
-    "training": "errors events options images devices recipes checkpoints",
+    "training": "errors events options images devices recipes checkpoints reporting",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
     "latents": "errors networks checkpoints smallsets",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training",
+    "judging": "errors events options weights images devices networks smallsets toys evaluation checkpoints latents "
+    "learning",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning rendering",
+    "teaching learning judging rendering reporting",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

