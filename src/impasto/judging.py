@@ -37,6 +37,7 @@ __all__ = ["iter_evaluate"]
 
 _PART = 1000  # pictures that are made at a time and become bytes
 _SHOWN = 8  # pictures in the last event
+_FEW = 640  # pictures, ten for each feature, below which covariances are unsteady
 _POOR = 0.9  # accuracy of a classifier below which a person is told
 
 _School = Generator[Event, None, tuple[Classifier, dict[str, Any]]]
@@ -158,6 +159,8 @@ def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping
     fewer = min(options.count, len(sets.train), len(sets.test))
     if fewer < options.count and not options.stacked:
         yield f"{fewer} pictures are compared instead of {options.count}: there are no more real ones held out"
+    if fewer < _FEW and not options.stacked:
+        yield f"Fréchet distances of {fewer} pictures are unsteady; compare them only with those of as many"
     if maker.header.get("options", {}).get("targets", "gray") != "gray":
         yield "it learned from black and white pixels, and what it makes is compared with gray ones"
 
@@ -301,8 +304,8 @@ def _channels(maker: Maker, pictures: str | Path | Sets | None) -> Sets:
     if maker.shape != (3, *sets.train.shape[1:]):
         made, single = ("×".join(map(str, shape)) for shape in (maker.shape, sets.train.shape))
         raise OptionError(
-            f"{maker.path} makes pictures of {made}, and {source} has pictures of {single}; expected three channels "
-            "of that size, each a picture of the set. Leave out --stacked."
+            f"{maker.path} makes pictures of {made}, and the set has {single}; expected three channels of that size, "
+            "each a picture of the set. Leave out --stacked."
         )
     return sets
 
