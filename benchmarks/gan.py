@@ -25,7 +25,6 @@ from torch import Tensor
 from impasto.checkpoints import load_state
 from impasto.evaluation import Evaluator, digest, load_classifier, look, stacked_modes
 from impasto.events import Event, Note, Trained
-from impasto.watching import make_judge
 from impasto.latents import load_maker
 from impasto.learning import CLASSIFIER, iter_dcgan, iter_gan
 from impasto.networks.adversarial import Discriminator, Generator
@@ -34,6 +33,7 @@ from impasto.recipes.adversarial import Adversarial
 from impasto.smallsets import DIGITS, Sets, read_sets
 from impasto.toys import Mixture, StackedDigits, grid, ring
 from impasto.training import MODEL, iter_train
+from impasto.watching import make_judge
 
 QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}
 POINTS = 2500  # as VEEGAN has it

@@ -20,7 +20,6 @@ from impasto.cli import main
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName, WeightsError
 from impasto.evaluation import digest, look
 from impasto.events import Began, Note, Taught, Trained
-from impasto.watching import ClassJudge, PixelJudge, count_classes, make_judge
 from impasto.latents import load_maker
 from impasto.learning import CLASSIFIER, iter_dcgan, iter_gan
 from impasto.losses import discriminator_loss, generator_loss, r1_penalty
@@ -30,6 +29,7 @@ from impasto.recipes.adversarial import Adversarial, Look
 from impasto.smallsets import Sets, SmallSet
 from impasto.toys import ring
 from impasto.training import CHECKPOINT, MODEL, iter_train
+from impasto.watching import ClassJudge, PixelJudge, count_classes, make_judge
 
 QUICK = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9, "batch": 16, "latent": 6, "ema": 0.9}
 WATCHED = {"watch_steps": 10, "watch_pictures": 100}

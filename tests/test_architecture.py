@@ -27,6 +27,8 @@ MAY = {
     "recipes": "errors events options ops losses networks motion augmentation",
     "checkpoints": "errors weights networks",
     "catalog": "errors weights",
+    "charts": "",
+    "reporting": "errors weights images catalog charts",
     "models": "errors networks checkpoints catalog",
     "prediction": "devices ops networks checkpoints models",
     "optimizers": "ops",
@@ -42,11 +44,11 @@ MAY = {
     "fidelity": "errors ops",
     "toys": "errors fidelity",
     "collapse": "errors fidelity",
-    "evaluation": "errors networks checkpoints fidelity toys",
+    "evaluation": "errors ops networks checkpoints fidelity toys",
     "compression": "errors events options weights images ops networks checkpoints objective optimization measures",
     "stylization": "errors events options images masks painted devices ops checkpoints measures objective optimization "
     "regions",
-    "training": "errors events options images devices recipes checkpoints",
+    "training": "errors events options images devices recipes checkpoints reporting",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
     "latents": "errors networks checkpoints smallsets catalog",
@@ -56,11 +58,13 @@ MAY = {
     "training",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training watching",
+    "judging": "errors events options weights images devices networks smallsets toys evaluation checkpoints latents "
+    "learning",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning rendering sampling",
+    "teaching learning judging rendering sampling reporting",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

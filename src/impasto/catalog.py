@@ -12,7 +12,7 @@ from typing import Any
 from impasto.errors import unknown_name
 from impasto.weights import folder
 
-__all__ = ["Listed", "find", "listed", "place"]
+__all__ = ["Listed", "find", "listed", "place", "read_header"]
 
 _PLACE = "painters"  # a folder in the package, and in impasto's own
 _LONGEST = 1 << 24  # bytes of a header, at most
@@ -56,7 +56,7 @@ def listed() -> dict[str, Listed]:
     found: dict[str, Listed] = {}
     for where in (Path(__file__).with_name(_PLACE), place()):
         for path in sorted(where.glob("*.safetensors")):
-            header = _header(path)
+            header = read_header(path)
             if header:
                 found[path.stem] = Listed(path.stem, path, header)
     return found
@@ -81,7 +81,7 @@ def find(name: str) -> tuple[Listed, str]:
     raise unknown_name("a network file, or of a style", name, names.union(*(one.styles for one in known.values())))
 
 
-def _header(path: Path) -> dict[str, Any]:
+def read_header(path: Path) -> dict[str, Any]:
     """Return what impasto wrote into a safetensors file's header; nothing if it is another file."""
     try:
         with path.open("rb") as file:

@@ -30,7 +30,7 @@ from impasto.errors import (
     UnknownName,
     unknown_name,
 )
-from impasto.events import Event, Frame, Saved, Step, Taught, Trained
+from impasto.events import Event, Frame, Judged, Saved, Step, Taught, Trained
 from impasto.options import (
     DCGAN_PRESETS,
     GAN_PRESETS,
@@ -39,8 +39,10 @@ from impasto.options import (
     QUALITIES,
     ApplyOptions,
     AutoencoderOptions,
+    ClassifierOptions,
     CompressOptions,
     DCGANOptions,
+    EvaluateOptions,
     GANOptions,
     JohnsonOptions,
     Options,
@@ -152,6 +154,8 @@ if TYPE_CHECKING:
     LearningVAE = dict[str, str]
     LearningGAN = dict[str, str]
     LearningDCGAN = dict[str, str]
+    LearningClasses = dict[str, str]
+    Evaluating = dict[str, str]
     Applying = dict[str, str]
     Sampling = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
@@ -164,6 +168,8 @@ else:  # only the flags that were given are in them, so that the others are left
     LearningVAE = _flags("LearningVAE", VAEOptions, "Training")
     LearningGAN = _flags("LearningGAN", GANOptions, "Training")
     LearningDCGAN = _flags("LearningDCGAN", DCGANOptions, "Training")
+    LearningClasses = _flags("LearningClasses", ClassifierOptions, "Training")
+    Evaluating = _flags("Evaluating", EvaluateOptions, "Evaluation")
     Applying = _flags("Applying", ApplyOptions, "Painting")
     Sampling = _flags("Sampling", SampleOptions, "Sampling")
 
@@ -841,6 +847,106 @@ def dcgan(
     run = output or Path("dcgan")
     events = iter_dcgan(pictures, options, run=run, resume=resume, force=force)
     return _learn(events, talk, run)
+
+
+@train.command(usage="Usage: impasto train classifier [PICTURES] [OPTIONS]")
+def classifier(
+    pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
+    /,
+    *,
+    output: _Output = None,
+    resume: _Resume = False,
+    force: _Force = False,
+    settings: LearningClasses | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to tell classes of small pictures apart, for `impasto evaluate --classifier`.
+
+    PICTURES is as for `impasto train autoencoder`, with labels: folders in a folder are classes. Evaluations train one
+    by themselves if none is named.
+
+    Args:
+        pictures: what it learns from
+        output: folder for everything that is written, the network as model.safetensors; by default classifier, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        settings: everything else
+        talk: how much is said
+    """
+    options = ClassifierOptions(**_parsed(settings, ClassifierOptions))
+    from impasto.learning import iter_classifier
+
+    run = output or Path("classifier")
+    return _learn(iter_classifier(pictures, options, run=run, resume=resume, force=force), talk, run)
+
+
+# --- what came of it ----------------------------------------------------------------------------
+
+
+@app.command(usage="Usage: impasto evaluate MODEL [OPTIONS]", sort_key=8)
+def evaluate(
+    model: Annotated[Path, Parameter(show=False)],
+    /,
+    *,
+    pictures: Annotated[str | None, Parameter(metavar="SET", group=_TALK)] = None,
+    output: _Output = None,
+    force: _Force = False,
+    settings: Evaluating | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Measure what a network of small pictures makes, beside real pictures and those of one class only.
+
+    MODEL is a file of `impasto train autoencoder`, `vae`, `gan` or `dcgan`, or its folder. For example:
+    `impasto evaluate vae -o vae/evaluation.json`, which the report of that run then shows.
+
+    Args:
+        model: what is measured
+        pictures: the set that it learned from, if it is not where it was
+        output: file for everything that was found, as JSON
+        force: overwrite it
+        settings: everything else
+        talk: how much is said
+    """
+    options = EvaluateOptions(**_parsed(settings, EvaluateOptions))
+    from impasto.judging import iter_evaluate
+    from impasto.reporting import EVALUATION, REPORT, evaluation_tables, write_report
+
+    found: dict[str, Any] = {}
+
+    def watched(events: Iterator[Event]) -> Iterator[Event]:
+        with closing(cast("Any", events)):
+            for event in events:
+                if isinstance(event, Judged):
+                    found.update(event.found)
+                yield event
+
+    _follow(watched(iter_evaluate(model, options, pictures=pictures, output=output, force=force)), talk)
+    if output is not None and output.name == EVALUATION and (output.parent / REPORT).is_file():
+        write_report(output.parent)  # which shows it
+    if not talk.json and not talk.quiet:
+        _out(f"{found['features']}\n")
+        for table in evaluation_tables(found):
+            _table(table.headings, table.rows)
+    return DONE
+
+
+@app.command(sort_key=9)
+def report(run: Path, /, *, talk: _Talk = _Talk()) -> int:  # noqa: B008 - frozen
+    """Write report.html into the folder of a training: pictures, curves, results and settings in one file.
+
+    Trainings write it themselves when they end; this is for those that have not ended.
+
+    Args:
+        run: the folder of a training
+        talk: how much is said
+    """
+    from impasto.reporting import write_report
+
+    written = write_report(run)
+    if talk.json:
+        _out(json.dumps({"event": "saved", "path": str(written), "kind": "report"}) + "\n")
+    talk.results([written])
+    return DONE
 
 
 @app.command(usage="Usage: impasto models [OPTIONS]", sort_key=4)

@@ -5,6 +5,8 @@ is what the two anchors are for, which every evaluation brings along.
 """
 
 import hashlib
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,33 +19,40 @@ from impasto.checkpoints import load_state
 from impasto.errors import ImageError, OptionError, WeightsError
 from impasto.fidelity import class_shares, divergence, entropy, frechet_distance, nearest, neighborhoods, spread
 from impasto.networks.classifier import Classifier
+from impasto.ops import principal_components
 from impasto.toys import Modes
 
-__all__ = ["Evaluation", "Evaluator", "Quality", "Seen", "digest", "load_classifier", "look", "stacked_modes"]
+__all__ = [
+    "Evaluation",
+    "Evaluator",
+    "Likeness",
+    "PixelEvaluator",
+    "Quality",
+    "Seen",
+    "digest",
+    "load_classifier",
+    "look",
+    "stacked_modes",
+]
 
 _LOOK = 500  # pictures that the classifier sees at a time
 _SHOWN = 0.01  # share from which on a class counts as made
 _SURE = 0.5  # least probability of the likeliest class of a picture that shows something
 _COPY = 1 / 3
+_DIRECTIONS = 64  # features where there is no classifier, as many as a classifier has
+_KIND = 0.1  # share of the held-out pictures that are one kind where there are no classes
 
 
 @dataclass(frozen=True)
-class Quality:
-    """A set of pictures, measured.
+class Likeness:
+    """A set of pictures, measured in what can be said without classes.
 
     Attributes:
-        frechet: `fidelity.frechet_distance` to the training pictures, of the classifier's features; less is better.
+        frechet: `fidelity.frechet_distance` to the training pictures, of features; less is better.
         precision: as in `fidelity.Neighborhoods`: do they look real?
         recall: are all real ones among what could be made?
         density: like precision, steadier.
         coverage: like recall, steadier.
-        shares: of each class.
-        classes: how many of them have at least 1 %.
-        top_share: of the most frequent class.
-        entropy: of the shares, in nats; log K is the most.
-        kl: KL of the shares to even ones, in nats; 0 is the best, log K one class only.
-        confidence: mean probability of the likeliest class. Noise fills classes as well, but without confidence.
-        garbage: share of the pictures whose likeliest class has less than 0.5.
         spread: `fidelity.spread` of their features.
         nearest: median distance to the nearest training picture, as root mean square of pixels in [0, 1]. Well below
             that of held-out real ones: it learned pictures by heart.
@@ -57,13 +66,6 @@ class Quality:
     recall: float
     density: float
     coverage: float
-    shares: tuple[float, ...]
-    classes: int
-    top_share: float
-    entropy: float
-    kl: float
-    confidence: float
-    garbage: float
     spread: float
     nearest: float
     copies: float
@@ -72,6 +74,29 @@ class Quality:
     def as_dict(self) -> dict[str, Any]:
         """Return plain values under the same names, ready for `json.dumps`."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Quality(Likeness):
+    """A set of pictures, measured with a classifier.
+
+    Attributes:
+        shares: of each class.
+        classes: how many of them have at least 1 %.
+        top_share: of the most frequent class.
+        entropy: of the shares, in nats; log K is the most.
+        kl: KL of the shares to even ones, in nats; 0 is the best, log K one class only.
+        confidence: mean probability of the likeliest class. Noise fills classes as well, but without confidence.
+        garbage: share of the pictures whose likeliest class has less than 0.5.
+    """
+
+    shares: tuple[float, ...]
+    classes: int
+    top_share: float
+    entropy: float
+    kl: float
+    confidence: float
+    garbage: float
 
 
 @dataclass(frozen=True)
@@ -168,7 +193,42 @@ def look(classifier: Classifier, pictures: Tensor) -> Seen:
     return Seen(torch.cat(features), torch.cat(chances))
 
 
-class Evaluator:
+class _Battery:
+    """What every evaluation does with features, whatever they are of."""
+
+    def __init__(
+        self,
+        features: Callable[[Tensor], Tensor],
+        training: Tensor,
+        held: Tensor,
+        count: int,
+        k: int,
+        seed: int,
+    ) -> None:
+        count = min(count, len(training), len(held))
+        if count <= k:
+            raise OptionError(f"{count} pictures can be compared; expected more than {k}, training and held out.")
+        self.count, self.k = count, k
+        random = torch.Generator().manual_seed(seed)
+        self._training = training[torch.randperm(len(training), generator=random)]  # they may come class by class
+        self._held = held[torch.randperm(len(held), generator=random)]
+        self._features = features(self._training)
+
+    def _likeness(self, made: Tensor, features: Tensor) -> dict[str, Any]:
+        near = neighborhoods(self._features[: self.count], features, self.k)
+        device = features.device
+        away, _ = nearest(made.to(device), self._training.to(device), min(2, len(self._training)))
+        return {
+            "frechet": frechet_distance(self._features, features),
+            **near.as_dict(),
+            "spread": spread(features),
+            "nearest": float(away[:, 0].median()),
+            "copies": float((away[:, 0] < _COPY * away[:, -1]).double().mean()),
+            "pictures": len(made),
+        }
+
+
+class Evaluator(_Battery):
     """Measures sets of made pictures, as often as is asked: what is known of the real ones is computed once.
 
     Source: the battery: Heusel et al. 2017 (Fréchet distance), Kynkäänniemi et al. 2019, Naeem et al. 2020, Srivastava
@@ -203,15 +263,9 @@ class Evaluator:
             ImageError: pictures cannot be used.
             OptionError: there are too few.
         """
+        self.classifier = classifier
         training, held = (_bytes(_checked(pictures)) for pictures in (training, held))
-        count = min(count, len(training), len(held))
-        if count <= k:
-            raise OptionError(f"{count} pictures can be compared; expected more than {k}, training and held out.")
-        self.classifier, self.count, self.k = classifier, count, k
-        random = torch.Generator().manual_seed(seed)
-        self._training = training[torch.randperm(len(training), generator=random)]  # they may come class by class
-        self._held = held[torch.randperm(len(held), generator=random)]
-        self._seen = look(classifier, self._training)
+        super().__init__(lambda pictures: look(classifier, pictures).features, training, held, count, k, seed)
 
     def __call__(self, made: Tensor) -> Quality:
         """Measure made pictures, the first `count` of them.
@@ -223,16 +277,10 @@ class Evaluator:
             ImageError: they cannot be used.
         """
         made = _bytes(_checked(made))[: self.count]
-        return self._measured(made, look(self.classifier, made))
-
-    def _measured(self, made: Tensor, seen: Seen) -> Quality:
-        near = neighborhoods(self._seen.features[: self.count], seen.features, self.k)
+        seen = look(self.classifier, made)
         shares = class_shares(seen.labels, self.classifier.classes)
-        device = seen.features.device
-        away, _ = nearest(made.to(device), self._training.to(device), min(2, len(self._training)))
         return Quality(
-            frechet=frechet_distance(self._seen.features, seen.features),
-            **near.as_dict(),
+            **self._likeness(made, seen.features),
             shares=tuple(shares.tolist()),
             classes=int((shares >= _SHOWN).sum()),
             top_share=float(shares.max()),
@@ -240,10 +288,6 @@ class Evaluator:
             kl=divergence(shares),
             confidence=float(seen.confidence.mean()),
             garbage=float((seen.confidence < _SURE).float().mean()),
-            spread=spread(seen.features),
-            nearest=float(away[:, 0].median()),
-            copies=float((away[:, 0] < _COPY * away[:, -1]).double().mean()),
-            pictures=len(made),
         )
 
     @cached_property
@@ -270,6 +314,54 @@ class Evaluator:
     def evaluate(self, made: Tensor) -> Evaluation:
         """Measure made pictures, with both anchors; arguments and errors as for a call."""
         return Evaluation(self(made), self.real, self.one_class, digest(self.classifier))
+
+
+class PixelEvaluator(_Battery):
+    """Measures sets of made pictures where nobody knows any classes.
+
+    Features are coordinates along the directions in which pixels of the training pictures vary most (PCA, at most 64 of
+    them), so "near" means alike pixel by pixel. That knows nothing of what is shown: a picture that is moved by a few
+    pixels is far away, and a blurred one is near. Numbers are never comparable with those of a classifier.
+    """
+
+    def __init__(self, training: Tensor, held: Tensor, *, count: int = 1000, k: int = 5, seed: int = 0) -> None:
+        """Look at the real pictures; arguments and errors as for `Evaluator`."""
+        training, held = (_bytes(_checked(pictures)) for pictures in (training, held))
+        self.mean, self.directions = principal_components(training.flatten(1), _DIRECTIONS)
+        super().__init__(self.features, training, held, count, k, seed)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """Return coordinates of pictures in [0, 1] along the directions, `(N, F)` in float64.
+
+        Args:
+            pictures: `(N, C, H, W)`, bytes.
+
+        Raises:
+            ImageError: they are of another size.
+        """
+        if math.prod(pictures.shape[1:]) != len(self.mean):
+            shape = " x ".join(map(str, pictures.shape))
+            raise ImageError(f"pictures are {shape}; expected {len(self.mean)} numbers each, as the real ones have.")
+        parts = torch.split(pictures.flatten(1).to(self.mean.device), _LOOK)
+        return torch.cat([(part.double() - self.mean) @ self.directions.T / 255 for part in parts])
+
+    def __call__(self, made: Tensor) -> Likeness:
+        """Measure made pictures, the first `count` of them; arguments and errors as for `Evaluator`."""
+        made = _bytes(_checked(made))[: self.count]
+        return Likeness(**self._likeness(made, self.features(made)))
+
+    @cached_property
+    def real(self) -> Likeness:
+        """Held-out pictures in the place of made ones."""
+        return self(self._held)
+
+    @cached_property
+    def one_kind(self) -> Likeness:
+        """The tenth of the held-out pictures that is nearest to one of them, as near to one class as we get."""
+        features = self.features(self._held)
+        order = (features - features[0]).square().sum(1).argsort()
+        most = max(self.k + 1, round(_KIND * len(order)))
+        return self(self._held[order[:most].cpu()])
 
 
 def stacked_modes(classifier: Classifier, pictures: Tensor) -> Modes:

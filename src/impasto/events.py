@@ -10,6 +10,7 @@ __all__ = [
     "Done",
     "Event",
     "Frame",
+    "Judged",
     "Note",
     "Saved",
     "Started",
@@ -181,8 +182,15 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """What a network makes was measured: `found` is anything that JSON can hold, see `judging.iter_evaluate`."""
+
+    found: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Saved:
-    """A file was written: `kind` is "result", "preview", "checkpoint" or "sheet"."""
+    """A file was written: `kind` is "result", "preview", "checkpoint", "report" or "sheet"."""
 
     path: Path
     kind: str
@@ -198,7 +206,7 @@ class Done:
     unit: str = "step"
 
 
-Event = Started | Step | Taught | Began | Trained | Frame | Note | Saved | Done
+Event = Started | Step | Taught | Began | Trained | Frame | Note | Judged | Saved | Done
 
 
 def as_json(event: Event) -> dict[str, Any]:

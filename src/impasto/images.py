@@ -749,6 +749,11 @@ def save_film(
     return path
 
 
+def as_jpeg(picture: Picture, quality: int = 90) -> bytes:
+    """Return a picture as the bytes of a JPEG file; see `save`."""
+    return _encode(_checked(picture), "JPEG", 8, quality, None)
+
+
 def _format_of(path: Path) -> str:
     try:
         return _WRITABLE[path.suffix.lower()]

@@ -165,7 +165,8 @@ class Maker:
         sets = read_sets(source, crop=options["crop"], colors="rgb" if self.shape[0] == 3 else "gray")
         if sets.train.shape != self.shape:
             ours, theirs = ("×".join(map(str, shape)) for shape in (self.shape, sets.train.shape))
-            raise OptionError(f"{source} has pictures of {theirs}; expected {ours}, as {self.path} makes them.")
+            name = "the set" if isinstance(source, Sets) else source
+            raise OptionError(f"{name} has pictures of {theirs}; expected {ours}, as {self.path} makes them.")
         return sets
 
 

@@ -10,15 +10,16 @@ from typing import Any, TypeVar
 import torch
 
 from impasto.devices import find_device
-from impasto.errors import OptionError
+from impasto.errors import ImageError, OptionError
 from impasto.evaluation import digest, load_classifier
 from impasto.events import Event
-from impasto.watching import count_classes, make_judge
 from impasto.networks.adversarial import Discriminator, Generator
 from impasto.networks.autoencoder import VAE, Autoencoder
+from impasto.networks.classifier import Classifier
 from impasto.options import (
     AdversarialOptions,
     AutoencoderOptions,
+    ClassifierOptions,
     CoderOptions,
     DCGANOptions,
     GANOptions,
@@ -27,16 +28,19 @@ from impasto.options import (
 )
 from impasto.recipes.adversarial import Adversarial
 from impasto.recipes.autoencoding import Autoencoding
+from impasto.recipes.classifying import Classifying
 from impasto.recipes.variational import Variational
-from impasto.smallsets import DIGITS, Sets, read_sets
+from impasto.smallsets import DIGITS, Labeled, Sets, read_sets
 from impasto.training import iter_train
+from impasto.watching import count_classes, make_judge
 
-__all__ = ["CLASSIFIER", "iter_autoencoder", "iter_dcgan", "iter_gan", "iter_vae"]
+__all__ = ["CLASSIFIER", "iter_autoencoder", "iter_classifier", "iter_dcgan", "iter_gan", "iter_vae"]
 
 CLASSIFIER = "classifier.safetensors"  # in the folder of a GAN's training: what looks at its pictures
 
 _Made = TypeVar("_Made")
 _STATIC_SEED = 0  # of pixels that are drawn once, whatever a run's own seed is, so that results can be compared
+_MOST_CLASSES = 10_000
 
 
 def iter_autoencoder(
@@ -192,6 +196,34 @@ def _played(
     return iter_train(method, data, options, run=run, resume=resume, force=force)
 
 
+def iter_classifier(
+    pictures: str | Path | Sets = DIGITS,
+    options: ClassifierOptions = ClassifierOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, at whose end a network tells the classes of the set apart.
+
+    Everything is as for `iter_autoencoder`; the set must have labels. The model's header holds "accuracy", the share
+    of test pictures that it names rightly, if those have labels, too.
+    """
+    train, test = read_sets(pictures, crop=options.crop, colors=options.colors)
+    data = Labeled(train.shuffled(options.seed).to(find_device(options.device)))
+    if train.labels is None:
+        raise ImageError(f"{_called(pictures)} has no labels; expected classes, as folders in a folder are.")
+    known = torch.cat([part.labels for part in (train, test) if part.labels is not None])
+    low, high = int(known.min()), int(known.max())
+    if low < 0 or not 1 <= high < _MOST_CLASSES:
+        raise ImageError(f"labels are from {low} to {high}; expected two classes or more, counted from 0.")
+    network = _seeded(options.seed, lambda: Classifier(high + 1, train.shape[0], train.shape[1:]))
+    held = (test.images, test.labels) if test.labels is not None else (test.images[:0], torch.zeros(0).long())
+    method = Classifying(network, held, options)
+    method.about = _named(pictures)
+    return iter_train(method, data, options, run=run, resume=resume, force=force)
+
+
 _Options = TypeVar("_Options", bound=SmallOptions)
 
 
@@ -204,6 +236,10 @@ def _sets(pictures: str | Path | Sets, options: _Options) -> tuple[Sets, _Option
 def _named(pictures: str | Path | Sets) -> dict[str, str]:
     """Return what the finished file says of the set, so that it can be found again."""
     return {} if isinstance(pictures, Sets) else {"pictures": str(pictures)}
+
+
+def _called(pictures: str | Path | Sets) -> str:
+    return "the set" if isinstance(pictures, Sets) else str(pictures)
 
 
 def _shaped(sets: Sets, options: CoderOptions) -> dict[str, Any]:

@@ -23,6 +23,7 @@ __all__ = [
     "CompressOptions",
     "DCGANOptions",
     "GANOptions",
+    "EvaluateOptions",
     "JohnsonOptions",
     "Options",
     "PaintingOptions",
@@ -396,6 +397,12 @@ class ClassifierOptions(TrainOptions):
     batch: int = Field(64, ge=1, le=100_000, description="pictures in each step, those of all processes together")
     learning_rate: float = Field(2e-3, gt=0, description="step length at its highest")
     ema: float = Field(0.99, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
+    crop: int = Field(
+        0, ge=0, le=4096, description="side of the squares that pictures become; 0: as they are, or 32 in a folder"
+    )
+    colors: Literal["auto", "gray", "rgb"] = Field(
+        "auto", description="auto: rgb if any picture has color; gray: one channel; rgb: three"
+    )
     shift: int = Field(2, ge=0, le=64, description="how far pictures are moved at random, in pixels")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32", description="numbers that networks compute with; measures ask for those of 32 bits"
@@ -782,6 +789,23 @@ class DCGANOptions(AdversarialOptions):
     discriminator_norm: Literal["batch", "group", "none"] = Field(
         "none", description="how the discriminator normalizes its maps"
     )
+
+
+class EvaluateOptions(Options):
+    """How what a network makes is measured."""
+
+    count: int = Field(
+        1000, ge=10, le=1_000_000, description="pictures that are made, and real ones with which they are compared"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="seed of the numbers from which pictures are made")
+    neighbors: int = Field(5, ge=1, le=1000, description="precision, recall, density, coverage: reach of a ball")
+    classifier: str = Field(
+        "", description="file or folder of `impasto train classifier`; by default one is trained once and kept"
+    )
+    classifier_steps: int = Field(1500, ge=1, le=1_000_000, description="steps of the training of that one")
+    stacked: bool = Field(False, description="count modes: each channel of a picture is a picture with a class")
+    stacked_count: int = Field(26_000, ge=10, le=1_000_000, description="pictures in which modes are counted")
+    device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 
 
 class ApplyOptions(Options):

@@ -30,10 +30,11 @@ from torch import Tensor, nn
 from impasto import images
 from impasto.checkpoints import CHECKPOINT, MODEL, load_state, save_state
 from impasto.devices import find_device, find_dtype
-from impasto.errors import CheckpointError, FileExists, MissingExtra, OptionError, TrainingError
+from impasto.errors import CheckpointError, FileExists, ImpastoError, MissingExtra, OptionError, TrainingError
 from impasto.events import Began, Done, Event, Note, Saved, Trained
 from impasto.options import TrainOptions
 from impasto.recipes import Data, Recipe
+from impasto.reporting import EVALUATION, FIGURES, REPORT, write_report
 
 __all__ = ["CHECKPOINT", "MODEL", "iter_train", "rate"]
 
@@ -42,6 +43,7 @@ _FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", 
 _MARGIN = 4  # pixels between the pictures of a preview
 _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up
+_FILLED = ("previews/*.jpg", f"{FIGURES}/*.svg", "tensorboard/events.*")  # folders in a run's, and what we put there
 _AHEAD = 4  # batches that are read before they are needed
 
 _State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -103,6 +105,13 @@ def iter_train(
         "record": json.loads(json.dumps(dict(recipe.record))),
         "options": options.model_dump(mode="json"),
         "data": data.fingerprint,
+        "caption": recipe.caption,
+        "environment": {
+            "device": str(engine.device),
+            "precision": str(engine.dtype).removeprefix("torch."),
+            "processes": engine.processes,
+            "weights": _weights(recipe),
+        },
     }
     saved = folder.check(record, resume, force) if engine.main else None
     session = _Session(recipe, data, options, engine, folder, record, saved)
@@ -330,8 +339,8 @@ class _Folder:
         try:
             self.previews.mkdir(parents=True, exist_ok=True)
             if saved is None:
-                ours = [self.checkpoint, self.model, self.preview, self.log]
-                for old in [*ours, *self.previews.glob("*.jpg"), *self.path.glob("tensorboard/events.*")]:
+                ours = [self.checkpoint, self.model, self.preview, self.log, self.path / REPORT, self.path / EVALUATION]
+                for old in [*ours, *(old for where in _FILLED for old in self.path.glob(where))]:
                     old.unlink(missing_ok=True)
             elif self.log.exists():
                 os.truncate(self.log, min(saved[1]["log"], self.log.stat().st_size))
@@ -582,6 +591,7 @@ class _Session:
             if engine.main and order.end == 1:
                 picture = self.preview()
                 self.write_model()
+                news += self.told()
                 yield from (*news, Saved(self.folder.preview, "preview"), Saved(self.folder.model, "result"))
                 yield from map(Note, recipe.notes())
                 if skipped:
@@ -670,7 +680,6 @@ class _Session:
     # what is told
 
     def _began(self) -> Began:
-        weights = sum(weight.numel() for network in self.recipe.networks.values() for weight in network.parameters())
         options, engine = self.options, self.engine
         budget = None if options.budget is None else 60 * options.budget
         return Began(
@@ -680,7 +689,7 @@ class _Session:
             steps=options.steps if budget is None else None,
             budget=budget,
             batch=options.batch,
-            weights=weights,
+            weights=_weights(self.recipe),
             device=str(engine.device),
             precision=str(engine.dtype).removeprefix("torch."),
             processes=engine.processes,
@@ -720,7 +729,19 @@ class _Session:
     def write_model(self) -> None:
         with self.finished():
             tensors, values = self.recipe.model()
-            save_state(self.folder.model, tensors, {**self.record, "step": self.step, **self.recipe.about, **values})
+            about = {"step": self.step, **self.recipe.about, **values, "notes": self.recipe.notes()}
+            save_state(self.folder.model, tensors, {**self.record, **about})
+
+    def told(self) -> list[Event]:
+        """Write the report of the run; what was trained is there whatever becomes of it."""
+        try:
+            return [Saved(write_report(self.folder.path), "report")]
+        except (ImpastoError, OSError) as error:
+            return [Note(f"the report could not be written: {str(error).removesuffix('.')}")]
+
+
+def _weights(recipe: Recipe) -> int:
+    return sum(weight.numel() for network in recipe.networks.values() for weight in network.parameters())
 
 
 def _cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

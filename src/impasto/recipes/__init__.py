@@ -71,6 +71,7 @@ class Recipe(ABC):
         optimizers: by name, over weights of the networks; learning rates are their highest ones. Their
             state must be tensors and numbers, as that of Adam, SGD and RMSprop is.
         averaged: names of the networks whose weights are averaged for previews and the result; None: all.
+        caption: what its previews show, in words, without a full stop.
         record: what else decides about the result, as names and hashes of style pictures: anything that
             JSON can hold. A checkpoint with another record is not continued.
         about: what else the finished file says of where it comes from, as the name of a set of pictures.
@@ -81,6 +82,7 @@ class Recipe(ABC):
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, torch.optim.Optimizer]
     averaged: tuple[str, ...] | None = None
+    caption: str = ""
     record: Mapping[str, Any] = {}
     about: Mapping[str, Any] = {}
     watch_steps: int = 0

@@ -43,6 +43,8 @@ class Autoencoding(Recipe):
         self.train, self.test = train, test
         self.networks = {"autoencoder": network}
         self.optimizers = {"adam": adam(network, options.learning_rate)}
+        noise = "the same with noise; " if options.noise else ""
+        self.caption = f"rows, from the top: test pictures; {noise}what comes back"
         self.results: dict[str, Any] = {}
 
     def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:

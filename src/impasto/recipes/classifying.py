@@ -30,6 +30,7 @@ class Classifying(Recipe):
     """
 
     name = "classifier"
+    caption = "held-out pictures, the one that it is most wrong about first"
 
     def __init__(self, network: Classifier, held: tuple[Tensor, Tensor], options: ClassifierOptions) -> None:
         self.network, self.held, self.options = network, held, options

@@ -264,6 +264,7 @@ class NewStyle(Recipe):
     """
 
     name = "style"
+    caption = "each row: a photograph, and what is made of it"
 
     def __init__(
         self,

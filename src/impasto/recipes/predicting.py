@@ -39,6 +39,7 @@ class Predicting(Recipe):
     """
 
     name = "predictor"
+    caption = "first row: paintings; each row below: a photograph, and what is made of it after each of them"
 
     def __init__(
         self,

@@ -54,6 +54,7 @@ class Variational(Recipe):
     """
 
     name = "vae"
+    caption = "rows, from the top: test pictures; what comes back; below, pictures of numbers drawn at random"
 
     def __init__(self, network: VAE, test: Tensor, options: VAEOptions, labels: Tensor | None = None) -> None:
         self.network, self.test, self.options, self.labels = network, test, options, labels

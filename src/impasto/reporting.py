@@ -1,0 +1,440 @@
+"""The report of a run: one file that says what was trained, how it went, and what came out.
+
+It is made from what lies in the run's folder, finished or not, and holds everything it shows: no other file, no network
+and no script are needed to read it. Whatever the files hold, nothing of it becomes more than text.
+"""
+
+import base64
+import json
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, TypeGuard
+
+from impasto import images
+from impasto.catalog import read_header
+from impasto.charts import Line, chart, safe
+from impasto.errors import CheckpointError, ImageError
+from impasto.weights import sha256
+
+__all__ = ["EVALUATION", "FIGURES", "REPORT", "Table", "evaluation_tables", "read_run", "write_report"]
+
+REPORT = "report.html"  # in a run's folder, as the other two
+EVALUATION = "evaluation.json"
+FIGURES = "figures"
+_MODEL, _CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
+_SHOWN = 6  # previews, at most
+_HEAVY = 150_000  # bytes of a preview from which on it is made smaller
+_SIDE = 1000  # pixels it then has
+_MANY = 20  # classes whose shares are listed
+_ALONE = ("losses", "measures")  # groups of a log line whose numbers have a curve each
+_NO_CURVES = {"step", "steps", "seconds", "remaining", "skipped", "pace"}  # numbers of a log line that are none
+
+_STYLE = """
+:root { color-scheme: light dark; --edge: #8884; --soft: #8881; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+h1 { overflow-wrap: anywhere; margin-bottom: 0; }
+figure { margin: 1rem 0; }
+figcaption { font-size: .9rem; opacity: .8; }
+img { max-width: 100%; height: auto; background: #fff; }
+svg { width: 100%; height: auto; }
+.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr)); gap: 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .9rem; margin-bottom: 1rem; }
+th, td { text-align: left; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid var(--edge); vertical-align: top; }
+td { overflow-wrap: anywhere; min-width: 4rem; }
+td:first-child { min-width: 8rem; }
+code { background: var(--soft); }
+""".strip()
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings, all of them text."""
+
+    headings: tuple[str, ...]
+    rows: Sequence[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What lies in a run's folder.
+
+    Attributes:
+        path: of the folder.
+        record: what the run began with, from options.json.
+        lines: of the log, those that can be read.
+        damaged: how many of them cannot.
+        previews: pictures by step.
+        result: what the header of the finished network says; empty if there is none.
+        state: the same of the checkpoint.
+        evaluation: what `impasto evaluate` found; empty if there is nothing.
+        outdated: whether that is of another network than the one that is there.
+    """
+
+    path: Path
+    record: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+    damaged: int
+    previews: Sequence[tuple[int, Path]]
+    result: Mapping[str, Any]
+    state: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    outdated: bool
+
+    @property
+    def steps(self) -> int:
+        """How many steps were taken, as far as is known."""
+        known = [line["step"] for line in self.lines]
+        known += [told["step"] for told in (self.result, self.state) if isinstance(told.get("step"), int)]
+        return max(known, default=0)
+
+
+def read_run(run: str | Path) -> Run:
+    """Return what lies in a run's folder, as far as it can be read.
+
+    Raises:
+        CheckpointError: it is no such folder, or what the run began with is damaged.
+    """
+    path = Path(run).expanduser()
+    options = path / "options.json"
+    if not options.is_file():
+        raise CheckpointError(f"there is no run in {path}; expected the folder of a training, which has options.json.")
+    record = _object(options)
+    if record.get("operation") != "train":
+        raise CheckpointError(f"{options} is damaged, or not of a training; expected the folder of one.")
+    lines, damaged = _log(path / "log.jsonl")
+    numbered = [(int(file.stem), file) for file in (path / "previews").glob("*.jpg") if re.fullmatch(r"\d+", file.stem)]
+    evaluation, model = _object(path / EVALUATION), path / _MODEL
+    outdated = bool(evaluation) and model.is_file() and _of(evaluation, "model").get("sha256") != sha256(model)
+    return Run(
+        path=path,
+        record=record,
+        lines=lines,
+        damaged=damaged,
+        previews=sorted(numbered),
+        result=read_header(model),
+        state=read_header(path / _CHECKPOINT),
+        evaluation=evaluation,
+        outdated=outdated,
+    )
+
+
+def write_report(run: str | Path) -> Path:
+    """Write `report.html` into a run's folder, and its curves into `figures/`; older ones are replaced.
+
+    Args:
+        run: the folder of a training, also of one that has not ended.
+
+    Returns:
+        The path of the report.
+
+    Raises:
+        CheckpointError: there is no run.
+        OSError: the folder cannot be written.
+    """
+    read = read_run(run)
+    curves = _curves(read.lines)
+    figures = read.path / FIGURES
+    if curves:
+        figures.mkdir(exist_ok=True)
+    for curve in curves:
+        file = re.sub("[^A-Za-z0-9_-]+", "_", curve.title)[:80] or "curve"
+        _put(figures / f"{file}.svg", chart(curve.title, curve.lines, steep=curve.steep, alone=True) + "\n")
+    page = "\n".join(_page(read, curves))
+    return _put(read.path / REPORT, page + "\n")
+
+
+def _put(path: Path, text: str) -> Path:
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+# --- files, whatever they hold --------------------------------------------------------------------
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; empty if there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
+    except (ValueError, RecursionError):
+        found = {}
+    return found if isinstance(found, dict) else {}
+
+
+def _log(path: Path) -> tuple[list[dict[str, Any]], int]:
+    lines, damaged = [], 0
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        try:
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            line = None
+        if isinstance(line, dict) and isinstance(line.get("step"), int):
+            lines.append(line)
+        else:
+            damaged += 1
+    return lines, damaged
+
+
+def _of(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Return an object in an object; empty if it is something else."""
+    found = told.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+class _Curve(NamedTuple):
+    title: str
+    steep: bool  # whether the axis may be logarithmic
+    lines: list[Line]
+
+
+def _curves(lines: Sequence[Mapping[str, Any]]) -> list[_Curve]:
+    """Return all numbers of the log, each loss and measure by itself, learning rates together."""
+    points: dict[tuple[str, bool], dict[str, dict[int, float]]] = {}
+    for line in lines:
+        for name, value in line.items():
+            if name not in _NO_CURVES:
+                for part, number in value.items() if isinstance(value, dict) else [("", value)]:
+                    if _finite(number):
+                        title = (part, True) if name in _ALONE else (name.replace("_", " "), False)
+                        points.setdefault(title, {}).setdefault(part, {})[line["step"]] = float(number)
+    return [
+        _Curve(*title, [Line(part, *zip(*sorted(some.items()), strict=True)) for part, some in parts.items()])
+        for title, parts in points.items()
+    ]
+
+
+def _finite(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+
+def _page(run: Run, curves: Sequence[_Curve]) -> Iterator[str]:
+    name = run.path.resolve().name
+    yield f"<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n<title>{safe(name)}</title>"
+    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
+    yield "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+    yield f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n<h1>{safe(name)}</h1>"
+    yield from (f"<p>{safe(sentence)}</p>" for sentence in _summary(run))
+    yield from _section("Pictures", list(_pictures(run)))
+    yield from _section("Results", list(_results(run)))
+    yield from _section("Evaluation", list(_evaluation(run)))
+    drawn = [f"<figure>{chart(curve.title, curve.lines, steep=curve.steep)}</figure>" for curve in curves]
+    about = "<p>By step; what was measured is faint, and a mean of its neighbors is drawn over it.</p>"
+    yield from _section("Curves", [about, "<div class='curves'>", *drawn, "</div>"] if drawn else [])
+    happened = [line for line in run.lines if isinstance(line.get("note"), str)]
+    yield from _section("Notes", [f"<p>Step {line['step']:,}: {safe(line['note'])}.</p>" for line in happened])
+    options = Table(
+        ("option", "value"), [(str(key), _told(value)) for key, value in _of(run.record, "options").items()]
+    )
+    yield from _section("Options", [_table(options)] if options.rows else [])
+    yield from _section("Where and with what", [_table(Table(("what", "value"), list(_surroundings(run))))])
+    yield "</body>\n</html>"
+
+
+def _section(title: str, parts: Sequence[str]) -> Iterator[str]:
+    if parts:
+        yield f"<h2>{title}</h2>"
+        yield from parts
+
+
+def _summary(run: Run) -> Iterator[str]:
+    source = run.result.get("pictures")
+    yield f"A training of {run.record.get('recipe', 'something')}{f' on {source}' if source else ''}."
+    options, done = _of(run.record, "options"), f"{run.steps:,} step{'s' * (run.steps != 1)}"
+    spent = [told.get("seconds") for told in (run.state, *run.lines[-1:])]
+    seconds = max(filter(_finite, spent), default=None)
+    time = "" if seconds is None else f" in {_duration(seconds)}"
+    if run.result and run.result.get("step") == run.steps:
+        yield f"It is finished, after {done}{time}."
+    else:
+        planned = options.get("steps")
+        budget = options.get("budget")
+        length = f" of {planned:,}" if isinstance(planned, int) and budget is None else ""
+        length = f", of a budget of {_duration(60 * budget)}" if _finite(budget) else length
+        yield f"It is not finished: {done}{length}{time}, as far as its files tell."
+    if run.damaged:
+        lines, are = ("line", "is") if run.damaged == 1 else ("lines", "are")
+        yield f"{run.damaged} {lines} of its log cannot be read and {are} left out."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _pictures(run: Run) -> Iterator[str]:
+    """Yield the first preview, the last one, and some between."""
+    last = len(run.previews) - 1
+    chosen = sorted({round(last * index / (_SHOWN - 1)) for index in range(_SHOWN)}) if run.previews else []
+    about = run.record.get("caption")
+    if chosen and isinstance(about, str) and about:
+        yield f"<p>{safe(about[0].upper() + about[1:])}.</p>"
+    for step, path in (run.previews[index] for index in reversed(chosen)):
+        try:
+            data = base64.b64encode(_jpeg(path)).decode()
+        except (ImageError, OSError):
+            yield f"<p>The preview of step {step:,} cannot be read.</p>"
+            continue
+        caption = f"After {step:,} step{'s' * (step != 1)}"
+        picture = f"<img src='data:image/jpeg;base64,{data}' alt='{caption}'>"
+        yield f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+
+
+def _jpeg(path: Path) -> bytes:
+    data = path.read_bytes()
+    picture = images.load(path)  # says it if it is none
+    if len(data) <= _HEAVY:
+        return data
+    return images.as_jpeg(images.resize(picture, min(_SIDE, max(picture.size))), 85)
+
+
+def _results(run: Run) -> Iterator[str]:
+    notes = run.result.get("notes")
+    for note in notes if isinstance(notes, list) else ():
+        yield f"<p>{safe(note)}.</p>"
+    told = {**_of(run.result, "results"), **{name: run.result[name] for name in ("accuracy",) if name in run.result}}
+    rows = [(str(name).replace("_", " "), _told(value)) for name, value in told.items()]
+    if rows:
+        yield _table(Table(("measure", "value"), rows))
+
+
+def _evaluation(run: Run) -> Iterator[str]:
+    if not run.evaluation:
+        return
+    if run.outdated:
+        yield "<p>This was measured on another network than the one that is in the folder now.</p>"
+    features, compared = run.evaluation.get("features"), _of(run.evaluation, "compared")
+    yield f"<p>Features: {safe(features)}. Compared: {safe(_words(compared))}.</p>"
+    yield from map(_table, evaluation_tables({**run.evaluation, "results": None}))  # which are above
+
+
+def _surroundings(run: Run) -> Iterator[tuple[str, str]]:
+    yield from ((str(name), _told(value)) for name, value in _of(run.record, "environment").items())
+    for name in ("version", "torch", "data"):
+        if name in run.record:
+            yield {"version": "impasto", "data": "fingerprint of the pictures"}.get(name, name), _told(run.record[name])
+    yield from ((str(name), _told(value)) for name, value in _of(run.record, "record").items())
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th>{safe(heading)}</th>" for heading in table.headings)
+    rows = "\n".join("<tr>" + "".join(f"<td>{safe(cell)}</td>" for cell in row) + "</tr>" for row in table.rows)
+    return f"<div class='wide'><table>\n<tr>{head}</tr>\n{rows}\n</table></div>"
+
+
+def _told(value: object) -> str:
+    """Return a value as people read it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return json.dumps(value)
+
+
+def _words(told: Mapping[str, Any]) -> str:
+    return ", ".join(f"{str(name).replace('_', ' ')} {_told(value)}" for name, value in told.items())
+
+
+# --- evaluations ----------------------------------------------------------------------------------
+
+_MEASURES = {  # field: what it is called, and what is best
+    "frechet": ("Fréchet distance", "less"),
+    "precision": ("precision", "as real"),
+    "recall": ("recall", "as real"),
+    "density": ("density", "as real"),
+    "coverage": ("coverage", "as real"),
+    "classes": ("classes of 1 % or more", "all"),
+    "top_share": ("share of the most frequent", "as real"),
+    "entropy": ("entropy of shares, nats", "as real"),
+    "kl": ("KL to even shares, nats", "as real"),
+    "confidence": ("confidence", "as real"),
+    "garbage": ("garbage", "as real"),
+    "spread": ("spread of features", "as real"),
+    "nearest": ("nearest training picture", "as real"),
+    "copies": ("copies", "0"),
+    "pictures": ("pictures", ""),
+}
+_MODES = {
+    "covered": ("modes that are there", "all"),
+    "modes": ("modes in all", ""),
+    "high_quality": ("share beyond doubt", "as real"),
+    "kl": ("KL to even shares, nats", "as real"),
+    "samples": ("pictures", ""),
+}
+
+
+def evaluation_tables(found: Mapping[str, Any]) -> list[Table]:
+    """Return what an evaluation found as tables: made pictures beside the anchors, shares of classes, and the rest.
+
+    Args:
+        found: as in `events.Judged`, or read from a file; what is missing or of another kind is left out.
+    """
+    tables = [
+        _beside(_of(found, "sets"), _MEASURES),
+        _shares(_of(found, "sets")),
+        _beside(_of(found, "modes"), _MODES),
+        _rest(found),
+    ]
+    return [table for table in tables if table.rows]
+
+
+def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]]) -> Table:
+    names = [name for name in sets if isinstance(sets[name], dict)]
+    rows = []
+    for field, (called, best) in measures.items():
+        values = [sets[name].get(field) for name in names]
+        if any(_finite(value) for value in values):
+            rows.append((called, *map(_number, values), best))
+    return Table(("measure", *names, "best"), rows)
+
+
+def _shares(sets: Mapping[str, Any]) -> Table:
+    shares = {
+        name: one["shares"] for name, one in sets.items() if isinstance(one, dict) and _numbers(one.get("shares"))
+    }
+    count = max(map(len, shares.values()), default=0)
+    listed = range(count) if count <= _MANY else range(0)
+    rows = [
+        (f"class {one}", *(f"{some[one]:.1%}" if one < len(some) else "" for some in shares.values())) for one in listed
+    ]
+    return Table(("share", *shares), rows)
+
+
+def _rest(found: Mapping[str, Any]) -> Table:
+    rows = []
+    back, asked = _of(found, "reconstruction"), _of(found, "asked")
+    if _finite(back.get("mse")):
+        rows.append(("MSE of reconstructions", _number(back["mse"])))
+    if _finite(found.get("prior_hole")):
+        rows.append(("prior hole: Fréchet distance of made less reconstructed", _number(found["prior_hole"])))
+    if _finite(asked.get("right")):
+        rows.append(("share of the asked label", _number(asked["right"])))
+    known = [(str(name).replace("_", " "), _told(value)) for name, value in _of(found, "results").items()]
+    return Table(("measure", "value"), [*rows, *((f"in training: {name}", value) for name, value in known)])
+
+
+def _number(value: object) -> str:
+    if not _finite(value):
+        return ""
+    assert isinstance(value, int | float)
+    value += 0.0 if isinstance(value, float) else 0  # no minus before 0
+    return f"{value:,}" if isinstance(value, int) else f"{value:.1f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _numbers(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(map(_finite, value))

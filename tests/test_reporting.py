@@ -1,0 +1,306 @@
+"""Reports of runs: what they say, of whatever lies in a folder, and that nothing of it becomes more than text."""
+
+import base64
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from impasto.checkpoints import save_state
+from impasto.cli import main
+from impasto.errors import CheckpointError
+from impasto.events import Saved, Trained
+from impasto.learning import iter_autoencoder
+from impasto.options import AutoencoderOptions
+from impasto.reporting import REPORT, evaluation_tables, read_run, write_report
+from impasto.smallsets import Sets, small_set
+from impasto.training import MODEL
+from impasto.weights import sha256
+
+HOSTILE = "<img src=x onerror=alert(1)>'\"&</title></style><script>alert(2)</script>"
+OPTIONS = AutoencoderOptions(
+    steps=30, batch=8, hidden=(8,), latent=2, noise=0.2, log_steps=1, device="cpu", precision="float32",
+    preview_seconds=0,
+)  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.texts, self.open = [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.texts).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        while self.open and self.open.pop() != tag:
+            pass
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts.append(data)
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def sets():
+    random = np.random.default_rng(0)
+    return Sets(*(small_set(random.integers(0, 256, (count, 8, 8), np.uint8)) for count in (40, 20)))
+
+
+@pytest.fixture(scope="module")
+def finished(sets, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "clean digits"
+    return run, list(iter_autoencoder(sets, OPTIONS, run=run))
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run of three lines that has only begun."""
+    folder = tmp_path / "begun"
+    (folder / "previews").mkdir(parents=True)
+    record = {"operation": "train", "recipe": "vae", "options": {"steps": 200, "budget": None}}
+    (folder / "options.json").write_text(json.dumps(record))
+    lines = [{"step": step, "losses": {"kl": 10.0 / step}, "seconds": 65.0 * step} for step in (1, 2, 3)]
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return folder
+
+
+def change(run, **told):
+    record = json.loads((run / "options.json").read_text())
+    (run / "options.json").write_text(json.dumps({**record, **told}))
+
+
+# --- what it says --------------------------------------------------------------------------------
+
+
+def test_a_training_leaves_its_report(finished):
+    run, events = finished
+    assert Saved(run / REPORT, "report") in events and events[-1].steps == 30
+    page = Page(run / REPORT)
+    assert page.text.startswith("clean digits")
+    assert "A training of autoencoder. It is finished, after 30 steps in " in page.text
+    assert "Rows, from the top: test pictures; the same with noise; what comes back." in page.text
+    assert "After 30 steps" in page.text and "After 1 step " in page.text
+    found = json.loads(json.dumps(read_run(run).result["results"]))
+    assert f"mse {found['mse']:.4g} noisy mse {found['noisy_mse']:.4g}" in page.text
+    assert f"test MSE {found['mse']:.4f} on 20 pictures" in page.text  # the notes of the training
+    assert "noise 0.2" in page.text and "hidden [8]" in page.text and "device cpu precision float32" in page.text
+    assert f"torch {torch.__version__}" in page.text
+    assert "weights 1,138" in page.text  # 64 x 8 + 8, 8 x 2 + 2, 2 x 8 + 8, 8 x 64 + 64
+    titles = [attrs["aria-label"] for attrs in page.all("svg")]
+    assert titles == ["mse", "learning rate", "images per second"]
+    curves = re.findall(r"<polyline points='([^']*)'", (run / REPORT).read_text())
+    assert len(curves[0].split()) == 30
+    assert sorted(path.name for path in (run / "figures").iterdir()) == [
+        "images_per_second.svg", "learning_rate.svg", "mse.svg",
+    ]  # fmt: skip
+
+
+def test_it_holds_everything_that_it_shows(finished):
+    run, _ = finished
+    text, page = (run / REPORT).read_text(), Page(run / REPORT)
+    assert not page.all("script") and not page.all("link") and not page.all("a")
+    assert "default-src 'none'" in page.all("meta")[1]["content"]
+    shown = page.all("img")
+    assert 2 <= len(shown) <= 6
+    last = base64.b64decode(shown[0]["src"].removeprefix("data:image/jpeg;base64,"))
+    assert last == (run / "preview.jpg").read_bytes()
+    assert "http" not in re.sub(r"http-equiv|http://www.w3.org/2000/svg", "", text)
+    assert "color-scheme: light dark" in text  # as the reader's machine prefers
+    assert page.all("meta")[2] == {"name": "viewport", "content": "width=device-width, initial-scale=1"}
+
+
+def test_the_same_run_gives_the_same_bytes(finished):
+    run, _ = finished
+    before = (run / REPORT).read_bytes()
+    assert write_report(run) == run / REPORT
+    assert (run / REPORT).read_bytes() == before
+    assert not list(run.rglob("*.part"))
+
+
+def test_starting_anew_takes_the_old_report_and_evaluation_away(sets, tmp_path):
+    options = OPTIONS.changed(steps=2)
+    list(iter_autoencoder(sets, options, run=tmp_path / "run"))
+    (tmp_path / "run" / "evaluation.json").write_text("{}")
+    (tmp_path / "run" / "mine.txt").write_text("mine")
+    events = iter_autoencoder(sets, options, run=tmp_path / "run", force=True)
+    next(events)
+    left = {path.name for path in (tmp_path / "run").iterdir()}
+    events.close()
+    assert "mine.txt" in left and not left & {REPORT, "evaluation.json", MODEL}
+    assert not list((tmp_path / "run" / "figures").iterdir())
+
+
+def test_a_report_that_cannot_be_written_does_not_stop_the_training(sets, tmp_path):
+    run = tmp_path / "run"
+    events = iter_autoencoder(sets, OPTIONS.changed(steps=2), run=run)
+    next(event for event in events if isinstance(event, Trained))
+    (run / "figures").write_text("in the way")
+    texts = [event.text for event in events if hasattr(event, "text")]
+    assert [text for text in texts if text.startswith("the report could not be written: ")]
+    assert (run / MODEL).is_file() and not (run / REPORT).exists()
+
+
+# --- runs that are not as they should be ---------------------------------------------------------
+
+
+def test_an_unfinished_run(run):
+    page = Page(write_report(run))
+    assert "A training of vae. It is not finished: 3 steps of 200 in 3 min, as far as its files tell." in page.text
+    assert not page.all("img") and "Results" not in page.text and "Pictures" not in page.text
+    assert [attrs["aria-label"] for attrs in page.all("svg")] == ["kl"]
+
+
+def test_a_run_that_had_a_budget_or_nothing_yet(run):
+    change(run, options={"steps": 2000, "budget": 90.0})
+    assert "It is not finished: 3 steps, of a budget of 1 h 30 min in 3 min" in Page(write_report(run)).text
+    (run / "log.jsonl").unlink()
+    page = Page(write_report(run))
+    assert "It is not finished: 0 steps, of a budget" in page.text and "Curves" not in page.text
+
+
+def test_a_result_of_fewer_steps_than_were_taken(run):
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 2, "results": {"mse": 0.0123456}, "pictures": "a.npz"})
+    text = Page(write_report(run)).text
+    assert "A training of vae on a.npz. It is not finished: 3 steps of 200" in text and "mse 0.01235" in text
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3})
+    assert "It is finished, after 3 steps in 3 min." in Page(write_report(run)).text
+
+
+def test_damaged_lines_are_counted_and_left_out(run):
+    with (run / "log.jsonl").open("a") as file:
+        file.write('{"step": 4, "losses": {"kl": \n[1, 2]\n"text"\n\n{"step": "5"}\n' + "[" * 100_000 + "\n")
+        file.write('{"step": 6, "note": "the loss kl is not finite", "losses": {"kl": NaN, "on": true, "l": [1]}}\n')
+        file.write('{"step": 7, "losses": {"kl": 1}, "measures": {"frechet": 20.5}, "odd": null}\n')
+    page = Page(write_report(run))
+    assert "6 lines of its log cannot be read and are left out." in page.text
+    assert "Step 6: the loss kl is not finite." in page.text
+    assert [attrs["aria-label"] for attrs in page.all("svg")] == ["kl", "frechet"]
+    curve = re.search(r"points='([^']*)'", (run / "figures" / "kl.svg").read_text())[1]
+    assert len(curve.split()) == 4
+
+
+def test_pictures_that_cannot_be_read_are_named_and_large_ones_shrink(run):
+    noise = np.random.default_rng(0).integers(0, 256, (900, 1400, 3), np.uint8)
+    Image.fromarray(noise).save(run / "previews" / "00000002.jpg")
+    (run / "previews" / "00000003.jpg").write_bytes(b"\xff\xd8 no picture")
+    (run / "previews" / "other.jpg").write_bytes(b"")
+    page = Page(write_report(run))
+    assert "The preview of step 3 cannot be read." in page.text
+    (shown,) = page.all("img")
+    data = base64.b64decode(shown["src"].split(",")[1])
+    (run / "small.jpg").write_bytes(data)
+    with Image.open(run / "small.jpg") as picture:
+        assert picture.size == (1000, 643)  # 900 * 1000 / 1400
+
+
+def test_of_many_pictures_the_first_the_last_and_some_between_are_shown(run):
+    for step in range(0, 110, 10):
+        Image.new("RGB", (8, 8)).save(run / "previews" / f"{step:08}.jpg")
+    shown = [attrs["alt"] for attrs in Page(write_report(run)).all("img")]
+    assert shown == [f"After {step} steps" for step in (100, 80, 60, 40, 20, 0)]
+
+
+def test_an_evaluation_is_shown_and_an_old_one_is_called_so(run):
+    made, real = {"frechet": 12.345, "shares": [0.25, 0.75]}, {"frechet": 1, "shares": [0.5, 0.5]}
+    found = {"sets": {"made": made, "real": real}, "prior_hole": -0.5, "features": "few"}
+    found["compared"] = {"held_out": 1000}
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3})
+    (run / "evaluation.json").write_text(json.dumps({**found, "model": {"sha256": sha256(run / MODEL)}}))
+    text = Page(write_report(run)).text
+    assert "Features: few. Compared: held out 1,000." in text
+    assert "measure made real best Fréchet distance 12.3 1 less" in text
+    assert "class 1 75.0% 50.0%" in text and "made less reconstructed -0.5" in text
+    assert "another network" not in text
+    save_state(run / MODEL, {"x": torch.ones(1)}, {"step": 3})
+    assert (
+        "This was measured on another network than the one that is in the folder now." in Page(write_report(run)).text
+    )
+
+
+def test_tables_of_whatever_was_found():
+    for odd in ({}, {"sets": 3}, {"sets": {"made": None}}, {"sets": {"a": {"kl": "x", "shares": [None]}}, "asked": []}):
+        assert evaluation_tables(odd) == []
+    many = {"sets": {"made": {"shares": tuple([0.01] * 100), "kl": -0.0, "classes": 100, "pictures": 26000}}}
+    (table,) = evaluation_tables(many)
+    assert [row[1] for row in table.rows] == ["100", "0", "26,000"]
+    modes = {"modes": {name: {"covered": 950, "modes": 1000, "kl": 0.12345} for name in ("made", "real")}}
+    (table,) = evaluation_tables(modes)
+    assert table.headings == ("measure", "made", "real", "best") and table.rows[0][:3] == (
+        "modes that are there",
+        "950",
+        "950",
+    )
+
+
+# --- what comes from files -----------------------------------------------------------------------
+
+
+def test_nothing_from_files_becomes_more_than_text(tmp_path):
+    folder = tmp_path / HOSTILE.replace("/", "⁄")
+    (folder / "previews").mkdir(parents=True)
+    value = {HOSTILE: HOSTILE}
+    record = {"operation": "train", "recipe": HOSTILE, "version": HOSTILE, "torch": HOSTILE, "data": HOSTILE}
+    record |= {"options": value, "record": value, "environment": value, "caption": HOSTILE}
+    (folder / "options.json").write_text(json.dumps(record))
+    line = {"step": 1, "note": HOSTILE, "losses": {HOSTILE: 1, "../../up": 2}, "learning_rate": {HOSTILE: 1, "b": 2}}
+    (folder / "log.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, HOSTILE: 3}) + "\n")
+    told = {"step": 1, "pictures": HOSTILE, "results": value, "notes": [HOSTILE, value], "accuracy": HOSTILE}
+    save_state(folder / MODEL, {"x": torch.zeros(1)}, told)
+    found = {"features": HOSTILE, "compared": value, "sets": {HOSTILE: {"frechet": 1, "shares": [1]}}, "results": value}
+    (folder / "evaluation.json").write_text(json.dumps(found))
+    page = Page(write_report(folder))
+    usual = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "figure", "figcaption", "div"}
+    usual |= {"table", "tr", "th", "td", "svg", "path", "text", "polyline"}
+    assert {tag for tag, _ in page.tags} <= usual
+    known = {"lang", "charset", "http-equiv", "content", "name", "class", "d", "x", "y", "fill", "style", "points"}
+    known |= {"xmlns", "viewbox", "role", "aria-label", "stroke", "stroke-width", "stroke-opacity", "stroke-linejoin"}
+    known |= {"text-anchor", "font-size", "font-family", "font-weight"}
+    assert {name for _, attrs in page.tags for name in attrs} <= known
+    assert page.text.count("<script>alert(2)") > 15 and "alert(1)" in page.text
+    assert all(path.parent == folder / "figures" for path in tmp_path.rglob("*.svg"))
+
+
+def test_a_name_that_is_no_text_can_be_shown(run):
+    odd = run.with_name("run-\udcff")
+    run.rename(odd)
+    assert Page(write_report(odd)).text.startswith("run-")
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_the_command_in_a_process_of_its_own(run):
+    words = [sys.executable, "-m", "impasto", "report", str(run)]
+    code = "import sys; from impasto.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{run}/report.html\n" and done.stderr == ""
+    assert subprocess.run([sys.executable, "-c", code, "report", str(run)], stdout=subprocess.DEVNULL).returncode == 0
+    done = subprocess.run([*words, "--json"], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"event": "saved", "path": f"{run}/report.html", "kind": "report"}
+
+
+def test_what_is_no_run_is_one_sentence(run, tmp_path, capfd):
+    assert main(["report", str(tmp_path)]) == 2
+    assert f"there is no run in {tmp_path}; expected the folder of a training" in capfd.readouterr().err
+    for text in ("{", "[]", '{"operation": "stylize"}', "\xff"):
+        (run / "options.json").write_text(text)
+        assert main(["report", str(run)]) == 2
+        said = capfd.readouterr().err
+        assert "options.json is damaged, or not of a training" in said and said.count("\n") == 1
+    with pytest.raises(CheckpointError, match="there is no run"):
+        write_report(run / "options.json")
