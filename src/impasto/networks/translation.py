@@ -40,6 +40,7 @@ _NORMS = ("instance", "batch", "none")
 _DEVIATION = 0.02  # of first weights: N(0, 0.02), in both papers
 _SLOPE = 0.2  # of leaky rectifiers
 _DROPOUT = 0.5
+_HEAVY = 1 << 20  # weights
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow makes pictures gray for networks of one channel
 _Net = TypeVar("_Net", bound=nn.Module)
 
@@ -119,12 +120,17 @@ class _Skip(nn.Module):
     Args:
         layers: of this level, in their order.
         outermost: nothing is joined.
+
+    Attributes:
+        heavy: its filters take more than its maps, which are better held than made again for each strip.
     """
 
     def __init__(self, layers: Iterable[nn.Module], *, outermost: bool = False) -> None:
         super().__init__()
         self.outermost = outermost
         self.model = nn.Sequential(*layers)
+        filters = [layer.weight for layer in self.model if isinstance(layer, nn.Conv2d)]
+        self.heavy = sum(weight.numel() for weight in filters) >= _HEAVY
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.model(x)
@@ -155,12 +161,12 @@ def _one(layer: nn.Module, x: Map, mirrored: bool) -> Map:
         x = x if layer.outermost else keep(x)
         result = _run(layer.model, x)
         if not layer.outermost:
-            result = pointwise(_joined, x, result)
+            result = pointwise(_joined, x, keep(result) if layer.heavy else result)
     elif isinstance(layer, nn.Conv2d):
         padding: Literal["reflect", "around"] = "reflect" if mirrored else "around"
         result = conv(x, layer.weight, layer.bias, stride=layer.stride[0], padding=padding)
-    elif isinstance(layer, nn.ConvTranspose2d):
-        result = _transposed(x, layer)
+    elif isinstance(layer, _Enlarge):
+        result = layer.in_rows(x)
     elif isinstance(layer, nn.BatchNorm2d):
         assert layer.running_mean is not None and layer.running_var is not None
         gain = layer.weight * (layer.running_var + layer.eps).rsqrt()
@@ -188,22 +194,45 @@ def _joined(first: Tensor, second: Tensor) -> Tensor:
     return torch.cat([first, second], 1)
 
 
-def _transposed(x: Map, layer: nn.ConvTranspose2d) -> Map:
-    """Return a transposed 4 x 4 convolution of stride 2 and padding 1, or one of 3 x 3, whose fourth tap is 0.
+class _Enlarge(nn.ConvTranspose2d):
+    """A transposed 4 x 4 convolution of stride 2 and padding 1, or one of 3 x 3, whose fourth tap is 0.
 
-    Written as a 2 x 2 convolution to four times the channels and a pixel shuffle, because out[2m] is
-    x[m-1] w[3] + x[m] w[1] and out[2m+1] is x[m] w[2] + x[m+1] w[0], in both directions. The convolution's j-th place
-    sees x[j-1] and x[j]: it knows out[2j-1] and out[2j], so the first and the last place of all are too many.
+    For maps of which only some rows are known it is written as a 2 x 2 convolution to four times the channels and a
+    pixel shuffle, because out[2m] is x[m-1] w[3] + x[m] w[1] and out[2m+1] is x[m] w[2] + x[m+1] w[0], in both
+    directions. The convolution's j-th place sees x[j-1] and x[j]: it knows out[2j-1] and out[2j], so the first and the
+    last place of all are too many.
     """
-    height, width = size_of(x)
-    weight = layer.weight.transpose(0, 1)  # (C', C, k, k)
-    weight = F.pad(weight, (0, 4 - weight.shape[3], 0, 4 - weight.shape[2]))
-    out, channels = weight.shape[:2]
-    order = torch.tensor([2, 0, 3, 1], device=weight.device)
-    phases = weight[:, :, order][..., order].view(out, channels, 2, 2, 2, 2)  # (C', C, y, tap, x, tap)
-    phases = phases.permute(0, 2, 4, 1, 3, 5).reshape(4 * out, channels, 2, 2)
-    bias = None if layer.bias is None else layer.bias.repeat_interleave(4)
-    return crop(shuffle(conv(x, phases, bias, padding="full"), 2), (2 * height, 2 * width), 1)
+
+    def __init__(self, channels: int, out: int, kernel: int, *, bias: bool) -> None:
+        super().__init__(channels, out, kernel, 2, padding=1, output_padding=4 - kernel, bias=bias)
+        self._known: tuple[Any, Tensor] | None = None
+
+    def in_rows(self, x: Map) -> Map:
+        """Return what it makes of a map."""
+        height, width = size_of(x)
+        bias = None if self.bias is None else self.bias.repeat_interleave(4)
+        return crop(shuffle(conv(x, self._phases(), bias, padding="full"), 2), (2 * height, 2 * width), 1)
+
+    def _phases(self) -> Tensor:
+        """Return the filters in that order; once for weights that do not change, for there may be many."""
+        weight = self.weight
+        if torch.is_grad_enabled() and weight.requires_grad:
+            return self._ordered(weight)
+        now = (weight.data_ptr(), weight._version, weight.device, weight.dtype)
+        if self._known is None or self._known[0] != now:
+            self._known = now, self._ordered(weight.detach())
+        return self._known[1]
+
+    @staticmethod
+    def _ordered(weight: Tensor) -> Tensor:
+        weight = weight.transpose(0, 1)  # (C', C, k, k)
+        weight = F.pad(weight, (0, 4 - weight.shape[3], 0, 4 - weight.shape[2]))
+        out, channels = weight.shape[:2]
+        order = torch.tensor([2, 0, 3, 1], device=weight.device)
+        phases = weight[:, :, order][..., order].view(out, channels, 2, 2, 2, 2)  # (C', C, y, tap, x, tap)
+        phases = phases.permute(0, 2, 4, 1, 3, 5).reshape(4 * out, channels, 2, 2)
+        on_cpu = phases.device.type == "cpu"
+        return phases.contiguous(memory_format=torch.channels_last if on_cpu else torch.contiguous_format)
 
 
 # --- generators -----------------------------------------------------------------------------------
@@ -320,7 +349,7 @@ class ResNetGenerator(_Generator):
             if blur_up:
                 layers += [Blur(wide, "up"), nn.Conv2d(wide, wide // 2, 3, padding=1, bias=bias)]
             else:
-                layers += [nn.ConvTranspose2d(wide, wide // 2, 3, 2, padding=1, output_padding=1, bias=bias)]
+                layers += [_Enlarge(wide, wide // 2, 3, bias=bias)]
             layers += following(wide // 2)
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
@@ -379,7 +408,7 @@ class UNetGenerator(_Generator):
             return nn.Conv2d(count, wide, 4, stride=2, padding=1, bias=bias)
 
         def up(count: int, wide: int, bias: bool = bias) -> nn.Module:
-            return nn.ConvTranspose2d(count, wide, 4, stride=2, padding=1, bias=bias)
+            return _Enlarge(count, wide, 4, bias=bias)
 
         leaky = [nn.LeakyReLU(_SLOPE, True) for _ in range(downs)]
         level = _Skip([leaky[0], down(most, most), nn.ReLU(True), up(most, most), _norm(norm, most)])
