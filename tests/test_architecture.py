@@ -48,6 +48,7 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
+    "translating": "errors events options networks datasets recipes training",
     "latents": "errors networks checkpoints smallsets",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training",
@@ -55,7 +56,7 @@ MAY = {
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning rendering",
+    "teaching translating learning rendering",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

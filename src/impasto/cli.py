@@ -32,14 +32,18 @@ from impasto.errors import (
 )
 from impasto.events import Event, Frame, Saved, Step, Taught, Trained
 from impasto.options import (
+    CYCLEGAN_PRESETS,
     JOHNSON_PRESETS,
+    PIX2PIX_PRESETS,
     PRESETS,
     QUALITIES,
     ApplyOptions,
     AutoencoderOptions,
     CompressOptions,
+    CycleGANOptions,
     JohnsonOptions,
     Options,
+    Pix2PixOptions,
     PredictorOptions,
     StyleOptions,
     StylizeOptions,
@@ -145,6 +149,8 @@ if TYPE_CHECKING:
     LearningAny = dict[str, str]
     LearningCodes = dict[str, str]
     LearningVAE = dict[str, str]
+    LearningCycle = dict[str, str]
+    LearningPairs = dict[str, str]
     Applying = dict[str, str]
 else:  # only the flags that were given are in them, so that the others are left to the preset
     Settings = _flags("Settings", StylizeOptions)
@@ -154,6 +160,8 @@ else:  # only the flags that were given are in them, so that the others are left
     LearningAny = _flags("LearningAny", PredictorOptions, "Training")
     LearningCodes = _flags("LearningCodes", AutoencoderOptions, "Training")
     LearningVAE = _flags("LearningVAE", VAEOptions, "Training")
+    LearningCycle = _flags("LearningCycle", CycleGANOptions, "Training")
+    LearningPairs = _flags("LearningPairs", Pix2PixOptions, "Training")
     Applying = _flags("Applying", ApplyOptions, "Painting")
 
 
@@ -758,6 +766,92 @@ def vae(
     return DONE
 
 
+_Folders = Annotated[tuple[str, ...], Parameter(metavar="FOLDER", group=_TALK)]
+_PRESET = "settings to begin with, which other flags change"
+_CyclePreset = Annotated[
+    str, Parameter(metavar="NAME", help=f"{_PRESET}: {', '.join(CYCLEGAN_PRESETS)} [default small]")
+]
+_PairsPreset = Annotated[
+    str, Parameter(metavar="NAME", help=f"{_PRESET}: {', '.join(PIX2PIX_PRESETS)} [default small]")
+]
+
+
+@train.command(usage="Usage: impasto train cyclegan --a FOLDER --b FOLDER [OPTIONS]")
+def cyclegan(
+    *,
+    a: _Folders = (),
+    b: _Folders = (),
+    output: _Output = None,
+    resume: _Resume = False,
+    force: _Force = False,
+    preset: _CyclePreset = "small",
+    settings: LearningCycle | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach two networks to translate between two kinds of pictures, of which there need be no pairs.
+
+    For example: `impasto train cyclegan --a photos/ --b monets/ --budget 8h`. On a processor begin with
+    `--preset tiny`.
+
+    Args:
+        a: folder of pictures, as they are; can be repeated
+        b: folder of pictures of the other kind; can be repeated
+        output: folder for everything that is written: the network from A to B as model.safetensors, that from B to A
+            as model-back.safetensors; by default cyclegan, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        preset: settings to begin with
+        settings: everything else
+        talk: how much is said
+    """
+    if not a or not b:
+        raise OptionError("train cyclegan needs two kinds of pictures: --a FOLDER --b FOLDER.")
+    options = CycleGANOptions.preset(preset, **_parsed(settings, CycleGANOptions))
+    from impasto.translating import iter_cyclegan
+
+    run = output or Path("cyclegan")
+    return _learn(iter_cyclegan(a, b, options, run=run, resume=resume, force=force), talk, run)
+
+
+@train.command(usage="Usage: impasto train pix2pix --pairs FOLDER [OPTIONS]")
+def pix2pix(
+    *,
+    pairs: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    a: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    b: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    output: _Output = None,
+    resume: _Resume = False,
+    force: _Force = False,
+    preset: _PairsPreset = "small",
+    settings: LearningPairs | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to translate pictures as pairs of them show it.
+
+    For example: `impasto train pix2pix --pairs maps/ --direction b-to-a --budget 2h`. On a processor begin with
+    `--preset tiny`.
+
+    Args:
+        pairs: folder of pictures each of which is two, side by side; or one that has the folders a and b
+        a: in place of that, the folder of what is translated
+        b: the folder of what it should become, under the same names
+        output: folder for everything that is written, the network as model.safetensors; by default pix2pix, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        preset: settings to begin with
+        settings: everything else
+        talk: how much is said
+    """
+    if (pairs is None) == (a is None) or (a is None) != (b is None):
+        raise OptionError("train pix2pix needs pairs: --pairs FOLDER, or --a FOLDER --b FOLDER with the same names.")
+    options = Pix2PixOptions.preset(preset, **_parsed(settings, Pix2PixOptions))
+    from impasto.translating import iter_pix2pix
+
+    run = output or Path("pix2pix")
+    events = iter_pix2pix(pairs or str(a), options, second=b, run=run, resume=resume, force=force)
+    return _learn(events, talk, run)
+
+
 @app.command(usage="Usage: impasto models [OPTIONS]", sort_key=4)
 def models(
     *,
@@ -843,8 +937,9 @@ def apply(
     """Paint pictures and videos with a network that was trained, in one pass.
 
     MODEL is a name from `impasto models`, a file of `impasto train` or its folder, or one that another tool has
-    trained: pytorch/examples, lengstrom and ml5, MicroAST. INPUT is a picture, a video or a folder of pictures, and
-    there may be several. For example: `impasto apply starry_night photo.jpg clip.mp4 --strength 0.7`.
+    trained: pytorch/examples, lengstrom and ml5, MicroAST, CycleGAN, pix2pix, CUT. INPUT is a picture, a video or a
+    folder of pictures, and there may be several. For example:
+    `impasto apply starry_night photo.jpg clip.mp4 --strength 0.7`.
 
     Args:
         pictures: the network, then pictures and videos

@@ -49,14 +49,15 @@ def rate(schedule: str, progress: float, warmup: float = 0.0) -> float:
     """Return the share of the learning rate that is used when a share of the run is done.
 
     Args:
-        schedule: "constant", "linear" or "cosine"; the last two fall to 0.
+        schedule: "constant"; or "linear", "half", linear in the last half, and "cosine", which fall to 0.
         progress: in [0, 1].
         warmup: the share of the run in which it rises linearly from 0 before.
     """
     if progress < warmup:
         return progress / warmup
     done = (progress - warmup) / (1 - warmup)
-    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[schedule]
+    falling = {"linear": 1 - done, "half": min(1.0, 2 - 2 * done), "cosine": (1 + math.cos(math.pi * done)) / 2}
+    return {"constant": 1.0, **falling}[schedule]
 
 
 def iter_train(
@@ -329,7 +330,8 @@ class _Folder:
             self.previews.mkdir(parents=True, exist_ok=True)
             if saved is None:
                 ours = [self.checkpoint, self.model, self.preview, self.log]
-                for old in [*ours, *self.previews.glob("*.jpg"), *self.path.glob("tensorboard/events.*")]:
+                others = [*self.previews.glob("*.jpg"), *self.path.glob("tensorboard/events.*")]
+                for old in [*ours, *others, *self.path.glob("model-*.safetensors")]:
                     old.unlink(missing_ok=True)
             elif self.log.exists():
                 os.truncate(self.log, min(saved[1]["log"], self.log.stat().st_size))
@@ -420,6 +422,7 @@ class _Session:
         averaged = (recipe.networks if recipe.averaged is None else recipe.averaged) if options.ema else ()
         self.averages = {name: _cloned(recipe.networks[name].state_dict()) for name in averaged}
         self.step = self.failures = 0
+        self.more: list[str] = []
         self.written = -1 if saved is None else int(saved[1]["step"])
         self.news: list[Event] = self._notes(saved)
         for optimizer in recipe.optimizers.values():
@@ -574,6 +577,7 @@ class _Session:
                 picture = self.preview()
                 self.write_model()
                 yield from (*news, Saved(self.folder.preview, "preview"), Saved(self.folder.model, "result"))
+                yield from (Saved(self.folder.path / name, "result") for name in self.more)
                 yield from map(Note, recipe.notes())
                 if skipped:
                     yield Note(_unread(skipped))
@@ -703,8 +707,11 @@ class _Session:
 
     def write_model(self) -> None:
         with self.finished():
-            tensors, values = self.recipe.model()
-            save_state(self.folder.model, tensors, {**self.record, "step": self.step, **self.recipe.about, **values})
+            found = {MODEL: self.recipe.model(), **self.recipe.more_models()}
+            self.more = [name for name in found if name != MODEL]
+            for name, (tensors, values) in found.items():
+                told = {**self.record, "step": self.step, **self.recipe.about, **values}
+                save_state(self.folder.path / name, tensors, told)
 
 
 def _cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
