@@ -227,8 +227,8 @@ class AlignedPairs(PictureFolder):
             (height, width), (other_height, other_width) = left.size, right.size
             if abs(math.log(height * other_width / (width * other_height))) > _ALIKE:
                 raise ImageError(
-                    f"{self.paths[number].name} is {width}×{height} and its partner {other_width}×{other_height}; expected the same "
-                    "shape."
+                    f"{self.paths[number].name} is {width}×{height} and its partner {other_width}×{other_height}; "
+                    "expected the same shape."
                 )
             right = images.resize_to(right, height, width)
         return np.concatenate([self._shrunk(left), self._shrunk(right)], 2)
