@@ -49,6 +49,7 @@ MAY = {
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
     "translating": "errors events options networks datasets recipes training",
+    "domains": "errors events options ops networks fidelity recipes evaluation training",
     "latents": "errors networks checkpoints smallsets",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training",
