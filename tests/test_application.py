@@ -17,6 +17,7 @@ from impasto.networks import layers
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
 from impasto.networks.painter import Painter
+from impasto.networks.translation import ResNetGenerator, UNetGenerator
 from nets import picture, random_johnson, random_weights
 
 NETWORKS = {
@@ -24,6 +25,12 @@ NETWORKS = {
     "johnson": lambda: random_johnson(),
     "lengstrom": lambda: random_weights(Lengstrom(4, 1)),
     "microast": lambda: random_weights(MicroAST()),
+    "resnet": lambda: random_weights(ResNetGenerator(8, 2)),
+    "resnet with blurs and batch norm": lambda: random_weights(
+        ResNetGenerator(4, 1, "batch", blur_down=True, blur_up=True)
+    ),
+    "unet": lambda: random_weights(UNetGenerator(2, 5)),
+    "unet with instance norm": lambda: random_weights(UNetGenerator(2, 6, "instance")),
 }
 
 
@@ -118,6 +125,8 @@ LAYERS = {
     "zeros 3 by 2": layers.Conv(torch.randn(4, 3, 3, 3), stride=2, padding="zeros"),
     "zeros 9": layers.Conv(torch.randn(4, 3, 9, 9), padding="zeros"),
     "before 2": layers.Conv(torch.randn(4, 3, 2, 2), padding="before"),
+    "around 3 by 2": layers.Conv(torch.randn(4, 3, 3, 3), torch.randn(4), stride=2, padding="around"),
+    "full 2": layers.Conv(torch.randn(4, 3, 2, 2), torch.randn(4), padding="full"),
     "nearest": layers.Upsample(),
     "bilinear": layers.Bilinear(),
     "extend": layers.Extend(24, 28),
@@ -231,6 +240,7 @@ import re, sys, torch
 from impasto.application import apply_model
 from impasto.models import Model
 from impasto.networks.painter import Painter
+from impasto.networks.translation import ResNetGenerator, UNetGenerator
 torch.set_num_threads(1)
 model = Model(Painter(16, 1, 48).requires_grad_(False))
 image = torch.rand(1, 3, 1200, 1600)

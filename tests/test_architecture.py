@@ -51,6 +51,8 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints reporting",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
+    "translating": "errors events options networks datasets recipes training",
+    "domains": "errors events options ops networks fidelity recipes evaluation training",
     "latents": "errors networks checkpoints smallsets catalog",
     "atlas": "errors ops fidelity latents",
     "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
@@ -64,7 +66,7 @@ MAY = {
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning judging rendering sampling reporting",
+    "teaching learning judging rendering sampling reporting translating",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

@@ -220,3 +220,13 @@ def test_dead_leaves_are_flat_and_have_edges_as_photographs_do():
     assert tails(DeadLeaves(64).batch(range(24))) > 8
     colors = DeadLeaves(64).batch(range(24)).mean((2, 3))
     assert colors.std(0).min() > 0.1  # each has other colors
+
+
+def test_one_readable_picture_among_others_is_found_whatever_the_order(tmp_path):
+    """Also where a sample is the last of its round, and the next round begins with an unreadable one."""
+    fill(tmp_path, a__png=b"not a picture", b__png=flat(COLORS[0]), c__png=b"nor this")
+    folder = PictureFolder(tmp_path, 8)
+    assert folder.batch(range(30)).shape == (30, 3, 8, 8)
+    (tmp_path / "b.png").write_bytes(b"")
+    with pytest.raises(ImageError, match="none of the 3 pictures can be read; of the first: "):
+        PictureFolder(tmp_path, 8).sample(2)

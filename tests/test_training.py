@@ -124,6 +124,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_others_draw(folder, tmp_p
         ("constant", 0.9, 0, 1), ("linear", 0, 0, 1), ("linear", 0.75, 0, 0.25), ("linear", 1, 0.5, 0),
         ("cosine", 0, 0, 1), ("cosine", 0.5, 0, 0.5), ("cosine", 1 / 3, 0, 0.75),  # cos(60 degrees) = 1/2
         ("cosine", 1, 0.1, 0), ("cosine", 0.05, 0.2, 0.25), ("linear", 0.6, 0.2, 0.5), ("constant", 0, 0.1, 0),
+        ("half", 0.3, 0, 1), ("half", 0.5, 0, 1), ("half", 0.75, 0, 0.5), ("half", 1, 0, 0), ("half", 0.8, 0.2, 0.5),
     ],
 )  # fmt: skip
 def test_schedules(schedule, progress, warmup, wanted):

@@ -32,20 +32,24 @@ from impasto.errors import (
 )
 from impasto.events import Event, Frame, Judged, Saved, Step, Taught, Trained
 from impasto.options import (
+    CYCLEGAN_PRESETS,
     DCGAN_PRESETS,
     GAN_PRESETS,
     JOHNSON_PRESETS,
+    PIX2PIX_PRESETS,
     PRESETS,
     QUALITIES,
     ApplyOptions,
     AutoencoderOptions,
     ClassifierOptions,
     CompressOptions,
+    CycleGANOptions,
     DCGANOptions,
     EvaluateOptions,
     GANOptions,
     JohnsonOptions,
     Options,
+    Pix2PixOptions,
     PredictorOptions,
     SampleOptions,
     StyleOptions,
@@ -155,6 +159,8 @@ if TYPE_CHECKING:
     LearningGAN = dict[str, str]
     LearningDCGAN = dict[str, str]
     LearningClasses = dict[str, str]
+    LearningCycle = dict[str, str]
+    LearningPairs = dict[str, str]
     Evaluating = dict[str, str]
     Applying = dict[str, str]
     Sampling = dict[str, str]
@@ -169,6 +175,8 @@ else:  # only the flags that were given are in them, so that the others are left
     LearningGAN = _flags("LearningGAN", GANOptions, "Training")
     LearningDCGAN = _flags("LearningDCGAN", DCGANOptions, "Training")
     LearningClasses = _flags("LearningClasses", ClassifierOptions, "Training")
+    LearningCycle = _flags("LearningCycle", CycleGANOptions, "Training")
+    LearningPairs = _flags("LearningPairs", Pix2PixOptions, "Training")
     Evaluating = _flags("Evaluating", EvaluateOptions, "Evaluation")
     Applying = _flags("Applying", ApplyOptions, "Painting")
     Sampling = _flags("Sampling", SampleOptions, "Sampling")
@@ -878,6 +886,92 @@ def classifier(
 
     run = output or Path("classifier")
     return _learn(iter_classifier(pictures, options, run=run, resume=resume, force=force), talk, run)
+
+
+_Folders = Annotated[tuple[str, ...], Parameter(metavar="FOLDER", group=_TALK)]
+_PRESET = "settings to begin with, which other flags change"
+_CyclePreset = Annotated[
+    str, Parameter(metavar="NAME", help=f"{_PRESET}: {', '.join(CYCLEGAN_PRESETS)} [default small]")
+]
+_PairsPreset = Annotated[
+    str, Parameter(metavar="NAME", help=f"{_PRESET}: {', '.join(PIX2PIX_PRESETS)} [default small]")
+]
+
+
+@train.command(usage="Usage: impasto train cyclegan --a FOLDER --b FOLDER [OPTIONS]")
+def cyclegan(
+    *,
+    a: _Folders = (),
+    b: _Folders = (),
+    output: _Output = None,
+    resume: _Resume = False,
+    force: _Force = False,
+    preset: _CyclePreset = "small",
+    settings: LearningCycle | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach two networks to translate between two kinds of pictures, of which there need be no pairs.
+
+    For example: `impasto train cyclegan --a photos/ --b monets/ --budget 8h`. On a processor begin with
+    `--preset tiny`.
+
+    Args:
+        a: folder of pictures, as they are; can be repeated
+        b: folder of pictures of the other kind; can be repeated
+        output: folder for everything that is written: the network from A to B as model.safetensors, that from B to A
+            as model-back.safetensors; by default cyclegan, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        preset: settings to begin with
+        settings: everything else
+        talk: how much is said
+    """
+    if not a or not b:
+        raise OptionError("train cyclegan needs two kinds of pictures: --a FOLDER --b FOLDER.")
+    options = CycleGANOptions.preset(preset, **_parsed(settings, CycleGANOptions))
+    from impasto.translating import iter_cyclegan
+
+    run = output or Path("cyclegan")
+    return _learn(iter_cyclegan(a, b, options, run=run, resume=resume, force=force), talk, run)
+
+
+@train.command(usage="Usage: impasto train pix2pix --pairs FOLDER [OPTIONS]")
+def pix2pix(
+    *,
+    pairs: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    a: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    b: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    output: _Output = None,
+    resume: _Resume = False,
+    force: _Force = False,
+    preset: _PairsPreset = "small",
+    settings: LearningPairs | None = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Teach a network to translate pictures as pairs of them show it.
+
+    For example: `impasto train pix2pix --pairs maps/ --direction b-to-a --budget 2h`. On a processor begin with
+    `--preset tiny`.
+
+    Args:
+        pairs: folder of pictures each of which is two, side by side; or one that has the folders a and b
+        a: in place of that, the folder of what is translated
+        b: the folder of what it should become, under the same names
+        output: folder for everything that is written, the network as model.safetensors; by default pix2pix, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+        preset: settings to begin with
+        settings: everything else
+        talk: how much is said
+    """
+    if (pairs is None) == (a is None) or (a is None) != (b is None):
+        raise OptionError("train pix2pix needs pairs: --pairs FOLDER, or --a FOLDER --b FOLDER with the same names.")
+    options = Pix2PixOptions.preset(preset, **_parsed(settings, Pix2PixOptions))
+    from impasto.translating import iter_pix2pix
+
+    run = output or Path("pix2pix")
+    events = iter_pix2pix(pairs or str(a), options, second=b, run=run, resume=resume, force=force)
+    return _learn(events, talk, run)
 
 
 # --- what came of it ----------------------------------------------------------------------------

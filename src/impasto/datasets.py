@@ -4,8 +4,9 @@ import hashlib
 import math
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from impasto import images
 from impasto.errors import ImageError
 from impasto.ops import resize
 
-__all__ = ["DeadLeaves", "Pairs", "PictureFolder"]
+__all__ = ["AlignedPairs", "DeadLeaves", "Pairs", "PictureFolder"]
 
 _ZOOM = 1.5  # a crop shows up to this many times its own side of the picture
 _ORDER, _CROP = 0, 1  # two kinds of chance
+_ALIKE = 0.02  # by how much, as a share, sides of the pictures of a pair may have other proportions
 
 
 class PictureFolder:
@@ -40,6 +42,7 @@ class PictureFolder:
         *,
         seed: int = 0,
         flip: bool = True,
+        zoom: float = _ZOOM,
         memory: int = 1_000_000_000,
     ) -> None:
         """List the pictures; none is opened yet.
@@ -49,6 +52,7 @@ class PictureFolder:
             crop: side of the squares, in pixels.
             seed: of order, places, scales and flips.
             flip: turn every other crop left to right.
+            zoom: a crop shows up to this many times its own side of the picture, which is as large as that at least.
             memory: bytes of pictures that are kept.
 
         Raises:
@@ -57,7 +61,7 @@ class PictureFolder:
         self.paths = images.find_pictures(folders, deep=True)
         if not self.paths:
             raise ImageError("there are no pictures; expected one or more folders of them.")
-        self.crop, self.seed, self.flip, self.memory = crop, seed, flip, memory
+        self.crop, self.seed, self.flip, self.zoom, self.memory = crop, seed, flip, zoom, memory
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._bytes = 0
         self._unreadable: dict[int, str] = {}
@@ -94,7 +98,7 @@ class PictureFolder:
         height, width = pixels.shape[:2]
         side = min(height, width)
         if side > self.crop:  # a smaller one is enlarged: all of its shorter side is shown
-            side = min(side, round(self.crop * math.exp(zoom * math.log(_ZOOM))))
+            side = min(side, round(self.crop * math.exp(zoom * math.log(self.zoom))))
         top, left = int(y * (height - side + 1)), int(x * (width - side + 1))
         piece = torch.from_numpy(pixels[top : top + side, left : left + side].astype(np.float32) / 255)
         if self.flip and mirror < 0.5:
@@ -104,11 +108,12 @@ class PictureFolder:
     def _readable(self, index: int) -> NDArray[np.uint8]:
         """Return the picture of this sample, or the next one that can be read."""
         count = len(self.paths)
-        for place in range(index, index + count):
+        for place in range(index, index + 2 * count):  # a whole round of them, whatever is left of this one
             pixels = self._picture(int(self._order(place // count)[place % count]))
             if pixels is not None:
                 return pixels
-        raise ImageError(f"none of the {count} pictures can be read; of the first: {self._unreadable[0]}")
+        first = self._unreadable[min(self._unreadable)]
+        raise ImageError(f"none of the {count} pictures can be read; of the first: {first}")
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
@@ -123,7 +128,7 @@ class PictureFolder:
         if number in self._kept:
             return self._kept[number]
         try:
-            pixels = self._shrunk(images.load(self.paths[number]))
+            pixels = self._opened(number)
         except ImageError as error:
             self._unreadable[number] = str(error)
             return None
@@ -133,10 +138,14 @@ class PictureFolder:
                 self._bytes += pixels.nbytes
         return pixels
 
+    def _opened(self, number: int) -> NDArray[np.uint8]:
+        """Return what crops are cut from, `(H, W, C)` bytes."""
+        return self._shrunk(images.load(self.paths[number]))
+
     def _shrunk(self, picture: images.Picture) -> NDArray[np.uint8]:
         """Return `(H, W, 3)` bytes on white, no larger than crops need."""
         height, width = picture.size
-        scale = _ZOOM * self.crop / min(height, width)
+        scale = self.zoom * self.crop / min(height, width)
         if scale < 1:
             picture = images.resize_to(picture, max(1, round(height * scale)), max(1, round(width * scale)))
         rgb = picture.pixels
@@ -170,6 +179,84 @@ class Pairs:
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return those samples of both."""
         return self.first.batch(indices), self.second.batch(indices)
+
+
+class AlignedPairs(PictureFolder):
+    """Random crops of pictures that show the same in two ways; each pair is cut, scaled and turned alike.
+
+    Pairs are the left and the right half of every picture of a folder, as pix2pix has them; or pictures of the same
+    names in two folders, which may be called a and b, or A and B, in the folder that is given. Samples have six
+    channels, those of the first picture and of the second.
+    """
+
+    def __init__(self, first: str | Path, crop: int, *, second: str | Path | None = None, **settings: Any) -> None:
+        """List the pairs; none is opened yet.
+
+        Args:
+            first: folder of pairs side by side; or of what is translated, if there is a second one.
+            crop: side of the squares, in pixels.
+            second: folder of what it should become, under the same names.
+            settings: as for `PictureFolder`.
+
+        Raises:
+            ImageError: a path does not exist, a folder holds no picture, or a picture has no partner.
+        """
+        folders = {path.name.lower(): path for path in Path(first).glob("[aAbB]") if path.is_dir()}
+        if second is None and len(folders) == 2:
+            first, second = folders["a"], folders["b"]
+        super().__init__(first, crop, **settings)
+        self.partners = None if second is None else _partners(self.paths, Path(first), Path(second))
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes with the names and sizes of the files."""
+        if self.partners is None:
+            return super().fingerprint
+        facts = [f"{path.name} {path.stat().st_size}" for path in self.partners if path.exists()]
+        return hashlib.sha256("\n".join([super().fingerprint, *facts]).encode(errors="surrogateescape")).hexdigest()
+
+    def _opened(self, number: int) -> NDArray[np.uint8]:
+        picture = images.load(self.paths[number])
+        if self.partners is None:
+            width = picture.size[1]
+            if width < 2:
+                raise ImageError(f"{self.paths[number].name} is 1 px wide; expected two pictures side by side.")
+            left, right = (_columns(picture, part) for part in (slice(width // 2), slice(width - width // 2, None)))
+        else:
+            left, right = picture, images.load(self.partners[number])
+            (height, width), (other_height, other_width) = left.size, right.size
+            if abs(math.log(height * other_width / (width * other_height))) > _ALIKE:
+                raise ImageError(
+                    f"{self.paths[number].name} is {width}×{height} and its partner {other_width}×{other_height}; "
+                    "expected the same shape."
+                )
+            right = images.resize_to(right, height, width)
+        return np.concatenate([self._shrunk(left), self._shrunk(right)], 2)
+
+
+def _columns(picture: images.Picture, part: slice) -> images.Picture:
+    alpha = None if picture.alpha is None else picture.alpha[:, part]
+    return replace(picture, pixels=picture.pixels[:, part], alpha=alpha)
+
+
+def _partners(paths: Sequence[Path], first: Path, second: Path) -> list[Path]:
+    """Return the pictures of the same names in another folder."""
+
+    def name(path: Path, folder: Path) -> str:
+        return str(path.relative_to(folder).with_suffix("")) if folder.is_dir() else path.stem
+
+    known = {name(path, second): path for path in images.find_pictures(second, deep=True)}
+    wanted = [name(path, first) for path in paths]
+    alone = [(one, second) for one in wanted if one not in known] + [
+        (one, first) for one in sorted(set(known) - set(wanted))
+    ]
+    if alone:
+        missing, folder = alone[0]
+        raise ImageError(
+            f"{missing} has no partner in {folder}, as {len(alone)} of {len(wanted) + len(known)} pictures; expected "
+            "the same names in both folders."
+        )
+    return [known[one] for one in wanted]
 
 
 class DeadLeaves:

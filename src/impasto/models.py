@@ -3,7 +3,7 @@
 import hashlib
 import re
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import PARTS, MicroAST
 from impasto.networks.painter import Painter
 from impasto.networks.predictor import Predictor
+from impasto.networks.translation import ResNetGenerator, UNetGenerator
 
 __all__ = [
     "ARCHITECTURES",
@@ -40,11 +41,15 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = {
     "painter": Painter,
     "lengstrom": Lengstrom,
     "microast": MicroAST,
+    "resnet": ResNetGenerator,
+    "unet": UNetGenerator,
 }
 Style = str | Tensor | Mapping[str, float | Tensor] | None
 MAKERS = ("autoencoder", "vae", "generator")  # what `latents.load_maker` reads
 _Net = TypeVar("_Net", bound=nn.Module)
 _FILES = 48  # of a network of lengstrom's
+_COUNT = ".num_batches_tracked"  # of batch normalization: a whole number that nobody needs once it has learned
+_STATISTICS = (".running_mean", ".running_var", _COUNT)
 
 
 @dataclass(frozen=True)
@@ -206,8 +211,8 @@ def load_model(path: str | Path, *, device: str | torch.device = "cpu", dtype: t
     Recognized are names of the catalogue; files of `save_model` and folders of trainings, also those of a single
     style, if the catalogue has the network that it belongs to; `.pth` of pytorch/examples, also nested, with
     `module.` before each key, and with the running statistics that old ones have; folders or zip files of
-    lengstrom's 48 `Variable` blobs, as ml5 and deeplearn.js have them; and MicroAST's four checkpoints, in a folder
-    or in one file.
+    lengstrom's 48 `Variable` blobs, as ml5 and deeplearn.js have them; MicroAST's four checkpoints, in a folder
+    or in one file; and generators of the official CycleGAN, pix2pix and CUT, whose settings are found in the file.
 
     Raises:
         WeightsError: the file is missing, damaged, foreign, or lacks something.
@@ -361,7 +366,7 @@ def pack(
     plain = {
         key: decoded(tensors, key, value.shape, source, str(header["network"]))
         for key, value in tensors.items()
-        if not key.endswith(".scale")
+        if not key.endswith((".scale", _COUNT))
     }
     save_network(target, plain, {**header, **(about or {})}, precision)
 
@@ -400,9 +405,9 @@ def _empty(kind: Callable[..., _Net], *settings: Any, **named: Any) -> _Net:
 
 
 def _filled(network: _Net, tensors: Mapping[str, Tensor], path: Path, kind: str) -> _Net:
-    expected = network.state_dict()
+    expected = {key: like for key, like in network.state_dict().items() if not key.endswith(_COUNT)}
     for key in tensors:
-        if key.removesuffix(".scale") not in expected and key not in expected:
+        if key.removesuffix(".scale") not in expected and key not in expected and not key.endswith(_COUNT):
             raise WeightsError(
                 f"{path} holds {key!r}, which {kind}'s network does not have; expected its weights only."
             )
@@ -414,11 +419,13 @@ def _foreign(tensors: Mapping[str, Tensor], path: Path) -> Model:
     tensors = _plain_keys(tensors)
     if any(key.startswith(tuple(f"{part}." for part in PARTS)) for key in tensors):
         return Model(_filled(_empty(MicroAST), tensors, path, "MicroAST"))
+    if any(re.match(r"model\.\d+\.|model\.model\.|net\.\d+\.|mlp_\d+\.", key) for key in tensors):
+        return _translator(tensors, path)
     if not any(key.startswith(("conv1.conv2d.", "deconv", "res1.")) for key in tensors):
         first = f"its first tensor is named {next(iter(tensors))!r}" if tensors else "it holds no named tensors"
         raise WeightsError(
             f"{path} is no network that paints: {first}; expected names like conv1.conv2d.weight (pytorch/examples), "
-            "Variable_1 (lengstrom) or content_encoder.enc1.0.conv_layer.weight (MicroAST)."
+            "Variable_1 (lengstrom), content_encoder.enc1.0.conv_layer.weight (MicroAST) or model.1.weight (CycleGAN)."
         )
     old = [key for key in tensors if re.search(r"(^|\.)in\d+\.(running_(mean|var)|num_batches_tracked)$", key)]
     tensors = {key: value for key, value in tensors.items() if key not in old}
@@ -428,9 +435,92 @@ def _foreign(tensors: Mapping[str, Tensor], path: Path) -> Model:
             f"{path} lacks 'conv1.conv2d.weight' (32, 3, 9, 9); expected all weights of Johnson's network."
         )
     blocks = max([int(found[1]) for key in tensors if (found := re.match(r"res(\d+)\.", key))], default=0)
-    notes = (f"{len(old)} running statistics of an old file were left out: they are never used",) if old else ()
     network = _empty(Johnson, first_weight.shape[0], blocks)
-    return Model(_filled(network, tensors, path, "Johnson"), notes=notes)
+    return Model(_filled(network, tensors, path, "Johnson"), notes=_left_out(old))
+
+
+def _left_out(old: Collection[str]) -> tuple[str, ...]:
+    """Return the note about statistics of instance normalization, which torch wrote before 0.4."""
+    return (f"{len(old)} running statistics of an old file were left out: they are never used",) if old else ()
+
+
+def _translator(tensors: Mapping[str, Tensor], path: Path) -> Model:
+    """Return the generator in a file of the official CycleGAN, pix2pix or CUT; its shapes and keys tell its settings.
+
+    Not told are dropout in a U-Net, which has no effect when pictures are translated, and the norm where there are
+    neither gains nor biases, which is then none.
+    """
+    old = [key for key in tensors if key.endswith(_STATISTICS) and f"{key.rpartition('.')[0]}.weight" not in tensors]
+    tensors = {key: value for key, value in tensors.items() if key not in old}
+    shapes = {key: tuple(value.shape) for key, value in tensors.items()}
+    whole = "expected its generator, in a file named as latest_net_G.pth or latest_net_G_A.pth."
+    if any(re.match(r"mlp_\d+\.", key) for key in shapes):
+        raise WeightsError(f"{path} holds CUT's network that compares patches, netF; {whole}")
+    if "model.0.weight" in shapes or "net.0.weight" in shapes:
+        raise WeightsError(f"{path} holds a discriminator of CycleGAN, pix2pix or CUT, which only judges; {whole}")
+    deep = any(key.startswith("model.model.") for key in shapes)
+    read, kind = (_unet_settings, "pix2pix") if deep else (_resnet_settings, "CycleGAN")
+    try:
+        settings = read(shapes)
+        network = _empty(UNetGenerator if deep else ResNetGenerator, **settings)
+    except (KeyError, IndexError, OptionError) as error:
+        raise WeightsError(
+            f"{path} is no generator of CycleGAN, pix2pix or CUT, or lacks its first or last weights; expected those "
+            "of a ResNet or a U-Net."
+        ) from error
+    if not {settings["channels"], settings["out"]} <= {1, 3}:
+        raise WeightsError(
+            f"{path} translates pictures of {settings['channels']} channels into ones of {settings['out']}; expected "
+            "3, or 1 for gray ones."
+        )
+    blurs = {key: value.clone() for key, value in network.state_dict().items() if key.endswith(".filt")}
+    model = Model(_filled(network, tensors, path, kind), notes=_left_out(old))
+    for key, wanted in blurs.items():
+        if not torch.allclose(tensors[key].float(), wanted, atol=1e-3):
+            raise WeightsError(f"{path} blurs otherwise than CUT does: {key!r} is another filter.")
+    return model
+
+
+def _norm_of(shapes: Mapping[str, tuple[int, ...]], gain: str, bias: str) -> str:
+    return "batch" if gain in shapes else "instance" if bias in shapes else "none"
+
+
+def _resnet_settings(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the settings of a `ResNetGenerator` whose weights have these shapes."""
+    width, channels, _, _ = _filter(shapes, "model.1.weight")
+    blocks = {found[1] for key in shapes if (found := re.match(r"model\.(\d+)\.conv_block\.", key))}
+    blurs = {shape[2] for key, shape in shapes.items() if key.endswith(".filt") and len(shape) == 4}
+    down, up = 3 in blurs, 4 in blurs
+    last = 17 + len(blocks) + 2 * down + 2 * up
+    return {
+        "width": width,
+        "blocks": len(blocks),
+        "norm": _norm_of(shapes, "model.2.weight", "model.1.bias"),
+        "dropout": any(key.endswith(".conv_block.6.weight") and len(shapes[key]) == 4 for key in shapes),
+        "blur_down": down,
+        "blur_up": up,
+        "channels": channels,
+        "out": _filter(shapes, f"model.{last}.weight")[0],
+    }
+
+
+def _unet_settings(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the settings of a `UNetGenerator` whose weights have these shapes."""
+    width, channels, _, _ = _filter(shapes, "model.model.0.weight")
+    return {
+        "width": width,
+        "downs": 2 + max(key.count(".3.model") for key in shapes),
+        "norm": _norm_of(shapes, "model.model.1.model.2.weight", "model.model.0.bias"),
+        "channels": channels,
+        "out": _filter(shapes, "model.model.3.weight")[1],
+    }
+
+
+def _filter(shapes: Mapping[str, tuple[int, ...]], key: str) -> tuple[int, ...]:
+    """Return the shape of a convolution's weight; of anything else a KeyError."""
+    if len(shapes[key]) != 4:
+        raise KeyError(key)
+    return shapes[key]
 
 
 def _plain_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

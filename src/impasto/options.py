@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from impasto.errors import OptionError, unknown_name
 
 __all__ = [
+    "CYCLEGAN_PRESETS",
     "JOHNSON_PRESETS",
+    "PIX2PIX_PRESETS",
     "DCGAN_PRESETS",
     "GAN_PRESETS",
     "PRESETS",
@@ -21,6 +23,9 @@ __all__ = [
     "ClassifierOptions",
     "CoderOptions",
     "CompressOptions",
+    "CycleGANOptions",
+    "Pix2PixOptions",
+    "TranslationOptions",
     "DCGANOptions",
     "GANOptions",
     "EvaluateOptions",
@@ -368,8 +373,8 @@ class TrainOptions(Options):
     batch: int = Field(4, ge=1, le=100_000, description="pictures in each step, those of all processes together")
     crop: int = Field(256, ge=8, le=4096, description="side of the squares that are cut from pictures, in pixels")
     learning_rate: float = Field(1e-3, gt=0, description="step length at its highest")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="how the step length falls from the warm-up to the end"
+    schedule: Literal["constant", "linear", "half", "cosine"] = Field(
+        "cosine", description="how the step length falls from the warm-up to the end; half: in the last half"
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the run in which the step length rises from 0")
     clip: float = Field(0.0, ge=0, description="longest gradient of an optimizer, as a norm; 0: any")
@@ -789,6 +794,129 @@ class DCGANOptions(AdversarialOptions):
     discriminator_norm: Literal["batch", "group", "none"] = Field(
         "none", description="how the discriminator normalizes its maps"
     )
+
+
+class TranslationOptions(TrainOptions):
+    """How a network learns to translate pictures of one kind into another; each method adds settings of its own."""
+
+    steps: int = Field(20_000, ge=1, le=100_000_000, description="how many steps it takes")
+    batch: int = Field(1, ge=1, le=100_000, description="pictures in each step, those of all processes together")
+    crop: int = Field(128, ge=16, le=4096, description="side of the squares that are cut from pictures, in pixels")
+    zoom: float = Field(
+        286 / 256, ge=1, le=8, description="crops show up to this many times their own side of a picture"
+    )
+    no_flip: bool = Field(False, description="never turn pictures left to right, as is right for digits and text")
+    learning_rate: float = Field(2e-4, gt=0, description="step length at its highest")
+    schedule: Literal["constant", "linear", "half", "cosine"] = Field(
+        "half", description="how the step length falls from the warm-up to the end; half: in the last half"
+    )
+    width: int = Field(32, ge=1, le=1024, description="channels of the generators at full resolution, ngf")
+    blocks: int = Field(6, ge=1, le=64, description="residual blocks of a ResNet generator")
+    judge_width: int = Field(32, ge=1, le=1024, description="channels of the discriminators' first convolution, ndf")
+    judge_layers: int = Field(
+        3, ge=1, le=6, description="strided convolutions of the discriminators: 1 to 6 see 16, 34, 70, 142, 286, 574 px"
+    )
+    augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(
+        (), description="how pictures are changed before they are judged, for small sets: color, translation, cutout"
+    )
+
+
+class CycleGANOptions(TranslationOptions):
+    """How two networks learn to translate between two kinds of pictures of which there are no pairs."""
+
+    cycle_weight: float = Field(10.0, ge=0, description="how well a picture comes back from there and back again")
+    identity_weight: float = Field(
+        0.5, ge=0, description="how well pictures stay that are of the wanted kind already, as a share of cycle_weight"
+    )
+    pool: int = Field(
+        50, ge=0, le=10_000, description="earlier translations from which half of those are taken that are judged"
+    )
+    norm: Literal["instance", "batch", "none"] = Field("instance", description="how maps are normalized")
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> Self:
+        """Return the named preset with some settings replaced.
+
+        Raises:
+            UnknownName: there is no such preset.
+            OptionError: a setting is out of range.
+        """
+        if name not in CYCLEGAN_PRESETS:
+            raise unknown_name("a preset", name, CYCLEGAN_PRESETS)
+        return cls(**{**CYCLEGAN_PRESETS[name], **settings})
+
+
+class Pix2PixOptions(TranslationOptions):
+    """How a network learns to translate from pairs of pictures."""
+
+    network: Literal["unet", "resnet"] = Field(
+        "unet", description="unet: the paper's, for sides that can be halved often; resnet: CycleGAN's"
+    )
+    downs: int | None = Field(
+        None,
+        ge=5,
+        le=12,
+        description="unet: how often the size is halved; by default until one place is left, 8 at most",
+    )
+    direction: Literal["a-to-b", "b-to-a"] = Field(
+        "a-to-b", description="which is translated: a is the left half, or the first folder"
+    )
+    l1_weight: float = Field(100.0, ge=0, description="how strongly it is drawn to the very picture of the pair")
+    gan: Literal["vanilla", "lsgan"] = Field("vanilla", description="vanilla: cross-entropy; lsgan: squares")
+    norm: Literal["instance", "batch", "none"] = Field("batch", description="how maps are normalized")
+    no_dropout: bool = Field(False, description="learn without leaving out half of some features")
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> Self:
+        """Return the named preset with some settings replaced.
+
+        Raises:
+            UnknownName: there is no such preset.
+            OptionError: a setting is out of range.
+        """
+        if name not in PIX2PIX_PRESETS:
+            raise unknown_name("a preset", name, PIX2PIX_PRESETS)
+        return cls(**{**PIX2PIX_PRESETS[name], **settings})
+
+    def halvings(self) -> int:
+        """Return how often a U-Net halves the size.
+
+        Raises:
+            OptionError: crops cannot be halved so often.
+        """
+        downs = self.downs or max(5, min(8, (self.crop & -self.crop).bit_length() - 1))
+        if self.crop % 2**downs:
+            raise OptionError(
+                f"crop is {self.crop}; expected a multiple of {2**downs} for a U-Net that halves it {downs} times, or "
+                "--network resnet."
+            )
+        return downs
+
+
+# The network and crop of the papers; both train 100 epochs at full step length and 100 while it falls.
+_PAPER_SIZES = {
+    "crop": 256,
+    "width": 64,
+    "blocks": 9,
+    "judge_width": 64,
+    "ema": 0.0,
+    "precision": "float32",
+}
+_TINY_SIZES = {"crop": 64, "width": 16, "blocks": 4, "judge_layers": 2}
+
+# Zhu et al. 2017, arXiv:1703.10593, section 4 and appendix 7.1: 256 px, 9 blocks, one picture a step, Adam with 2e-4,
+# cycle 10, identity 0.5 of it, a pool of 50. 200 epochs of some 1,000 pictures are 200,000 steps.
+CYCLEGAN_PRESETS: dict[str, dict[str, Any]] = {
+    "small": {},
+    "tiny": _TINY_SIZES | {"identity_weight": 0.0},
+    "paper": _PAPER_SIZES | {"steps": 200_000},
+}
+# Isola et al. 2017, arXiv:1611.07004, section 3.3 and appendix 6.2: facades, 400 pairs, 200 epochs, L1 100.
+PIX2PIX_PRESETS: dict[str, dict[str, Any]] = {
+    "small": {},
+    "tiny": _TINY_SIZES,
+    "paper": _PAPER_SIZES | {"steps": 80_000},
+}
 
 
 class EvaluateOptions(Options):

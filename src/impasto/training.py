@@ -43,7 +43,8 @@ _FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", 
 _MARGIN = 4  # pixels between the pictures of a preview
 _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up
-_FILLED = ("previews/*.jpg", f"{FIGURES}/*.svg", "tensorboard/events.*")  # folders in a run's, and what we put there
+# folders in a run's, and what we put there
+_FILLED = ("previews/*.jpg", f"{FIGURES}/*.svg", "tensorboard/events.*", "model-*.safetensors")
 _AHEAD = 4  # batches that are read before they are needed
 
 _State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -53,14 +54,15 @@ def rate(schedule: str, progress: float, warmup: float = 0.0) -> float:
     """Return the share of the learning rate that is used when a share of the run is done.
 
     Args:
-        schedule: "constant", "linear" or "cosine"; the last two fall to 0.
+        schedule: "constant"; or "linear", "half", linear in the last half, and "cosine", which fall to 0.
         progress: in [0, 1].
         warmup: the share of the run in which it rises linearly from 0 before.
     """
     if progress < warmup:
         return progress / warmup
     done = (progress - warmup) / (1 - warmup)
-    return {"constant": 1.0, "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[schedule]
+    falling = {"linear": 1 - done, "half": min(1.0, 2 - 2 * done), "cosine": (1 + math.cos(math.pi * done)) / 2}
+    return {"constant": 1.0, **falling}[schedule]
 
 
 def iter_train(
@@ -433,6 +435,7 @@ class _Session:
         averaged = (recipe.networks if recipe.averaged is None else recipe.averaged) if options.ema else ()
         self.averages = {name: _cloned(recipe.networks[name].state_dict()) for name in averaged}
         self.step = self.failures = 0
+        self.more: list[str] = []
         self.written = -1 if saved is None else int(saved[1]["step"])
         self.news: list[Event] = self._notes(saved)
         for optimizer in recipe.optimizers.values():
@@ -593,6 +596,7 @@ class _Session:
                 self.write_model()
                 news += self.told()
                 yield from (*news, Saved(self.folder.preview, "preview"), Saved(self.folder.model, "result"))
+                yield from (Saved(self.folder.path / name, "result") for name in self.more)
                 yield from map(Note, recipe.notes())
                 if skipped:
                     yield Note(_unread(skipped))
@@ -728,9 +732,11 @@ class _Session:
 
     def write_model(self) -> None:
         with self.finished():
-            tensors, values = self.recipe.model()
-            about = {"step": self.step, **self.recipe.about, **values, "notes": self.recipe.notes()}
-            save_state(self.folder.model, tensors, {**self.record, **about})
+            found = {MODEL: self.recipe.model(), **self.recipe.more_models()}
+            self.more = [name for name in found if name != MODEL]
+            for name, (tensors, values) in found.items():
+                about = {"step": self.step, **self.recipe.about, **values, "notes": self.recipe.notes()}
+                save_state(self.folder.path / name, tensors, {**self.record, **about})
 
     def told(self) -> list[Event]:
         """Write the report of the run; what was trained is there whatever becomes of it."""

@@ -46,7 +46,7 @@ __all__ = [
     "wide",
 ]
 
-Padding = Literal["reflect", "zeros", "before"]
+Padding = Literal["reflect", "zeros", "before", "around", "full"]
 Moments = tuple[Tensor, Tensor]  # mean and biased variance of each channel, (B, C) both
 _CHUNK = 1 << 20  # values that are added up at once: few enough for a cache, enough to be worth the call
 # On CPUs torch convolves maps of at most so many values with other code, which rounds otherwise. A strip may be
@@ -157,7 +157,9 @@ class Conv(Local):
         stride: 1 or 2.
         padding: "reflect": k // 2 mirrored places on each side, which leave no frame. "zeros": TensorFlow's
             SAME: as many zeros as make the output ceil(size / stride) large, the odd one after the end.
-            "before": all k - 1 zeros come first.
+            "before": all k - 1 zeros come first. "around": torch's, (k - 1) // 2 zeros on each side; as many places
+            come out as with the others, so k is odd, or 4 with a stride of 2. "full": k - 1 zeros on each side, so
+            that k - 1 places more come out.
         groups: of channels.
     """
 
@@ -171,13 +173,16 @@ class Conv(Local):
     def _before(self, length: int) -> int:
         if self.padding == "reflect":
             return self.kernel // 2
-        if self.padding == "before":
+        if self.padding in ("before", "full"):
             return self.kernel - 1
+        if self.padding == "around":
+            return (self.kernel - 1) // 2
         return max(0, (-(-length // self.stride) - 1) * self.stride + self.kernel - length) // 2
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """See `Local`."""
-        return -(-height // self.stride), -(-width // self.stride)
+        more = self.kernel - 1 if self.padding == "full" else 0
+        return -(-height // self.stride) + more, -(-width // self.stride) + more
 
     def _window(self, top: int, bottom: int, length: int) -> tuple[int, int]:
         start = top * self.stride - self._before(length)

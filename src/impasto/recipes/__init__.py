@@ -119,6 +119,10 @@ class Recipe(ABC):
         """
         return {}, []
 
+    def more_models(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
+        """Return what is finished besides, by name of the file, `model-NAME.safetensors`; as `model` does."""
+        return {}
+
     def notes(self) -> list[str]:
         """Return what a person should know of the result, after `model`: sentences without a full stop."""
         return []

@@ -1,0 +1,331 @@
+"""CycleGAN and pix2pix: networks learn to translate pictures of one kind into another, without pairs and with them.
+
+Both are written out in the order in which their programs do it, each loss beside its line of the paper. Pictures are
+in [-1, 1] here, as the papers' weights of losses are meant; they come in [0, 1].
+"""
+
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from impasto.augmentation import augmented
+from impasto.networks.translation import ResNetGenerator, UNetGenerator
+from impasto.options import CycleGANOptions, Pix2PixOptions, TranslationOptions
+from impasto.recipes import Engine, Recipe
+
+__all__ = ["CycleGAN", "Pix2Pix", "Pool", "adversarial_loss"]
+
+_BETAS = (0.5, 0.999)  # of Adam, in both papers
+
+Generator = ResNetGenerator | UNetGenerator
+
+
+def adversarial_loss(judged: Tensor, real: bool, kind: str) -> Tensor:
+    """Return how far a discriminator is from saying that pictures are real, or that they are not.
+
+    Args:
+        judged: what it says of each patch, any shape.
+        real: what it should say.
+        kind: "lsgan": mean squared distance from 1 or 0; "vanilla": cross-entropy in nats.
+
+    Source: Mao et al. 2017, arXiv:1611.04076, eq. 9 with a = 0, b = c = 1, without the halves; Goodfellow et al. 2014,
+        arXiv:1406.2661, eq. 1, of generators the form that does not saturate.
+    """
+    judged = judged.float()
+    wanted = torch.full_like(judged, float(real))
+    if kind == "lsgan":
+        return F.mse_loss(judged, wanted)
+    return F.binary_cross_entropy_with_logits(judged, wanted)
+
+
+class Pool:
+    """Earlier translations, from which half of those are taken that a discriminator sees, so that it does not forget.
+
+    Args:
+        size: how many are kept; 0: none, and what is new is seen.
+        side: of pictures, in pixels.
+
+    Source: Shrivastava et al. 2017, arXiv:1612.07828, section 2.3; as CycleGAN's section 4 and program have it.
+    """
+
+    def __init__(self, size: int, side: int) -> None:
+        self.pictures = torch.zeros(size, 3, side, side)
+        self.count = 0
+
+    def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
+        """Return for each picture `(B, 3, H, W)` itself, or an earlier one in whose place it is kept."""
+        if not len(self.pictures):
+            return pictures
+        chosen = []
+        for picture in pictures.detach().float():
+            swap, place = torch.rand((), generator=random), torch.randint(len(self.pictures), (), generator=random)
+            if self.count < len(self.pictures):
+                self.pictures[self.count] = picture.cpu()
+                self.count += 1
+                chosen.append(picture)
+            elif swap < 0.5:
+                chosen.append(self.pictures[place].to(picture, copy=True))
+                self.pictures[place] = picture.cpu()
+            else:
+                chosen.append(picture)
+        return torch.stack(chosen)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that it remembers."""
+        return {"pictures": self.pictures, "count": torch.tensor(self.count)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned."""
+        self.pictures = state["pictures"].cpu().clone()
+        self.count = int(state["count"])
+
+
+class _Translating(Recipe):
+    """What both methods share."""
+
+    options: TranslationOptions
+    kind: str  # of the adversarial loss
+
+    def _fooled(self, judge: nn.Module, made: Tensor, engine: Engine, beside: Tensor | None = None) -> Tensor:
+        """Return the generator's adversarial loss: how far it is from passing for real."""
+        seen = made if beside is None else torch.cat([beside, made], 1)
+        return adversarial_loss(judge(self._changed(seen)), True, self.kind)
+
+    def _judged(
+        self, judge: nn.Module, real: Tensor, made: Tensor, engine: Engine, beside: Tensor | None = None
+    ) -> Tensor:
+        """Return the discriminator's loss, halved as in both programs, so that it learns slower."""
+        if beside is not None:
+            real, made = torch.cat([beside, real], 1), torch.cat([beside, made], 1)
+        if _by_itself(judge):  # both at once, for speed
+            said = judge(torch.cat([self._changed(real), self._changed(made)]))
+            of_real, of_made = said[: len(real)], said[len(real) :]
+        else:  # statistics of a batch must not be mixed
+            of_real, of_made = judge(self._changed(real)), judge(self._changed(made))
+        return (adversarial_loss(of_real, True, self.kind) + adversarial_loss(of_made, False, self.kind)) / 2
+
+    def _changed(self, pictures: Tensor) -> Tensor:
+        changes = self.options.augment
+        return augmented(pictures / 2 + 0.5, changes) * 2 - 1 if changes else pictures
+
+
+class CycleGAN(_Translating):
+    """Two networks learn to translate between A and B; each batch is (pictures of A, pictures of B) in [0, 1].
+
+    Args:
+        to_b: the paper's G.
+        to_a: the paper's F.
+        judge_a: tells real pictures of A from made ones, the paper's D_X.
+        judge_b: the same of B, D_Y.
+        samples: pictures of A and of B that previews show.
+        options: everything else.
+
+    Source: Zhu, Park, Isola & Efros 2017, arXiv:1703.10593.
+    Differs: crops keep their proportions; the step length falls with steps or time instead of epochs; weights of the
+        generators are averaged, unless `ema` is 0.
+    """
+
+    options: CycleGANOptions
+    name = "cyclegan"
+    kind = "lsgan"  # section 4: "we replace the negative log likelihood objective by a least-squares loss"
+    averaged = ("to_b", "to_a")
+
+    def __init__(
+        self,
+        to_b: Generator,
+        to_a: Generator,
+        judge_a: nn.Module,
+        judge_b: nn.Module,
+        samples: tuple[Tensor, Tensor],
+        options: CycleGANOptions,
+    ) -> None:
+        self.to_b, self.to_a, self.judge_a, self.judge_b = to_b, to_a, judge_a, judge_b
+        self.samples, self.options = samples, options
+        self.networks = {"to_b": to_b, "to_a": to_a, "judge_a": judge_a, "judge_b": judge_b}
+        self.optimizers = {
+            "generators": _adam([to_b, to_a], options.learning_rate),
+            "discriminators": _adam([judge_a, judge_b], options.learning_rate),
+        }
+        self.pools = {name: Pool(options.pool, options.crop) for name in ("a", "b")}
+
+    def to(self, device: torch.device) -> None:
+        """Move the pictures that previews show."""
+        self.samples = (self.samples[0].to(device), self.samples[1].to(device))
+
+    def step(self, batch: tuple[Tensor, Tensor], engine: Engine) -> dict[str, Tensor]:
+        """Translate there and back, teach the generators, then the discriminators."""
+        real_a, real_b = (_signed(pictures) for pictures in batch)
+        cycle = self.options.cycle_weight
+        identity = cycle * self.options.identity_weight
+
+        # There, and what is there already; then back again.
+        made_b, same_b = self._translated(self.to_b, real_a, real_b)
+        made_a, same_a = self._translated(self.to_a, real_b, real_a)
+        back_a, back_b = self.to_a.translate(made_b), self.to_b.translate(made_a)
+
+        # 1. The generators learn to fool the discriminators, which do not learn from it, and to find the way back.
+        self._let_judges_learn(False)
+        losses = {
+            "fool_b": self._fooled(self.judge_b, made_b, engine),  # section 3.1, eq. 1, for G: A -> B
+            "fool_a": self._fooled(self.judge_a, made_a, engine),  # the same for F: B -> A
+            "cycle_a": cycle * F.l1_loss(back_a.float(), real_a),  # section 3.2, eq. 2: F(G(a)) is a
+            "cycle_b": cycle * F.l1_loss(back_b.float(), real_b),  # and G(F(b)) is b
+        }
+        if identity:  # section 5.2, "photo generation from paintings": G(b) is b, F(a) is a
+            losses |= {
+                "identity_a": identity * F.l1_loss(same_a.float(), real_a),
+                "identity_b": identity * F.l1_loss(same_b.float(), real_b),
+            }
+        self.optimizers["generators"].zero_grad()
+        engine.backward(torch.stack(list(losses.values())).sum())  # section 3.3, eq. 3
+        self.optimizers["generators"].step()
+
+        # 2. The discriminators learn to tell real pictures from made ones, of which half are earlier ones.
+        self._let_judges_learn(True)
+        old_b = self.pools["b"].exchange(made_b.detach().float(), engine.random)
+        old_a = self.pools["a"].exchange(made_a.detach().float(), engine.random)
+        judged = {
+            "judge_b": self._judged(self.judge_b, real_b, old_b, engine),
+            "judge_a": self._judged(self.judge_a, real_a, old_a, engine),
+        }
+        self.optimizers["discriminators"].zero_grad()
+        engine.backward(judged["judge_a"] + judged["judge_b"])
+        self.optimizers["discriminators"].step()
+        return {name: loss.detach() for name, loss in (losses | judged).items()}
+
+    def _translated(self, network: Generator, pictures: Tensor, already: Tensor) -> tuple[Tensor, Tensor]:
+        """Return pictures translated, and those that need not be; at once where none depends on the others."""
+        if not self.options.identity_weight * self.options.cycle_weight:
+            return network.translate(pictures), already
+        if not _by_itself(network):
+            return network.translate(pictures), network.translate(already)
+        both = network.translate(torch.cat([pictures, already]))
+        return both[: len(pictures)], both[len(pictures) :]
+
+    def _let_judges_learn(self, learn: bool) -> None:
+        for weight in chain(self.judge_a.parameters(), self.judge_b.parameters()):
+            weight.requires_grad_(learn)
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Return a row for each sample of A: itself, as B, back again, as A; then those of B the other way."""
+        a, b = (_signed(pictures) for pictures in self.samples)
+        rows = []
+        for pictures, there, back in ((a, self.to_b, self.to_a), (b, self.to_a, self.to_b)):
+            made = there.translate(pictures)
+            rows.append(torch.stack([pictures, made, back.translate(made), back.translate(pictures)], 1))
+        return _unsigned(torch.cat(rows))
+
+    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the network that translates A into B."""
+        return _finished(self.to_b, "a to b")
+
+    def more_models(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
+        """Return the network that translates B into A."""
+        return {"model-back.safetensors": _finished(self.to_a, "b to a")}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the pools."""
+        return {f"{name}.{key}": value for name, pool in self.pools.items() for key, value in pool.state().items()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up the pools."""
+        for name, pool in self.pools.items():
+            pool.restore({key.removeprefix(f"{name}."): value for key, value in state.items() if key[0] == name})
+
+
+class Pix2Pix(_Translating):
+    """A network learns to translate from pairs; each batch is `(B, 6, H, W)` in [0, 1], two pictures each.
+
+    Args:
+        generator: the paper's G.
+        judge: tells real pairs from those whose second picture was made; of six channels.
+        samples: `(n, 6, H, W)`, pairs that previews show.
+        options: everything else.
+
+    Source: Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004.
+    Differs: as for `CycleGAN`. The discriminator learns first, as in the program.
+    """
+
+    options: Pix2PixOptions
+    name = "pix2pix"
+    averaged = ("generator",)
+
+    def __init__(self, generator: Generator, judge: nn.Module, samples: Tensor, options: Pix2PixOptions) -> None:
+        self.generator, self.judge, self.samples, self.options = generator, judge, samples, options
+        self.kind = options.gan
+        self.networks = {"generator": generator, "judge": judge}
+        self.optimizers = {
+            "generator": _adam([generator], options.learning_rate),
+            "discriminator": _adam([judge], options.learning_rate),
+        }
+
+    def to(self, device: torch.device) -> None:
+        """Move the pictures that previews show."""
+        self.samples = self.samples.to(device)
+
+    def _pair(self, pairs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is translated, and what it should become, in [-1, 1]."""
+        a, b = _signed(pairs[:, :3]), _signed(pairs[:, 3:])
+        return (a, b) if self.options.direction == "a-to-b" else (b, a)
+
+    def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:
+        """Translate, teach the discriminator, then the generator."""
+        given, wanted = self._pair(batch)
+        made = self.generator.translate(given)
+
+        # 1. The discriminator learns to tell the pairs apart: section 3.1, eq. 1.
+        self.judge.requires_grad_(True)
+        judged = self._judged(self.judge, wanted, made.detach(), engine, beside=given)
+        self.optimizers["discriminator"].zero_grad()
+        engine.backward(judged)
+        self.optimizers["discriminator"].step()
+
+        # 2. The generator learns to fool the discriminator just taught, and to come near the very picture.
+        self.judge.requires_grad_(False)
+        losses = {
+            "fool": self._fooled(self.judge, made, engine, beside=given),  # eq. 1
+            "l1": self.options.l1_weight * F.l1_loss(made.float(), wanted),  # eq. 3
+        }
+        self.optimizers["generator"].zero_grad()
+        engine.backward(losses["fool"] + losses["l1"])  # eq. 4
+        self.optimizers["generator"].step()
+        return {name: loss.detach() for name, loss in (losses | {"judge": judged}).items()}
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Return a row for each sample: what is translated, what comes out, what it should be."""
+        given, wanted = self._pair(self.samples)
+        return _unsigned(torch.stack([given, self.generator.translate(given), wanted], 1))
+
+    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the generator."""
+        return _finished(self.generator, self.options.direction.replace("-", " "))
+
+
+def _adam(networks: list[Generator] | list[nn.Module], learning_rate: float) -> torch.optim.Adam:
+    weights = list(chain.from_iterable(network.parameters() for network in networks))
+    return torch.optim.Adam(weights, learning_rate, _BETAS, fused=True)
+
+
+def _by_itself(network: nn.Module) -> bool:
+    """Return whether a network makes of each picture what it makes of it alone."""
+    return not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+def _signed(pictures: Tensor) -> Tensor:
+    return pictures * 2 - 1
+
+
+def _unsigned(pictures: Tensor) -> Tensor:
+    return (pictures.float() / 2 + 0.5).clamp(0, 1).cpu()
+
+
+def _finished(network: Generator, direction: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    kind = "unet" if isinstance(network, UNetGenerator) else "resnet"
+    told = {"network": kind, "settings": network.settings, "direction": direction}
+    return dict(network.state_dict()), told

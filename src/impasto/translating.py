@@ -1,0 +1,132 @@
+"""Networks learn to translate pictures of one kind into another: from folders and settings to a training's events.
+
+Each function opens the pictures, makes the networks and their method, and hands both to `training.iter_train`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from impasto.datasets import AlignedPairs, Pairs, PictureFolder
+from impasto.errors import OptionError
+from impasto.events import Event
+from impasto.networks.translation import PatchDiscriminator, ResNetGenerator, UNetGenerator, field_of_view
+from impasto.options import CycleGANOptions, Pix2PixOptions, TranslationOptions
+from impasto.recipes.translating import CycleGAN, Pix2Pix
+from impasto.training import iter_train
+
+__all__ = ["iter_cyclegan", "iter_pix2pix"]
+
+_SAMPLES = 3  # pictures of each kind in a preview
+_Net = TypeVar("_Net", bound=nn.Module)
+
+
+def iter_cyclegan(
+    a: str | Path | Sequence[str | Path],
+    b: str | Path | Sequence[str | Path],
+    options: CycleGANOptions = CycleGANOptions(),  # noqa: B008 - frozen
+    *,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, at whose end two networks translate pictures of A into B and of B into A.
+
+    Args:
+        a: folders of pictures, as they are; there need not be as many as of B.
+        b: folders of pictures of the other kind.
+        options: everything else.
+        run: folder that everything is written to: the network from A to B as `model.safetensors`, that from B to A as
+            `model-back.safetensors`.
+        resume: go on with the run in that folder.
+        force: start anew in a folder that has a run already.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
+    """
+    _check_crop(options, 4)
+    flip, zoom, seed = not options.no_flip, options.zoom, options.seed
+    first = PictureFolder(a, options.crop, seed=seed, flip=flip, zoom=zoom)
+    second = PictureFolder(b, options.crop, seed=seed + 1, flip=flip, zoom=zoom)
+
+    def generator() -> ResNetGenerator:
+        return ResNetGenerator(options.width, options.blocks, options.norm)
+
+    def judge() -> PatchDiscriminator:
+        return PatchDiscriminator(options.judge_width, options.judge_layers, options.norm)
+
+    networks = _seeded(options.seed, lambda: (generator(), generator(), judge(), judge()))
+    samples = _samples(first), _samples(second)
+    return iter_train(
+        CycleGAN(*networks, samples, options), Pairs(first, second), options, run=run, resume=resume, force=force
+    )
+
+
+def iter_pix2pix(
+    pairs: str | Path,
+    options: Pix2PixOptions = Pix2PixOptions(),  # noqa: B008 - frozen
+    *,
+    second: str | Path | None = None,
+    run: str | Path,
+    resume: bool = False,
+    force: bool = False,
+) -> Iterator[Event]:
+    """Yield the events of a training, at whose end a network translates as it was shown in pairs.
+
+    Args:
+        pairs: a folder of pictures side by side, or one with the folders a and b; see `datasets.AlignedPairs`.
+        options: everything else.
+        second: the folder of what pictures should become, if `pairs` has only what is translated.
+        run: folder that everything is written to, the network as `model.safetensors`.
+        resume: go on with the run in that folder.
+        force: start anew in a folder that has a run already.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
+    """
+    _check_crop(options, 4 if options.network == "resnet" else 2 ** options.halvings())
+    data = AlignedPairs(
+        pairs, options.crop, second=second, seed=options.seed, flip=not options.no_flip, zoom=options.zoom
+    )
+    dropout = not options.no_dropout
+
+    def generator() -> ResNetGenerator | UNetGenerator:
+        if options.network == "resnet":
+            return ResNetGenerator(options.width, options.blocks, options.norm, dropout=dropout)
+        return UNetGenerator(options.width, options.halvings(), options.norm, dropout=dropout)
+
+    def judge() -> PatchDiscriminator:
+        return PatchDiscriminator(options.judge_width, options.judge_layers, options.norm, channels=6)
+
+    made, judging = _seeded(options.seed, lambda: (generator(), judge()))
+    samples = AlignedPairs(pairs, options.crop, second=second, seed=options.seed, flip=False).batch(range(_SAMPLES))
+    return iter_train(Pix2Pix(made, judging, samples, options), data, options, run=run, resume=resume, force=force)
+
+
+_Made = TypeVar("_Made")
+
+
+def _seeded(seed: int, make: Callable[[], _Made]) -> _Made:
+    """Return networks whose first weights depend on the seed alone; nobody else's chance is touched."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make()
+
+
+def _check_crop(options: TranslationOptions, multiple: int) -> None:
+    if options.crop % multiple:
+        raise OptionError(f"crop is {options.crop}; expected a multiple of {multiple}, as this network needs.")
+    least = 4 * 2**options.judge_layers  # what is left is then two places and more
+    if options.crop < least:
+        raise OptionError(
+            f"crop is {options.crop}; expected {least} or more for discriminators of {options.judge_layers} layers, "
+            f"which see {field_of_view(options.judge_layers)} px; or --judge-layers 1."
+        )
+
+
+def _samples(data: PictureFolder) -> Tensor:
+    """Return the pictures that previews show."""
+    return PictureFolder(data.paths, data.crop, seed=data.seed, flip=False).batch(range(_SAMPLES))

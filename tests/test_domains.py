@@ -1,0 +1,128 @@
+"""Translations are measured as by hand, and beside what costs nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from impasto.domains import (
+    baselines,
+    judge_translation,
+    judged,
+    learn_domains,
+    psnr,
+    reinhard,
+    structure_distance,
+)
+from impasto.errors import ImageError, OptionError
+from impasto.evaluation import look
+from impasto.fidelity import frechet_distance
+from impasto.options import ClassifierOptions
+from nets import picture
+
+OPTIONS = ClassifierOptions(steps=60, device="cpu", batch=16, shift=1, preview_seconds=1e9)
+
+
+def scenes(count, seed=0):
+    return torch.cat([picture(16, 16, seed + index) for index in range(count)])
+
+
+def red(pictures):
+    """What B is: the same scenes in red light."""
+    return pictures * torch.tensor([1.0, 0.3, 0.3]).view(1, 3, 1, 1)
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory):
+    return learn_domains(scenes(40), red(scenes(40, 100)), OPTIONS, run=tmp_path_factory.mktemp("judge"))
+
+
+def test_psnr_by_hand():
+    a = torch.full((2, 3, 4, 4), 0.5)
+    b = a.clone()
+    b[0] += 0.1
+    assert psnr(a, b).tolist() == pytest.approx([20.0, 100.0], abs=1e-4)
+
+
+def test_structure_is_where_edges_are():
+    a = scenes(4)
+    for same in (a, 1 - a, 0.2 + 0.4 * a):
+        torch.testing.assert_close(structure_distance(same, a), torch.zeros(4, dtype=torch.float64), rtol=0, atol=1e-6)
+    shuffled = a.flatten(2)[:, :, torch.randperm(256, generator=torch.Generator().manual_seed(0))].view_as(a)
+    assert (structure_distance(shuffled, a) - 1).abs().max() < 0.3
+    assert torch.equal(structure_distance(torch.zeros_like(a), a), torch.ones(4, dtype=torch.float64))
+    # by hand: a step across and one down, on 3 x 3: slopes at four places
+    across, down = torch.zeros(1, 3, 3, 3), torch.zeros(1, 3, 3, 3)
+    across[..., 2], down[..., 2, :] = 1, 1
+    first, second = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
+    wanted = 1 - np.corrcoef(first, second)[0, 1]
+    assert structure_distance(across, down).item() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_colors_move_as_reinhard_says():
+    source, wanted = 0.3 + 0.4 * scenes(2), 0.35 + 0.3 * red(scenes(3, 50))
+    found = reinhard(source, wanted)
+
+    def opponent(pictures):  # the paper's two matrices, written as its equations are
+        r, g, b = pictures.double().numpy().transpose(1, 0, 2, 3)
+        l, m, s = (  # noqa: E741
+            np.log10(x * r + y * g + z * b)
+            for x, y, z in ((0.3811, 0.5783, 0.0402), (0.1967, 0.7244, 0.0782), (0.0241, 0.1288, 0.8444))
+        )
+        return np.stack([(l + m + s) / np.sqrt(3), (l + m - 2 * s) / np.sqrt(6), (l - m) / np.sqrt(2)])
+
+    inside = (found > 0) & (found < 1)
+    assert inside.double().mean() > 0.99  # else clamping would change what is compared
+    theirs = opponent(wanted)
+    for index in range(2):
+        ours = opponent(found[index : index + 1])
+        np.testing.assert_allclose(ours.mean((1, 2, 3)), theirs.mean((1, 2, 3)), atol=2e-3)
+        np.testing.assert_allclose(ours.std((1, 2, 3)), theirs.std((1, 2, 3)), atol=3e-3)
+    torch.testing.assert_close(reinhard(source[:1], source[:1]), source[:1], rtol=0, atol=1e-3)
+
+
+def test_a_classifier_learns_the_two_kinds(judge):
+    classifier, accuracy = judge
+    assert accuracy >= 0.9
+    assert (look(classifier, red(scenes(20, 300))).labels == 1).double().mean() >= 0.9
+    assert (look(classifier, scenes(20, 300)).labels == 0).double().mean() >= 0.9
+
+
+def test_measures_of_the_truth_and_of_what_costs_nothing(judge):
+    classifier, _ = judge
+    source, wanted = scenes(90, 500), red(scenes(80, 700))
+    truth = red(source)
+    bleak = torch.full_like(source, 0.5)
+    found = judged({"truth": truth, "bleak": bleak}, source, wanted, classifier, truth=truth, back={"truth": source})
+    assert list(found) == ["as they are", "colors changed", "truth", "bleak"]
+    best = found["truth"]
+    assert best.accuracy >= 0.9 and best.psnr == pytest.approx(100) and best.cycle_psnr == pytest.approx(100)
+    assert best.cycle_ssim == pytest.approx(1, abs=1e-5) and best.structure < 0.4 and best.pictures == 90
+    same = found["as they are"]
+    assert same.accuracy <= 0.1 and same.structure == pytest.approx(0, abs=1e-6) and same.cycle_psnr is None
+    assert same.psnr == pytest.approx(float((-10 * (source - truth).square().mean((1, 2, 3)).log10()).mean()), rel=1e-4)
+    assert found["colors changed"].psnr > same.psnr and found["colors changed"].frechet < same.frechet
+    assert found["bleak"].structure == 1
+    assert best.frechet < 0.3 * same.frechet
+    seen, real = look(classifier, truth).features, look(classifier, wanted).features
+    assert best.frechet == pytest.approx(frechet_distance(real, seen))
+    assert set(best.as_dict()) >= {"accuracy", "frechet", "kept"} and best.kept is None
+
+
+def test_labels_are_those_that_were_kept(judge):
+    classifier, _ = judge
+    source = scenes(10)
+    labels = torch.tensor([1] * 7 + [0] * 3)
+    found = judge_translation(red(source), source, red(scenes(8, 50)), classifier, labels=(classifier, labels))
+    seen = look(classifier, red(source)).labels
+    assert found.kept == pytest.approx(float((seen == labels).double().mean()))
+
+
+def test_what_does_not_fit_is_refused(judge, tmp_path):
+    source = scenes(4)
+    with pytest.raises(ImageError, match=r"truth is \(3, 3, 16, 16\); expected \(4, 3, 16, 16\)"):
+        judge_translation(source, source, source, judge[0], truth=source[:3])
+    with pytest.raises(ImageError, match="expected the same size"):
+        learn_domains(source, picture(8, 8), OPTIONS, run=tmp_path / "a")
+    with pytest.raises(OptionError, match="there are 4 and 40 pictures; expected 5 or more"):
+        learn_domains(source, scenes(40), OPTIONS, run=tmp_path / "a")
+    assert list(baselines(source, source)) == ["as they are", "colors changed"]
