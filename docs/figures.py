@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,16 +23,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import StylizeOptions, iter_optimize, load_encoder, measures, ops, stylize
+from impasto import StylizeOptions, images, iter_optimize, load_encoder, measures, ops, stylize
 from impasto.checkpoints import load_state
 from impasto.events import Done, Step
 from impasto.models import Model, load_model, load_style
 from impasto.networks.painter import Painter
 from impasto.networks.vgg import VGG
 from impasto.objective import Objective
-from impasto.options import QUALITIES
+from impasto.options import QUALITIES, SampleOptions
 from impasto.painted import paint
 from impasto.prediction import predict_row
+from impasto.sampling import iter_sample
 from impasto.stylization import as_pixels, as_tensor, open_picture
 
 matplotlib.use("Agg")
@@ -187,7 +189,7 @@ def save(figure: plt.Figure, name: str) -> None:
     picture, path = rendered(figure), FIGURES / f"{name}.jpg"
     for quality in (88, 84, 80, 76, 72):
         picture.save(path, quality=quality, optimize=True)
-        if path.stat().st_size < LARGEST:
+        if path.stat().st_size < (SMALL_FIGURE if name.startswith(("autoencoder", "vae")) else LARGEST):
             break
     print(
         f"  {path.relative_to(ROOT)}: {picture.width} x {picture.height}, {path.stat().st_size // 1024} KB", flush=True
@@ -506,6 +508,92 @@ def own_style() -> plt.Figure:
     return sheet(rows, width=1600)
 
 
+# What the figures of docs/autoencoders.md and docs/vae.md show: runs that the pages' commands left in build/digits.
+DIGITS = ROOT / "build" / "digits"
+SMALL_FIGURE = 98_000  # bytes
+
+
+def shown(run: str, kind: str, **options: object) -> np.ndarray:
+    """What `impasto sample build/digits/RUN --kind KIND` writes, (H, W, 3) in [0, 1]."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "sheet.png"
+        list(iter_sample(DIGITS / run, SampleOptions(kind=kind, device="cpu", **options), output=target))
+        return images.load(target).pixels
+
+
+def as_it_is(*parts: np.ndarray) -> plt.Figure:
+    """Pictures below each other, pixel by pixel."""
+    high, wide = sum(len(part) for part in parts), max(part.shape[1] for part in parts)
+    canvas, top = np.ones((high, wide, 3)), 0
+    for part in parts:
+        canvas[top : top + len(part), : part.shape[1]] = part
+        top += len(part)
+    figure = plt.figure(figsize=(wide / 100, high / 100), dpi=100)
+    figure.figimage(canvas)
+    return figure
+
+
+def autoencoder_codes() -> plt.Figure:
+    """Digits, their 32 numbers, and what is made of them."""
+    return as_it_is(shown("autoencoder", "reconstructions", columns=12))
+
+
+def autoencoder_denoising() -> plt.Figure:
+    """Noisy digits, their numbers, and clean ones."""
+    return as_it_is(shown("denoiser", "reconstructions", columns=12))
+
+
+def autoencoder_holes() -> plt.Figure:
+    """Drawn numbers of an autoencoder, and below of a VAE."""
+    autoencoder, variational = (shown(run, "grid", rows=3, columns=12, seed=1) for run in ("autoencoder", "vae"))
+    return as_it_is(autoencoder, np.ones((24, 1, 3)), variational)
+
+
+def autoencoder_ways() -> plt.Figure:
+    """Straight ways between digits."""
+    return as_it_is(shown("autoencoder", "interpolation", rows=4, path="linear", seed=2))
+
+
+def vae_grid() -> plt.Figure:
+    """Drawn numbers."""
+    return as_it_is(shown("vae", "grid", rows=6, columns=14))
+
+
+def vae_manifold() -> plt.Figure:
+    """All that two numbers can say."""
+    return as_it_is(shown("vae2", "manifold", rows=14, columns=14))
+
+
+def vae_traversal() -> plt.Figure:
+    """What numbers do by themselves."""
+    return as_it_is(shown("vae", "traversal", rows=8, seed=3))
+
+
+def vae_ways() -> plt.Figure:
+    """Arcs between digits."""
+    return as_it_is(shown("vae", "interpolation", rows=5, seed=2))
+
+
+def vae_arithmetic() -> plt.Figure:
+    """What nines have more than fours, added to fours."""
+    return as_it_is(shown("vae", "arithmetic", classes=(4, 9), rows=4, columns=9))
+
+
+def vae_film() -> plt.Figure:
+    """The same numbers while it learns."""
+    return as_it_is(shown("vae", "film"))
+
+
+def vae_nearest() -> plt.Figure:
+    """Drawn digits, and the training digits nearest to them."""
+    return as_it_is(shown("vae", "nearest", columns=12))
+
+
+def vae_classes() -> plt.Figure:
+    """Classes that are asked for, and digits in the hand of others."""
+    return as_it_is(shown("conditional", "grid", columns=12), shown("conditional", "arithmetic", rows=6, seed=1))
+
+
 ALL: dict[str, Callable[[], plt.Figure]] = {
     "features": features,
     "content-reconstructions": content_reconstructions,
@@ -523,6 +611,18 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "painter-styles": painter_styles,
     "blends": blends,
     "own-style": own_style,
+    "autoencoder-codes": autoencoder_codes,
+    "autoencoder-denoising": autoencoder_denoising,
+    "autoencoder-holes": autoencoder_holes,
+    "autoencoder-ways": autoencoder_ways,
+    "vae-grid": vae_grid,
+    "vae-manifold": vae_manifold,
+    "vae-traversal": vae_traversal,
+    "vae-ways": vae_ways,
+    "vae-arithmetic": vae_arithmetic,
+    "vae-film": vae_film,
+    "vae-nearest": vae_nearest,
+    "vae-classes": vae_classes,
 }
 
 
