@@ -54,11 +54,13 @@ def main() -> None:
     print("set | FD (again, pixels) | classes | top | KL | confidence | garbage | P / R | D / C | nearest | copies")
     for name, pictures in made(train, test):
         one, other, plain = measures[0](pictures), measures[1](pictures), pixels(pictures)
-        print(
-            f"{name} | {one.frechet:.1f} ({other.frechet:.1f}, {plain.frechet:.2f}) | {one.classes}"
-            f" | {one.top_share:.2f} | {one.kl:.3f} | {one.confidence:.2f} | {one.garbage:.2f} | {one.precision:.2f} / {one.recall:.2f}"
-            f" | {one.density:.2f} / {one.coverage:.2f} | {one.nearest:.3f} | {one.copies:.2f}"
+        cells = (
+            f"{one.frechet:.1f} ({other.frechet:.1f}, {plain.frechet:.2f})",
+            f"{one.classes} | {one.top_share:.2f} | {one.kl:.3f} | {one.confidence:.2f} | {one.garbage:.2f}",
+            f"{one.precision:.2f} / {one.recall:.2f} | {one.density:.2f} / {one.coverage:.2f}",
+            f"{one.nearest:.3f} | {one.copies:.2f}",
         )
+        print(name, *cells, sep=" | ")
         sys.stdout.flush()
 
 
