@@ -114,6 +114,10 @@ class SmallSet:
         """Return the set in another order."""
         return replace(self, seed=seed)
 
+    def labeled(self) -> "Labeled":
+        """Return what gives labels as well."""
+        return Labeled(self)
+
     def binarized(self, seed: int) -> "SmallSet":
         """Return the set with each pixel black or white, drawn with its brightness as the chance of white."""
         random = torch.Generator().manual_seed(seed)
