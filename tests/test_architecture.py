@@ -60,13 +60,13 @@ MAY = {
     "training",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training watching",
-    "judging": "errors events options weights images devices networks smallsets toys evaluation checkpoints latents "
+    "appraisal": "errors events options weights images devices networks smallsets toys evaluation checkpoints latents "
     "learning",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning judging rendering sampling reporting translating",
+    "teaching learning appraisal rendering sampling reporting translating",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

@@ -37,6 +37,7 @@ def test_steep_losses_have_a_logarithmic_axis():
     assert points(svg) == [[(64, 34), (344, 138), (624, 242)]]
     assert texts(svg)[1:6] == ["0.01", "0.1", "1", "10", "100"]
     assert points(chart("loss", lines))[0][1] == (344, 239.9)  # 242 - 208 / 100
+    assert points(chart("a", [Line("", [0, 1], [0, 100])], steep=True)) == [[(64, 242), (624, 34)]]  # 0 has none
     assert points(chart("loss", [Line("", [0, 1], [-1, 100])], steep=True))[0] == [(64, 242), (624, 34)]
 
 

@@ -1002,7 +1002,7 @@ def evaluate(
         talk: how much is said
     """
     options = EvaluateOptions(**_parsed(settings, EvaluateOptions))
-    from impasto.judging import iter_evaluate
+    from impasto.appraisal import iter_evaluate
     from impasto.reporting import EVALUATION, REPORT, evaluation_tables, write_report
 
     found: dict[str, Any] = {}

@@ -183,7 +183,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Judged:
-    """What a network makes was measured: `found` is anything that JSON can hold, see `judging.iter_evaluate`."""
+    """What a network makes was measured: `found` is anything that JSON can hold, see `appraisal.iter_evaluate`."""
 
     found: dict[str, Any]
 

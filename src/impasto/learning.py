@@ -30,7 +30,7 @@ from impasto.recipes.adversarial import Adversarial
 from impasto.recipes.autoencoding import Autoencoding
 from impasto.recipes.classifying import Classifying
 from impasto.recipes.variational import Variational
-from impasto.smallsets import DIGITS, Labeled, Sets, read_sets
+from impasto.smallsets import DIGITS, Sets, read_sets
 from impasto.training import iter_train
 from impasto.watching import count_classes, make_judge
 
@@ -210,7 +210,7 @@ def iter_classifier(
     of test pictures that it names rightly, if those have labels, too.
     """
     train, test = read_sets(pictures, crop=options.crop, colors=options.colors)
-    data = Labeled(train.shuffled(options.seed).to(find_device(options.device)))
+    data = train.shuffled(options.seed).to(find_device(options.device)).labeled()
     if train.labels is None:
         raise ImageError(f"{_called(pictures)} has no labels; expected classes, as folders in a folder are.")
     known = torch.cat([part.labels for part in (train, test) if part.labels is not None])

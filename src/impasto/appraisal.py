@@ -29,7 +29,7 @@ from impasto.latents import Maker, load_maker
 from impasto.learning import iter_classifier
 from impasto.networks.classifier import Classifier
 from impasto.options import ClassifierOptions, EvaluateOptions
-from impasto.smallsets import Labeled, Sets, read_sets
+from impasto.smallsets import Sets, read_sets
 from impasto.toys import StackedDigits
 from impasto.weights import folder, sha256
 
@@ -198,7 +198,7 @@ def _kept(sets: Sets, options: EvaluateOptions) -> _School:
         preview_seconds=1e9,
     )
     known = settings.model_dump(mode="json", exclude={"device"})
-    key = json.dumps([1, Labeled(sets.train).fingerprint, sets.test.fingerprint, known])
+    key = json.dumps([1, sets.train.labeled().fingerprint, sets.test.fingerprint, known])
     place = folder() / "classifiers"
     path = place / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
     if path.exists():

@@ -12,17 +12,16 @@ import torch
 from torch import nn
 
 from bars import CLASSES, SIDE, Labeled, bars, schooled
+from impasto.appraisal import iter_evaluate
 from impasto.checkpoints import load_state, save_state
 from impasto.cli import main
 from impasto.errors import FileExists, ImageError, OptionError, WeightsError
 from impasto.evaluation import digest
 from impasto.events import Began, Done, Judged, Note, Saved, Trained
-from impasto.judging import iter_evaluate
 from impasto.latents import Maker
 from impasto.learning import iter_classifier, iter_vae
 from impasto.networks.autoencoder import VAE
 from impasto.options import ClassifierOptions, EvaluateOptions, VAEOptions
-from impasto.smallsets import Labeled as LabeledSet
 from impasto.smallsets import Sets, small_set
 
 QUICK = EvaluateOptions(count=150, classifier_steps=60, device="cpu")
@@ -254,13 +253,13 @@ def test_a_classifier_of_ones_own(sets, tmp_path):
 
 
 def test_batches_for_it_have_labels(sets):
-    data, small = LabeledSet(sets.train), sets.train
+    data, small = sets.train.labeled(), sets.train
     pictures, labels = data.batch([3, 399, 400])
     assert torch.equal(pictures, small.batch([3, 399, 400]))
     places = small.numbers([3, 399, 400])
     assert torch.equal(labels, small.labels[places])
-    relabeled = LabeledSet(small_set(small.images.permute(0, 2, 3, 1), (small.labels + 1) % 4))
-    assert data.fingerprint == LabeledSet(small).fingerprint != relabeled.fingerprint
+    relabeled = small_set(small.images.permute(0, 2, 3, 1), (small.labels + 1) % 4).labeled()
+    assert data.fingerprint == small.labeled().fingerprint != relabeled.fingerprint
     assert Labeled(*bars(4)).batch([0])[0].shape == data.batch([0])[0].shape
 
 
