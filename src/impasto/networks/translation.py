@@ -5,7 +5,7 @@ runs torch's own layers, with pictures in [-1, 1]: for training. Called, a gener
 functions of `layers`, with pictures in [0, 1] of any size, whole or in strips.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -29,6 +29,7 @@ from impasto.networks.layers import (
 __all__ = [
     "Blur",
     "PatchDiscriminator",
+    "PatchSampler",
     "PixelDiscriminator",
     "ResNetGenerator",
     "UNetGenerator",
@@ -361,6 +362,28 @@ class ResNetGenerator(_Generator):
         names = ("width", "blocks", "norm", "dropout", "blur_down", "blur_up", "channels", "out")
         return {name: getattr(self, name) for name in names}
 
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """Return what is seen on the way, `(B, C, h, w)` each, from pictures `(B, channels, H, W)` in [-1, 1].
+
+        That is the pictures themselves, with mirrored borders, what comes out of both convolutions that shrink, the
+        first block and the fifth, or the last one if there are fewer.
+
+        Source: Park et al. 2020, arXiv:2007.15651, appendix C.1: layers 0, 4, 8, 12 and 16 of CUT's generator.
+        """
+        second = 8 if self.blur_down else 7
+        first = second + (4 if self.blur_down else 3)
+        wanted = (0, 4, second, first, first + min(4, self.blocks - 1))
+        found: dict[int, Tensor] = {}
+        for index, layer in enumerate(self.model[: wanted[-1] + 1]):  # type: ignore[index]
+            pictures = layer(pictures)
+            if index in wanted:
+                found[index] = pictures.clone() if self.norm == "none" else pictures  # rectifiers change it in place
+        return [found[index] for index in wanted]
+
+    def feature_channels(self) -> list[int]:
+        """Return how many channels each of `features` has."""
+        return [self.channels, 2 * self.width, *[4 * self.width] * 3]
+
 
 class UNetGenerator(_Generator):
     """pix2pix's generator: strided convolutions down to one place, and up again beside what was on the way down.
@@ -489,6 +512,36 @@ class PatchDiscriminator(nn.Module):
         """Return `(B, 1, h, w)`, how real each patch looks, of pictures `(B, channels, H, W)` in [-1, 1]."""
         judged: Tensor = self.model(pictures)
         return judged
+
+
+class PatchSampler(nn.Module):
+    """CUT's netF: turns places of a generator's features into rows that can be compared.
+
+    State-dict keys are those of the official files: `mlp_0.0.weight`, `mlp_0.2.weight`, `mlp_1.0.weight`, ....
+
+    Args:
+        channels: of each map, as `ResNetGenerator.feature_channels` says.
+        width: of the rows.
+
+    Source: Park et al. 2020, arXiv:2007.15651, section 3 and appendix C.1.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 256) -> None:
+        super().__init__()
+        for index, count in enumerate(channels):
+            linear = nn.Linear(count, width), nn.Linear(width, width)
+            for layer in linear:
+                nn.init.xavier_normal_(layer.weight, _DEVIATION)  # as the official program begins, gain and all
+                nn.init.zeros_(layer.bias)
+            self.add_module(f"mlp_{index}", nn.Sequential(linear[0], nn.ReLU(), linear[1]))
+
+    def forward(self, maps: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
+        """Return rows of length 1, `(B, P, width)`, of places `(P,)` of each map `(B, C, h, w)`."""
+        rows = []
+        for index, (features, chosen) in enumerate(zip(maps, places, strict=True)):
+            found = features.flatten(2)[:, :, chosen].transpose(1, 2)  # (B, P, C)
+            rows.append(F.normalize(self.get_submodule(f"mlp_{index}")(found).float(), dim=2))
+        return rows
 
 
 class PixelDiscriminator(nn.Module):
