@@ -21,8 +21,10 @@ from impasto.networks.translation import (
     UNetGenerator,
     field_of_view,
 )
+from impasto.options import ApplyOptions
+from impasto.rendering import open_painter
 from impasto.video import probe
-from nets import picture, random_weights
+from nets import picture, random_johnson, random_weights
 
 # --- the layouts, from their tables, as plain functions of a state dict ---------------------------
 
@@ -517,6 +519,30 @@ def test_official_files_are_applied_to_folders_of_any_sizes(kind, settings, tmp_
     assert "has one style; expected none to be named" in capfd.readouterr().err
     assert main([*words[:2], "photos/a.png", "--max-memory", "1M"]) == 2
     assert "max_memory is too small for this picture by" in capfd.readouterr().err
+
+
+def test_the_mode_of_the_paper_takes_statistics_of_the_picture_and_drops_out(tmp_path):
+    network, image = alive(UNetGenerator(2, 6, dropout=False)), picture(64, 128)
+    torch.save(network.state_dict(), tmp_path / "a.pth")
+    model = open_painter(tmp_path / "a.pth", ApplyOptions(mode="paper", device="cpu", precision="float32"))
+    model.network.load_state_dict(network.state_dict())
+    plain = {key: value for key, value in network.state_dict().items() if "running" not in key}
+    with torch.no_grad():
+        exact = UNetGenerator(2, 6, dropout=False)
+        exact.load_state_dict(plain, strict=False)
+        wanted = exact.train().translate(2 * image - 1) / 2 + 0.5  # torch's own batch normalization, of a batch of one
+        torch.testing.assert_close(network.train()(image), wanted, rtol=0, atol=1e-4)
+        found = model(image)  # it cannot know that there was no dropout, so half of the inner features are left out
+        assert torch.equal(found, model(image)) and float((found - wanted).abs().mean()) > 1e-3
+        assert network.state_dict()["model.model.1.model.2.num_batches_tracked"] == 0  # nothing is learned from it
+    for module in model.network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            mask = module.mask((20, 30))
+            assert mask.unique().tolist() == [0, 2] and float(mask.mean()) == pytest.approx(1, abs=0.05)
+    johnson = tmp_path / "b.safetensors"
+    save_model(johnson, random_johnson())
+    with pytest.raises(OptionError, match="mode is 'paper', but the network is one of johnson"):
+        open_painter(johnson, ApplyOptions(mode="paper"))
 
 
 def test_videos_are_translated(tmp_path, monkeypatch):

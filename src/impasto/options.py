@@ -740,6 +740,11 @@ class ApplyOptions(Options):
     style_size: int = Field(
         512, ge=16, le=4096, description="size of a style picture that a network looks at, in pixels"
     )
+    mode: Literal["eval", "paper"] = Field(
+        "eval",
+        description="networks of pix2pix: eval: what batch normalization has learned, and no dropout; paper: each "
+        "picture's own statistics, and dropout, as its authors tested it",
+    )
     feather: float = Field(
         0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
     )

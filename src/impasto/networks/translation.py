@@ -41,6 +41,7 @@ _NORMS = ("instance", "batch", "none")
 _DEVIATION = 0.02  # of first weights: N(0, 0.02), in both papers
 _SLOPE = 0.2  # of leaky rectifiers
 _DROPOUT = 0.5
+_SEED = 0  # of what is left out when pictures are translated as in a paper
 _HEAVY = 1 << 20  # weights
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow makes pictures gray for networks of one channel
 _Net = TypeVar("_Net", bound=nn.Module)
@@ -100,6 +101,19 @@ class Blur(nn.Module):
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt.to(x.dtype), stride=2, groups=x.shape[1])
 
 
+class _Dropout(nn.Dropout):
+    """Half of the features are left out; in `forward` of a generator always the same, so that videos do not flicker."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(_DROPOUT)
+        self.channels = channels
+
+    def mask(self, size: tuple[int, int]) -> Tensor:
+        """Return what maps of that size are multiplied with."""
+        chosen = torch.rand(1, self.channels, *size, generator=torch.Generator().manual_seed(_SEED))
+        return (chosen >= _DROPOUT).float() / (1 - _DROPOUT)
+
+
 class _Residual(nn.Module):
     """A block of two convolutions whose result is added to what it was made from."""
 
@@ -108,7 +122,7 @@ class _Residual(nn.Module):
         layers: list[nn.Module] = []
         for last in (False, True):
             layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias), _norm(norm, channels)]
-            layers += [] if last else [nn.ReLU(True), *([nn.Dropout(_DROPOUT)] if dropout else [])]
+            layers += [] if last else [nn.ReLU(True), *([_Dropout(channels)] if dropout else [])]
         self.conv_block = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -168,6 +182,8 @@ def _one(layer: nn.Module, x: Map, mirrored: bool) -> Map:
         result = conv(x, layer.weight, layer.bias, stride=layer.stride[0], padding=padding)
     elif isinstance(layer, _Enlarge):
         result = layer.in_rows(x)
+    elif isinstance(layer, nn.BatchNorm2d) and layer.training:
+        result = normalize(x, layer.weight[None], layer.bias[None], layer.eps)
     elif isinstance(layer, nn.BatchNorm2d):
         assert layer.running_mean is not None and layer.running_var is not None
         gain = layer.weight * (layer.running_var + layer.eps).rsqrt()
@@ -177,7 +193,9 @@ def _one(layer: nn.Module, x: Map, mirrored: bool) -> Map:
     elif isinstance(layer, Blur):
         down = layer.way == "down"
         result = conv(x, layer.filt, stride=2, groups=len(layer.filt)) if down else upsample(x, "bilinear")
-    elif isinstance(layer, nn.Identity | nn.Dropout):
+    elif isinstance(layer, _Dropout) and layer.training:
+        result = pointwise(_masked, x, layer.mask(size_of(x)))
+    elif isinstance(layer, nn.Identity | _Dropout):
         result = x
     else:
         result = pointwise(_ACTIVATIONS[type(layer)], x)
@@ -189,6 +207,10 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.LeakyReLU: lambda x: F.leaky_relu(x, _SLOPE),
     nn.Tanh: torch.tanh,
 }
+
+
+def _masked(x: Tensor, mask: Tensor) -> Tensor:
+    return x * mask.to(x)
 
 
 def _joined(first: Tensor, second: Tensor) -> Tensor:
@@ -241,6 +263,9 @@ class _Enlarge(nn.ConvTranspose2d):
 
 class _Generator(nn.Module):
     """What generators share: pictures of any size in [0, 1], extended to the multiple that the layers need.
+
+    In training mode, `forward` normalizes each picture with its own statistics where there is batch normalization, and
+    leaves features out where there is dropout: as pix2pix was tested by its authors, one picture at a time.
 
     Attributes:
         model: the layers; they take and give pictures in [-1, 1].
@@ -402,10 +427,10 @@ class UNetGenerator(_Generator):
         OptionError: a number is out of range, or the norm is none of the three.
 
     Source: Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004, appendix 6.1.1, and the official program.
-    Differs: pictures are translated with what batch normalization has learned and without dropout. The paper uses
-        statistics of the one picture, and dropout, also then (section 3.3); so do the official programs unless told
-        `--eval`. In `forward`, sides that are not multiples of 2 to the number of halvings are extended by reflection
-        and cut back.
+    Differs: pictures are translated with what batch normalization has learned and without dropout, unless it is in
+        training mode. The paper uses statistics of the one picture, and dropout, also then (section 3.3); so do the
+        official programs unless told `--eval`. In `forward`, sides that are not multiples of 2 to the number of halvings
+        are extended by reflection and cut back.
     """
 
     def __init__(
@@ -440,7 +465,7 @@ class UNetGenerator(_Generator):
         for index, (count, wide) in enumerate(zip(outer, inner, strict=True), start=1):
             layers = [leaky[index], down(count, wide), _norm(norm, wide), level, nn.ReLU(True)]
             layers += [up(2 * wide, count), _norm(norm, count)]
-            layers += [nn.Dropout(_DROPOUT)] if dropout and index <= downs - 5 else []
+            layers += [_Dropout(count)] if dropout and index <= downs - 5 else []
             level = _Skip(layers)
         whole = [down(channels, width), level, nn.ReLU(True), up(2 * width, out, True), nn.Tanh()]
         self.model = _Skip(whole, outermost=True)
