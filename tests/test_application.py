@@ -30,6 +30,7 @@ NETWORKS = {
         ResNetGenerator(4, 1, "batch", blur_down=True, blur_up=True)
     ),
     "unet": lambda: random_weights(UNetGenerator(2, 5)),
+    "unet as in the paper": lambda: random_weights(UNetGenerator(2, 6)).train(),
     "unet with instance norm": lambda: random_weights(UNetGenerator(2, 6, "instance")),
 }
 

@@ -20,9 +20,9 @@ from impasto.datasets import AlignedPairs, PictureFolder
 from impasto.errors import ImageError, OptionError, UnknownName
 from impasto.events import Done, Note, Saved, Trained
 from impasto.models import load_model
-from impasto.networks.translation import PatchDiscriminator, ResNetGenerator, UNetGenerator
+from impasto.networks.translation import PatchDiscriminator, PatchSampler, ResNetGenerator, UNetGenerator
 from impasto.options import CycleGANOptions, Pix2PixOptions
-from impasto.recipes.translating import CycleGAN, Pix2Pix, Pool, adversarial_loss
+from impasto.recipes.translating import CUT, CycleGAN, Pix2Pix, Pool, adversarial_loss
 from impasto.training import CHECKPOINT, MODEL, iter_train
 from impasto.translating import iter_cyclegan, iter_pix2pix
 from nets import picture
@@ -167,6 +167,77 @@ def test_adversarial_losses_by_hand():
     assert adversarial_loss(judged.bfloat16(), False, "vanilla").dtype == torch.float32
 
 
+class Chance:
+    """What a step asks of an engine."""
+
+    def __init__(self):
+        self.random = torch.Generator().manual_seed(0)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_patches_are_told_apart_as_by_hand(turned):
+    options = CycleGANOptions(**TINY, method="cut", patches=6)
+    torch.manual_seed(0)
+    network = ResNetGenerator(2, 2, blur_down=True, blur_up=True)
+    sampler, source = (
+        PatchSampler(network.feature_channels(), 5),
+        2 * torch.cat([picture(16, 16), picture(16, 16, 1)]) - 1,
+    )
+    with torch.no_grad():
+        for weight in sampler.parameters():
+            weight.copy_(torch.randn(weight.shape))
+    recipe = CUT(network, sampler, PatchDiscriminator(2, 1), (source, source), options)
+    made = network.translate(source.flip(3) if turned else source).detach()
+    found = recipe._compared(made, source, Chance(), turned)
+
+    random, losses = torch.Generator().manual_seed(0), []
+    taps = (0, 4, 8, 12, 13)  # the pictures, two convolutions, the first block, and the last, for there is no fifth
+    layers = list(network.model)
+    for index, tap in enumerate(taps):
+        seen = []
+        for pictures in (made, source):
+            for layer in layers[: tap + 1]:
+                pictures = layer(pictures)
+            seen.append(pictures)
+        query, key = (seen[0].flip(3) if turned else seen[0]), seen[1]
+        chosen = torch.randperm(query.shape[2] * query.shape[3], generator=random)[:6]
+        first, second = sampler.get_submodule(f"mlp_{index}")[0], sampler.get_submodule(f"mlp_{index}")[2]
+        for q, k in zip(query, key, strict=True):
+            rows = []
+            for maps in (q, k):
+                at = maps.reshape(len(maps), -1).T[chosen]
+                at = (at @ first.weight.T + first.bias).clamp(min=0) @ second.weight.T + second.bias
+                rows.append(at / at.norm(dim=1, keepdim=True))
+            scores = (rows[0] @ rows[1].T / 0.07).exp()
+            losses.append(-(scores.diagonal() / scores.sum(1)).log().mean())
+    assert found.item() == pytest.approx(torch.stack(losses).mean().item(), rel=1e-4)
+    found.backward()
+    assert all(weight.grad is not None and weight.grad.any() for weight in sampler.parameters() if weight.ndim > 1)
+
+
+def test_the_sampler_has_the_size_and_keys_of_the_official_one():
+    sampler = PatchSampler(ResNetGenerator(64, 1).feature_channels())
+    assert sum(weight.numel() for weight in sampler.parameters()) == 560_384
+    assert list(sampler.state_dict())[:3] == ["mlp_0.0.weight", "mlp_0.0.bias", "mlp_0.2.weight"]
+
+
+def test_cut_leaves_one_network_and_asks_for_what_its_papers_ask(domains, tmp_path):
+    told = {}
+    for method in ("cut", "fastcut"):
+        options = CycleGANOptions(**TINY, steps=2, method=method)
+        events = list(iter_cyclegan(domains / "a", domains / "b", options, run=tmp_path / method))
+        told[method] = steps(events)[0].losses
+        assert [event.path.name for event in events if isinstance(event, Saved) and event.kind == "result"] == [MODEL]
+        settings = load_model(tmp_path / method).network.settings
+        assert settings == ResNetGenerator(2, 1, blur_down=True, blur_up=True).settings
+    assert set(told["cut"]) == {"fool_b", "patches_a", "patches_b", "judge_b"}
+    assert set(told["fastcut"]) == {"fool_b", "patches_a", "judge_b"}
+    for method, usual in (("cut", 1), ("fastcut", 10)):
+        options = CycleGANOptions(**TINY, steps=1, method=method, patch_weight=2.5 * usual)
+        (first,) = steps(iter_cyclegan(domains / "a", domains / "b", options, run=tmp_path / f"{method} more"))
+        assert first.losses["patches_a"] == pytest.approx(2.5 * told[method]["patches_a"], rel=1e-5)
+
+
 # --- the pool -------------------------------------------------------------------------------------
 
 
@@ -224,6 +295,8 @@ RUNS = {
     "cyclegan, changed": (
         iter_cyclegan, CycleGANOptions(**TINY, steps=16, pool=2, augment=("color", "translation", "cutout")),
     ),
+    "cut": (iter_cyclegan, CycleGANOptions(**TINY, steps=16, method="cut", patches=9)),
+    "fastcut": (iter_cyclegan, CycleGANOptions(**TINY, steps=16, method="fastcut", batch=2)),
     "pix2pix": (iter_pix2pix, Pix2PixOptions(**TINY | {"crop": 32}, steps=16)),
 }  # fmt: skip
 
@@ -237,7 +310,7 @@ def test_a_closed_run_goes_on_to_the_same_bits(what, domains, pairs, tmp_path):
     next(event for event in events if isinstance(event, Trained) and event.step == 9)
     events.close()
     kept = load_file(tmp_path / "broken" / CHECKPOINT)
-    if train is iter_cyclegan:
+    if what.startswith("cyclegan"):
         assert kept["recipe/a.pictures"].shape == (1, options.pool, 3, 16, 16)
         assert int(kept["recipe/b.count"]) == options.pool
     later = list(train(*data, options, run=tmp_path / "broken", resume=True))

@@ -3,10 +3,14 @@
 import io
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+import clips
+from impasto import images
+from impasto.cli import main
 from impasto.errors import OptionError, WeightsError
 from impasto.models import load_model, pack, save_model
 from impasto.networks.translation import (
@@ -17,7 +21,10 @@ from impasto.networks.translation import (
     UNetGenerator,
     field_of_view,
 )
-from nets import picture, random_weights
+from impasto.options import ApplyOptions
+from impasto.rendering import open_painter
+from impasto.video import probe
+from nets import picture, random_johnson, random_weights
 
 # --- the layouts, from their tables, as plain functions of a state dict ---------------------------
 
@@ -476,3 +483,73 @@ def test_our_own_files_keep_them(kind, settings, tmp_path):
         assert torch.equal(load_model(tmp_path / "b.safetensors")(image), wanted)
         small = load_model(tmp_path / "c.safetensors")
         assert small.header["license"] == "CC0" and float((small(image) - wanted).abs().mean()) < 0.01
+
+
+# --- applied --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "settings"), [VARIANTS[0], VARIANTS[7], VARIANTS[-5]], ids=["resnet", "cut", "unet"])
+def test_official_files_are_applied_to_folders_of_any_sizes(kind, settings, tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    state = official(kind, settings)
+    torch.save(state, "latest_net_G.pth")
+    photos = {name: picture(*size, seed=size[0]) for name, size in (("a", (37, 50)), ("b", (64, 21)), ("c", (5, 3)))}
+    (tmp_path / "photos").mkdir()
+    for name, image in photos.items():
+        images.save(tmp_path / "photos" / f"{name}.png", images.load(image[0].permute(1, 2, 0).numpy()))
+    words = ["apply", "latest_net_G.pth", "photos", "-o", "out", "--precision", "float32", "--device", "cpu"]
+    assert main(words) == 0
+    exact = {key: value.double() for key, value in state.items()}
+    multiple = 4 if kind == "resnet" else 32
+    for name in photos:
+        given = torch.from_numpy(images.load(f"photos/{name}.png").pixels).permute(2, 0, 1)[None].double()
+        height, width = given.shape[-2:]
+        more = [-(-max(n, 8) // multiple) * multiple - n for n in (height, width)]
+        rows, columns = (np.pad(range(n), (0, k), "reflect") for n, k in zip((height, width), more, strict=True))
+        wanted = (
+            by_hand(kind, settings, exact, 2 * given[..., rows, :][..., columns] - 1)[..., :height, :width] / 2 + 0.5
+        )
+        found = torch.from_numpy(images.load(f"out/{name}_latest_net_G.png").pixels).permute(2, 0, 1)[None]
+        assert found.shape == given.shape
+        assert (found - wanted).abs().max() < 0.6 / 255 and wanted.std() > 0.02
+    assert main([*words, "--strength", "0", "--force"]) == 0
+    assert np.array_equal(images.load("out/a_latest_net_G.png").pixels, images.load("photos/a.png").pixels)
+    capfd.readouterr()
+    assert main([*words[:2], "photos/a.png", "--style", "zebra"]) == 2
+    assert "has one style; expected none to be named" in capfd.readouterr().err
+    assert main([*words[:2], "photos/a.png", "--max-memory", "1M"]) == 2
+    assert "max_memory is too small for this picture by" in capfd.readouterr().err
+
+
+def test_the_mode_of_the_paper_takes_statistics_of_the_picture_and_drops_out(tmp_path):
+    network, image = alive(UNetGenerator(2, 6, dropout=False)), picture(64, 128)
+    torch.save(network.state_dict(), tmp_path / "a.pth")
+    model = open_painter(tmp_path / "a.pth", ApplyOptions(mode="paper", device="cpu", precision="float32"))
+    model.network.load_state_dict(network.state_dict())
+    plain = {key: value for key, value in network.state_dict().items() if "running" not in key}
+    with torch.no_grad():
+        exact = UNetGenerator(2, 6, dropout=False)
+        exact.load_state_dict(plain, strict=False)
+        wanted = exact.train().translate(2 * image - 1) / 2 + 0.5  # torch's own batch normalization, of a batch of one
+        torch.testing.assert_close(network.train()(image), wanted, rtol=0, atol=1e-4)
+        found = model(image)  # it cannot know that there was no dropout, so half of the inner features are left out
+        assert torch.equal(found, model(image)) and float((found - wanted).abs().mean()) > 1e-3
+        assert network.state_dict()["model.model.1.model.2.num_batches_tracked"] == 0  # nothing is learned from it
+    for module in model.network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            mask = module.mask((20, 30))
+            assert mask.unique().tolist() == [0, 2] and float(mask.mean()) == pytest.approx(1, abs=0.05)
+    johnson = tmp_path / "b.safetensors"
+    save_model(johnson, random_johnson())
+    with pytest.raises(OptionError, match="mode is 'paper', but the network is one of johnson"):
+        open_painter(johnson, ApplyOptions(mode="paper"))
+
+
+def test_videos_are_translated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    clip = clips.write(tmp_path / "clip.mp4", clips.pan(4), sound=("aac",))
+    for name, (kind, settings) in {"there": VARIANTS[0], "deep": VARIANTS[-5]}.items():
+        torch.save(official(kind, settings), f"{name}.pth")
+        assert main(["apply", f"{name}.pth", str(clip), "-o", f"{name}.mp4"]) == 0
+        before, after = probe(clip), probe(f"{name}.mp4")
+        assert (after.frames, after.sound) == (before.frames, before.sound) and after.frames == 4

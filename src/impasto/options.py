@@ -824,6 +824,11 @@ class TranslationOptions(TrainOptions):
 class CycleGANOptions(TranslationOptions):
     """How two networks learn to translate between two kinds of pictures of which there are no pairs."""
 
+    method: Literal["cyclegan", "cut", "fastcut"] = Field(
+        "cyclegan",
+        description="cyclegan: both ways, and back again; cut: one network, from A to B, whose patches stay what they "
+        "were; fastcut: the same for less work, and stricter",
+    )
     cycle_weight: float = Field(10.0, ge=0, description="how well a picture comes back from there and back again")
     identity_weight: float = Field(
         0.5, ge=0, description="how well pictures stay that are of the wanted kind already, as a share of cycle_weight"
@@ -832,6 +837,11 @@ class CycleGANOptions(TranslationOptions):
         50, ge=0, le=10_000, description="earlier translations from which half of those are taken that are judged"
     )
     norm: Literal["instance", "batch", "none"] = Field("instance", description="how maps are normalized")
+    patch_weight: float | None = Field(
+        None, ge=0, description="cut: how strongly patches stay what they were; by default 1, in fastcut 10"
+    )
+    patches: int = Field(256, ge=2, le=4096, description="cut: places of each map that are compared")
+    temperature: float = Field(0.07, gt=0, description="cut: how sharply patches are told apart")
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> Self:
@@ -953,6 +963,11 @@ class ApplyOptions(Options):
     )
     style_size: int = Field(
         512, ge=16, le=4096, description="size of a style picture that a network looks at, in pixels"
+    )
+    mode: Literal["eval", "paper"] = Field(
+        "eval",
+        description="networks of pix2pix: eval: what batch normalization has learned, and no dropout; paper: each "
+        "picture's own statistics, and dropout, as its authors tested it",
     )
     feather: float = Field(
         0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"

@@ -26,6 +26,7 @@ from impasto.masks import read_mask
 from impasto.models import Model, Style, load_model, load_style, model_file
 from impasto.networks.microast import MicroAST
 from impasto.networks.painter import Painter
+from impasto.networks.translation import ResNetGenerator, UNetGenerator
 from impasto.ops import resize
 from impasto.options import ApplyOptions
 from impasto.prediction import predict_row
@@ -48,13 +49,19 @@ def open_painter(path: str | Path, options: ApplyOptions = ApplyOptions()) -> Mo
     Raises:
         WeightsError: it is no network that paints.
         UnknownName: there is no such file, and the catalogue does not know the name.
-        OptionError: the device is not there.
+        OptionError: the device is not there, or the mode is not one of this network.
     """
     given = Path(path).expanduser()
     file, style = model_file(path)
     name = style or (given.name if given.is_dir() else given.stem)
     device = find_device(options.device)
     model = load_model(path, device=device, dtype=find_dtype(options.precision, device))
+    if options.mode == "paper":
+        if not isinstance(model.network, ResNetGenerator | UNetGenerator):
+            raise OptionError(
+                f"mode is 'paper', but the network is one of {model.architecture}; expected a translator."
+            )
+        model.network.train()
     digest = sha256(file) if file.is_file() else ""
     return replace(model, header={**model.header, "name": name, "sha256": digest})
 

@@ -8,20 +8,26 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from impasto.datasets import AlignedPairs, Pairs, PictureFolder
 from impasto.errors import OptionError
 from impasto.events import Event
-from impasto.networks.translation import PatchDiscriminator, ResNetGenerator, UNetGenerator, field_of_view
+from impasto.networks.translation import (
+    PatchDiscriminator,
+    PatchSampler,
+    ResNetGenerator,
+    UNetGenerator,
+    field_of_view,
+)
 from impasto.options import CycleGANOptions, Pix2PixOptions, TranslationOptions
-from impasto.recipes.translating import CycleGAN, Pix2Pix
+from impasto.recipes.translating import CUT, CycleGAN, Pix2Pix
 from impasto.training import iter_train
 
 __all__ = ["iter_cyclegan", "iter_pix2pix"]
 
 _SAMPLES = 3  # pictures of each kind in a preview
-_Net = TypeVar("_Net", bound=nn.Module)
+_Made = TypeVar("_Made")
 
 
 def iter_cyclegan(
@@ -34,6 +40,8 @@ def iter_cyclegan(
     force: bool = False,
 ) -> Iterator[Event]:
     """Yield the events of a training, at whose end two networks translate pictures of A into B and of B into A.
+
+    With the methods "cut" and "fastcut" there is only the first.
 
     Args:
         a: folders of pictures, as they are; there need not be as many as of B.
@@ -52,17 +60,23 @@ def iter_cyclegan(
     first = PictureFolder(a, options.crop, seed=seed, flip=flip, zoom=zoom)
     second = PictureFolder(b, options.crop, seed=seed + 1, flip=flip, zoom=zoom)
 
+    blur = options.method != "cyclegan"  # as in CUT's program
+
     def generator() -> ResNetGenerator:
-        return ResNetGenerator(options.width, options.blocks, options.norm)
+        return ResNetGenerator(options.width, options.blocks, options.norm, blur_down=blur, blur_up=blur)
 
     def judge() -> PatchDiscriminator:
-        return PatchDiscriminator(options.judge_width, options.judge_layers, options.norm)
+        return PatchDiscriminator(options.judge_width, options.judge_layers, options.norm, blur=blur)
 
-    networks = _seeded(options.seed, lambda: (generator(), generator(), judge(), judge()))
-    samples = _samples(first), _samples(second)
-    return iter_train(
-        CycleGAN(*networks, samples, options), Pairs(first, second), options, run=run, resume=resume, force=force
-    )
+    def method() -> CycleGAN | CUT:
+        samples = _samples(first), _samples(second)
+        if options.method == "cyclegan":
+            return CycleGAN(generator(), generator(), judge(), judge(), samples, options)
+        to_b = generator()
+        return CUT(to_b, PatchSampler(to_b.feature_channels()), judge(), samples, options)
+
+    made = _seeded(options.seed, method)
+    return iter_train(made, Pairs(first, second), options, run=run, resume=resume, force=force)
 
 
 def iter_pix2pix(
@@ -104,9 +118,6 @@ def iter_pix2pix(
     made, judging = _seeded(options.seed, lambda: (generator(), judge()))
     samples = AlignedPairs(pairs, options.crop, second=second, seed=options.seed, flip=False).batch(range(_SAMPLES))
     return iter_train(Pix2Pix(made, judging, samples, options), data, options, run=run, resume=resume, force=force)
-
-
-_Made = TypeVar("_Made")
 
 
 def _seeded(seed: int, make: Callable[[], _Made]) -> _Made:

@@ -5,7 +5,7 @@ runs torch's own layers, with pictures in [-1, 1]: for training. Called, a gener
 functions of `layers`, with pictures in [0, 1] of any size, whole or in strips.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -29,6 +29,7 @@ from impasto.networks.layers import (
 __all__ = [
     "Blur",
     "PatchDiscriminator",
+    "PatchSampler",
     "PixelDiscriminator",
     "ResNetGenerator",
     "UNetGenerator",
@@ -40,6 +41,7 @@ _NORMS = ("instance", "batch", "none")
 _DEVIATION = 0.02  # of first weights: N(0, 0.02), in both papers
 _SLOPE = 0.2  # of leaky rectifiers
 _DROPOUT = 0.5
+_SEED = 0  # of what is left out when pictures are translated as in a paper
 _HEAVY = 1 << 20  # weights
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow makes pictures gray for networks of one channel
 _Net = TypeVar("_Net", bound=nn.Module)
@@ -99,6 +101,19 @@ class Blur(nn.Module):
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt.to(x.dtype), stride=2, groups=x.shape[1])
 
 
+class _Dropout(nn.Dropout):
+    """Half of the features are left out; in `forward` of a generator always the same, so that videos do not flicker."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(_DROPOUT)
+        self.channels = channels
+
+    def mask(self, size: tuple[int, int]) -> Tensor:
+        """Return what maps of that size are multiplied with."""
+        chosen = torch.rand(1, self.channels, *size, generator=torch.Generator().manual_seed(_SEED))
+        return (chosen >= _DROPOUT).float() / (1 - _DROPOUT)
+
+
 class _Residual(nn.Module):
     """A block of two convolutions whose result is added to what it was made from."""
 
@@ -107,7 +122,7 @@ class _Residual(nn.Module):
         layers: list[nn.Module] = []
         for last in (False, True):
             layers += [nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias), _norm(norm, channels)]
-            layers += [] if last else [nn.ReLU(True), *([nn.Dropout(_DROPOUT)] if dropout else [])]
+            layers += [] if last else [nn.ReLU(True), *([_Dropout(channels)] if dropout else [])]
         self.conv_block = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -167,6 +182,8 @@ def _one(layer: nn.Module, x: Map, mirrored: bool) -> Map:
         result = conv(x, layer.weight, layer.bias, stride=layer.stride[0], padding=padding)
     elif isinstance(layer, _Enlarge):
         result = layer.in_rows(x)
+    elif isinstance(layer, nn.BatchNorm2d) and layer.training:
+        result = normalize(x, layer.weight[None], layer.bias[None], layer.eps)
     elif isinstance(layer, nn.BatchNorm2d):
         assert layer.running_mean is not None and layer.running_var is not None
         gain = layer.weight * (layer.running_var + layer.eps).rsqrt()
@@ -176,7 +193,9 @@ def _one(layer: nn.Module, x: Map, mirrored: bool) -> Map:
     elif isinstance(layer, Blur):
         down = layer.way == "down"
         result = conv(x, layer.filt, stride=2, groups=len(layer.filt)) if down else upsample(x, "bilinear")
-    elif isinstance(layer, nn.Identity | nn.Dropout):
+    elif isinstance(layer, _Dropout) and layer.training:
+        result = pointwise(_masked, x, layer.mask(size_of(x)))
+    elif isinstance(layer, nn.Identity | _Dropout):
         result = x
     else:
         result = pointwise(_ACTIVATIONS[type(layer)], x)
@@ -188,6 +207,10 @@ _ACTIVATIONS: dict[type[nn.Module], Callable[[Tensor], Tensor]] = {
     nn.LeakyReLU: lambda x: F.leaky_relu(x, _SLOPE),
     nn.Tanh: torch.tanh,
 }
+
+
+def _masked(x: Tensor, mask: Tensor) -> Tensor:
+    return x * mask.to(x)
 
 
 def _joined(first: Tensor, second: Tensor) -> Tensor:
@@ -240,6 +263,9 @@ class _Enlarge(nn.ConvTranspose2d):
 
 class _Generator(nn.Module):
     """What generators share: pictures of any size in [0, 1], extended to the multiple that the layers need.
+
+    In training mode, `forward` normalizes each picture with its own statistics where there is batch normalization, and
+    leaves features out where there is dropout: as pix2pix was tested by its authors, one picture at a time.
 
     Attributes:
         model: the layers; they take and give pictures in [-1, 1].
@@ -361,6 +387,28 @@ class ResNetGenerator(_Generator):
         names = ("width", "blocks", "norm", "dropout", "blur_down", "blur_up", "channels", "out")
         return {name: getattr(self, name) for name in names}
 
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        """Return what is seen on the way, `(B, C, h, w)` each, from pictures `(B, channels, H, W)` in [-1, 1].
+
+        That is the pictures themselves, with mirrored borders, what comes out of both convolutions that shrink, the
+        first block and the fifth, or the last one if there are fewer.
+
+        Source: Park et al. 2020, arXiv:2007.15651, appendix C.1: layers 0, 4, 8, 12 and 16 of CUT's generator.
+        """
+        second = 8 if self.blur_down else 7
+        first = second + (4 if self.blur_down else 3)
+        wanted = (0, 4, second, first, first + min(4, self.blocks - 1))
+        found: dict[int, Tensor] = {}
+        for index, layer in enumerate(self.model[: wanted[-1] + 1]):  # type: ignore[index]
+            pictures = layer(pictures)
+            if index in wanted:
+                found[index] = pictures.clone() if self.norm == "none" else pictures  # rectifiers change it in place
+        return [found[index] for index in wanted]
+
+    def feature_channels(self) -> list[int]:
+        """Return how many channels each of `features` has."""
+        return [self.channels, 2 * self.width, *[4 * self.width] * 3]
+
 
 class UNetGenerator(_Generator):
     """pix2pix's generator: strided convolutions down to one place, and up again beside what was on the way down.
@@ -379,10 +427,10 @@ class UNetGenerator(_Generator):
         OptionError: a number is out of range, or the norm is none of the three.
 
     Source: Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004, appendix 6.1.1, and the official program.
-    Differs: pictures are translated with what batch normalization has learned and without dropout. The paper uses
-        statistics of the one picture, and dropout, also then (section 3.3); so do the official programs unless told
-        `--eval`. In `forward`, sides that are not multiples of 2 to the number of halvings are extended by reflection
-        and cut back.
+    Differs: pictures are translated with what batch normalization has learned and without dropout, unless it is in
+        training mode. The paper uses statistics of the one picture, and dropout, also then (section 3.3); so do the
+        official programs unless told `--eval`. In `forward`, sides that are not multiples of 2 to the number of halvings
+        are extended by reflection and cut back.
     """
 
     def __init__(
@@ -417,7 +465,7 @@ class UNetGenerator(_Generator):
         for index, (count, wide) in enumerate(zip(outer, inner, strict=True), start=1):
             layers = [leaky[index], down(count, wide), _norm(norm, wide), level, nn.ReLU(True)]
             layers += [up(2 * wide, count), _norm(norm, count)]
-            layers += [nn.Dropout(_DROPOUT)] if dropout and index <= downs - 5 else []
+            layers += [_Dropout(count)] if dropout and index <= downs - 5 else []
             level = _Skip(layers)
         whole = [down(channels, width), level, nn.ReLU(True), up(2 * width, out, True), nn.Tanh()]
         self.model = _Skip(whole, outermost=True)
@@ -489,6 +537,36 @@ class PatchDiscriminator(nn.Module):
         """Return `(B, 1, h, w)`, how real each patch looks, of pictures `(B, channels, H, W)` in [-1, 1]."""
         judged: Tensor = self.model(pictures)
         return judged
+
+
+class PatchSampler(nn.Module):
+    """CUT's netF: turns places of a generator's features into rows that can be compared.
+
+    State-dict keys are those of the official files: `mlp_0.0.weight`, `mlp_0.2.weight`, `mlp_1.0.weight`, ....
+
+    Args:
+        channels: of each map, as `ResNetGenerator.feature_channels` says.
+        width: of the rows.
+
+    Source: Park et al. 2020, arXiv:2007.15651, section 3 and appendix C.1.
+    """
+
+    def __init__(self, channels: Sequence[int], width: int = 256) -> None:
+        super().__init__()
+        for index, count in enumerate(channels):
+            linear = nn.Linear(count, width), nn.Linear(width, width)
+            for layer in linear:
+                nn.init.xavier_normal_(layer.weight, _DEVIATION)  # as the official program begins, gain and all
+                nn.init.zeros_(layer.bias)
+            self.add_module(f"mlp_{index}", nn.Sequential(linear[0], nn.ReLU(), linear[1]))
+
+    def forward(self, maps: Sequence[Tensor], places: Sequence[Tensor]) -> list[Tensor]:
+        """Return rows of length 1, `(B, P, width)`, of places `(P,)` of each map `(B, C, h, w)`."""
+        rows = []
+        for index, (features, chosen) in enumerate(zip(maps, places, strict=True)):
+            found = features.flatten(2)[:, :, chosen].transpose(1, 2)  # (B, P, C)
+            rows.append(F.normalize(self.get_submodule(f"mlp_{index}")(found).float(), dim=2))
+        return rows
 
 
 class PixelDiscriminator(nn.Module):

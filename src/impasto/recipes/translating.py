@@ -1,10 +1,10 @@
-"""CycleGAN and pix2pix: networks learn to translate pictures of one kind into another, without pairs and with them.
+"""CycleGAN, CUT and pix2pix: networks learn to translate pictures of one kind into another, without pairs or with them.
 
-Both are written out in the order in which their programs do it, each loss beside its line of the paper. Pictures are
+Each is written out in the order in which its program does it, each loss beside its line of the paper. Pictures are
 in [-1, 1] here, as the papers' weights of losses are meant; they come in [0, 1].
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.augmentation import augmented
-from impasto.networks.translation import ResNetGenerator, UNetGenerator
+from impasto.networks.translation import PatchSampler, ResNetGenerator, UNetGenerator
 from impasto.options import CycleGANOptions, Pix2PixOptions, TranslationOptions
 from impasto.recipes import Engine, Recipe
 
-__all__ = ["CycleGAN", "Pix2Pix", "Pool", "adversarial_loss"]
+__all__ = ["CUT", "CycleGAN", "Pix2Pix", "Pool", "adversarial_loss"]
 
 _BETAS = (0.5, 0.999)  # of Adam, in both papers
 
@@ -238,6 +238,119 @@ class CycleGAN(_Translating):
             pool.restore({key.removeprefix(f"{name}."): value for key, value in state.items() if key[0] == name})
 
 
+class CUT(_Translating):
+    """A network learns to translate A into B, without a way back; each batch is (pictures of A, of B) in [0, 1].
+
+    That it still shows what it was made from is asked of patches: each should be told, by the generator's own features,
+    from the other patches of its picture.
+
+    Args:
+        to_b: the paper's G.
+        sampler: the paper's H, which compares.
+        judge_b: tells real pictures of B from made ones.
+        samples: pictures of A and of B that previews show.
+        options: everything else; with the method "fastcut" pictures of B need not stay, and half of the steps are taken
+            with pictures turned left to right, whose patches must be the same.
+
+    Source: Park, Efros, Zhang & Zhu 2020, "Contrastive learning for unpaired image-to-image translation",
+        arXiv:2007.15651.
+    Differs: as for `CycleGAN`; first weights are CycleGAN's. The discriminator learns first, and from no earlier
+        pictures, as in the program.
+    """
+
+    options: CycleGANOptions
+    kind = "lsgan"
+    averaged = ("to_b",)
+
+    def __init__(
+        self,
+        to_b: ResNetGenerator,
+        sampler: PatchSampler,
+        judge_b: nn.Module,
+        samples: tuple[Tensor, Tensor],
+        options: CycleGANOptions,
+    ) -> None:
+        self.name = options.method
+        self.to_b, self.sampler, self.judge_b, self.samples, self.options = to_b, sampler, judge_b, samples, options
+        self.fast = options.method == "fastcut"
+        usual = 10.0 if self.fast else 1.0
+        self.weight = usual if options.patch_weight is None else options.patch_weight
+        self.networks = {"to_b": to_b, "sampler": sampler, "judge_b": judge_b}
+        self.optimizers = {
+            "generator": _adam([to_b], options.learning_rate),
+            "sampler": _adam([sampler], options.learning_rate),
+            "discriminator": _adam([judge_b], options.learning_rate),
+        }
+
+    def to(self, device: torch.device) -> None:
+        """Move the pictures that previews show."""
+        self.samples = (self.samples[0].to(device), self.samples[1].to(device))
+
+    def step(self, batch: tuple[Tensor, Tensor], engine: Engine) -> dict[str, Tensor]:
+        """Translate, teach the discriminator, then the generator and what compares patches."""
+        real_a, real_b = (_signed(pictures) for pictures in batch)
+        turned = self.fast and bool(torch.rand((), generator=engine.random) < 0.5)
+        made_b = self.to_b.translate(real_a.flip(3) if turned else real_a)
+
+        # 1. The discriminator: section 3, eq. 1.
+        self.judge_b.requires_grad_(True)
+        judged = self._judged(self.judge_b, real_b, made_b.detach(), engine)
+        self.optimizers["discriminator"].zero_grad()
+        engine.backward(judged)
+        self.optimizers["discriminator"].step()
+
+        # 2. The generator, and what compares.
+        self.judge_b.requires_grad_(False)
+        losses = {
+            "fool_b": self._fooled(self.judge_b, made_b, engine),  # eq. 1
+            "patches_a": self.weight * self._compared(made_b, real_a, engine, turned),  # eq. 4: L_PatchNCE(G, H, X)
+        }
+        if not self.fast:  # eq. 5: pictures of B stay; halves, as the program has them
+            same_b = self.to_b.translate(real_b)
+            losses["patches_a"] = losses["patches_a"] / 2
+            losses["patches_b"] = self.weight * self._compared(same_b, real_b, engine) / 2
+        for name in ("generator", "sampler"):
+            self.optimizers[name].zero_grad()
+        engine.backward(torch.stack(list(losses.values())).sum())
+        for name in ("generator", "sampler"):
+            self.optimizers[name].step()
+        return {name: loss.detach() for name, loss in (losses | {"judge_b": judged}).items()}
+
+    def _compared(self, made: Tensor, source: Tensor, engine: Engine, turned: bool = False) -> Tensor:
+        """Return how hard it is to find each patch of what was made among those of the source, in nats: eq. 3.
+
+        Args:
+            made: `(B, 3, H, W)`.
+            source: the same shape.
+            engine: for chance.
+            turned: whether `made` is turned left to right.
+        """
+        found = [maps.flip(3) if turned else maps for maps in self.to_b.features(made)]
+        with torch.no_grad():
+            known = self.to_b.features(source)
+        places = [torch.randperm(maps[0, 0].numel(), generator=engine.random)[: self.options.patches] for maps in known]
+        places = [chosen.to(made.device) for chosen in places]
+        queries = self.sampler(found, places)
+        with torch.no_grad():
+            keys = self.sampler(known, places)
+        losses = []
+        for query, key in zip(queries, keys, strict=True):
+            likeness = query @ key.transpose(1, 2) / self.options.temperature  # (B, P, P): each with all of its picture
+            right = torch.arange(likeness.shape[1], device=likeness.device).expand(len(likeness), -1)
+            losses.append(F.cross_entropy(likeness.flatten(0, 1), right.flatten()))
+        return torch.stack(losses).mean()
+
+    @torch.no_grad()
+    def preview(self) -> Tensor:
+        """Return a row for each sample: of A, as B; and of B, as what it stays."""
+        a, b = (_signed(pictures) for pictures in self.samples)
+        return _unsigned(torch.stack([a, self.to_b.translate(a), b, self.to_b.translate(b)], 1))
+
+    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the network that translates A into B."""
+        return _finished(self.to_b, "a to b")
+
+
 class Pix2Pix(_Translating):
     """A network learns to translate from pairs; each batch is `(B, 6, H, W)` in [0, 1], two pictures each.
 
@@ -307,7 +420,7 @@ class Pix2Pix(_Translating):
         return _finished(self.generator, self.options.direction.replace("-", " "))
 
 
-def _adam(networks: list[Generator] | list[nn.Module], learning_rate: float) -> torch.optim.Adam:
+def _adam(networks: Sequence[nn.Module], learning_rate: float) -> torch.optim.Adam:
     weights = list(chain.from_iterable(network.parameters() for network in networks))
     return torch.optim.Adam(weights, learning_rate, _BETAS, fused=True)
 
