@@ -146,7 +146,7 @@ def test_another_seed_makes_other_pictures_and_the_same_seed_the_same(sets):
         found(iter_evaluate(maker(Printer(bars(900)[0])), QUICK.changed(seed=seed), pictures=sets))
         for seed in (0, 0, 1)
     )
-    assert one == again and one["sets"]["made"]["frechet"] != other["sets"]["made"]["frechet"]
+    assert one == again and one["sets"]["made"]["shares"] != other["sets"]["made"]["shares"]
     assert one["classifier"] == other["classifier"]
 
 
