@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -23,9 +23,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto import StylizeOptions, images, iter_optimize, load_encoder, measures, ops, stylize
+from impasto import StylizeOptions, atlas, images, iter_optimize, load_encoder, measures, ops, stylize
 from impasto.checkpoints import load_state
 from impasto.events import Done, Step
+from impasto.latents import load_maker
 from impasto.models import Model, load_model, load_style
 from impasto.networks.painter import Painter
 from impasto.networks.vgg import VGG
@@ -33,7 +34,7 @@ from impasto.objective import Objective
 from impasto.options import QUALITIES, SampleOptions
 from impasto.painted import paint
 from impasto.prediction import predict_row
-from impasto.sampling import iter_sample
+from impasto.sampling import drawn, iter_sample
 from impasto.stylization import as_pixels, as_tensor, open_picture
 
 matplotlib.use("Agg")
@@ -544,9 +545,12 @@ def autoencoder_denoising() -> plt.Figure:
 
 
 def autoencoder_holes() -> plt.Figure:
-    """Drawn numbers of an autoencoder, and below of a VAE."""
-    autoencoder, variational = (shown(run, "grid", rows=3, columns=12, seed=1) for run in ("autoencoder", "vae"))
-    return as_it_is(autoencoder, np.ones((24, 1, 3)), variational)
+    """Numbers of an autoencoder drawn from the standard Gaussian, from one that is like its own, and those of a VAE."""
+    blind = replace(load_maker(DIGITS / "autoencoder"), codes=None)
+    parts = [drawn(atlas.grid(blind, 2, 12, torch.Generator().manual_seed(1)))]
+    for run in ("autoencoder", "vae"):
+        parts += [np.ones((20, 1, 3)), shown(run, "grid", rows=2, columns=12, seed=1)]
+    return as_it_is(*parts)
 
 
 def autoencoder_ways() -> plt.Figure:
@@ -591,7 +595,7 @@ def vae_nearest() -> plt.Figure:
 
 def vae_classes() -> plt.Figure:
     """Classes that are asked for, and digits in the hand of others."""
-    return as_it_is(shown("conditional", "grid", columns=12), shown("conditional", "arithmetic", rows=6, seed=1))
+    return as_it_is(shown("conditional", "grid", columns=10), shown("conditional", "arithmetic", rows=4, seed=1))
 
 
 ALL: dict[str, Callable[[], plt.Figure]] = {
