@@ -429,8 +429,8 @@ class UNetGenerator(_Generator):
     Source: Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004, appendix 6.1.1, and the official program.
     Differs: pictures are translated with what batch normalization has learned and without dropout, unless it is in
         training mode. The paper uses statistics of the one picture, and dropout, also then (section 3.3); so do the
-        official programs unless told `--eval`. In `forward`, sides that are not multiples of 2 to the number of halvings
-        are extended by reflection and cut back.
+        official programs unless told `--eval`. In `forward`, sides that are not multiples of 2 to the number of
+        halvings are extended by reflection and cut back.
     """
 
     def __init__(
