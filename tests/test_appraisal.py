@@ -119,6 +119,18 @@ def test_a_maker_of_one_class_lies_near_the_other_anchor(sets):
     assert made["spread"] == pytest.approx(one["spread"], rel=0.3)
 
 
+def test_a_network_that_reads_is_told_the_classes_of_what_it_reads(sets):
+    class Reader(VAE):
+        def encode(self, pictures, labels=None):
+            for picture, label in zip(pictures, labels, strict=True):
+                same = [int((one == (255 * picture).round().byte()).all()) for one in sets.test.images]
+                assert int(sets.test.labels[same.index(1)]) == label
+            return super().encode(pictures, labels)
+
+    told = found(iter_evaluate(maker(Reader(sets.test.shape, 4, classes=CLASSES), "vae"), QUICK, pictures=sets))
+    assert told["reconstruction"]["pictures"] == 150 and told["asked"]["right"] < 0.6
+
+
 def test_a_maker_that_learned_by_heart_is_seen(sets):
     told = found(iter_evaluate(maker(Printer(sets.train.images)), QUICK, pictures=sets))
     assert told["sets"]["made"]["copies"] == 1 and told["sets"]["made"]["nearest"] == 0

@@ -224,8 +224,7 @@ def _kept(sets: Sets, options: EvaluateOptions) -> _School:
 
 def _labels(maker: Maker, count: int) -> Tensor | None:
     """Return what a conditional network is asked for, each class in turn; None if it cannot be asked."""
-    classes = int(getattr(maker.network, "classes", 0))
-    return torch.arange(count) % classes if classes else None
+    return torch.arange(count) % maker.classes if maker.classes else None
 
 
 def _made(maker: Maker, count: int, seed: int, labels: Tensor | None) -> Tensor:
@@ -259,8 +258,10 @@ def _compared(
     told: dict[str, Any] = {}
     if hasattr(maker.network, "encode"):
         order = torch.randperm(len(test), generator=torch.Generator().manual_seed(options.seed))
-        held = test[order[: measure.count]].cpu()
-        back = maker.make(maker.encode(held)).cpu()
+        order = order[: measure.count]
+        held = test[order].cpu()
+        labels = sets.test.labels[order].cpu() if maker.classes and sets.test.labels is not None else None
+        back = maker.make(maker.encode(held, labels), labels).cpu()
         found["reconstructed"] = measure(back)
         told = {
             "reconstruction": {

@@ -86,6 +86,7 @@ class Adversarial(Recipe):
     """
 
     averaged = ("generator",)
+    caption = "what is made of numbers that stay the same"
 
     def __init__(
         self,
@@ -96,6 +97,8 @@ class Adversarial(Recipe):
     ) -> None:
         self.name = "dcgan" if generator.kind == "conv" else "gan"
         self.generator, self.discriminator, self.options, self.judge = generator, discriminator, options, judge
+        if generator.classes:
+            self.caption += "; each column has its own class"
         self.networks = {"generator": generator, "discriminator": discriminator}
         rate = options.learning_rate if options.discriminator_rate is None else options.discriminator_rate
         self.optimizers = {
