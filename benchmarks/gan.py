@@ -40,7 +40,7 @@ POINTS = 2500  # as VEEGAN has it
 STACKED = 26_000
 TOYS: dict[str, tuple[Callable[..., Mixture], dict[str, Any]]] = {
     "ring": (ring, {"steps": 3000}),
-    "grid": (grid, {"steps": 8000}),
+    "grid": (grid, {"steps": 2000}),
 }
 TOY: dict[str, Any] = {
     "batch": 256,
@@ -48,6 +48,7 @@ TOY: dict[str, Any] = {
     "r1_weight": 0.1,
     "ema": 0.99,
     "latent": 8,
+    "schedule": "constant",
     "watch_steps": 0,
 }
 TOY_HIDDEN = (128, 128)

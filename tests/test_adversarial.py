@@ -31,7 +31,15 @@ from impasto.toys import ring
 from impasto.training import CHECKPOINT, MODEL, iter_train
 from impasto.watching import ClassJudge, PixelJudge, count_classes, make_judge
 
-QUICK = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9, "batch": 16, "latent": 6, "ema": 0.9}
+QUICK = {
+    "device": "cpu",
+    "save_seconds": 1e9,
+    "preview_seconds": 1e9,
+    "batch": 16,
+    "latent": 6,
+    "ema": 0.9,
+    "schedule": "constant",
+}
 WATCHED = {"watch_steps": 10, "watch_pictures": 100}
 
 

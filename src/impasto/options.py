@@ -684,16 +684,13 @@ class AdversarialOptions(SmallOptions):
         "is written; hinge: nothing is gained where the discriminator is sure",
     )
     optimizer: Literal["adam", "rmsprop"] = Field("adam", description="how both follow their gradients")
-    learning_rate: float = Field(2e-4, gt=0, description="the generator's step length at its highest")
+    learning_rate: float = Field(1e-3, gt=0, description="the generator's step length at its highest")
     discriminator_rate: float | None = Field(
         None, gt=0, description="the discriminator's step length; by default that of the generator"
     )
     momentum: float = Field(0.5, ge=0, lt=1, description="adam: decay of the mean gradient (beta 1)")
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="how step lengths fall from the warm-up to the end"
-    )
     r1_weight: float = Field(
-        1.0, ge=0, description="how flat the discriminator must be around real pictures (gamma); 0: as it likes"
+        0.05, ge=0, description="how flat the discriminator must be around real pictures (gamma); 0: as it likes"
     )
     r1_steps: int = Field(
         8, ge=1, le=10_000, description="every how many steps that is asked for, so many times as strongly"
@@ -704,7 +701,6 @@ class AdversarialOptions(SmallOptions):
         "cutout",
     )
     spectral_norm: bool = Field(False, description="divide the discriminator's layers by their largest singular value")
-    ema: float = Field(0.995, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
     watch_steps: int = Field(
         500, ge=0, le=1_000_000, description="every how many steps made pictures are measured; 0: never"
     )
@@ -741,7 +737,9 @@ GAN_PRESETS: dict[str, dict[str, Any]] = {
     "plain": {
         "optimizer": "rmsprop",
         "learning_rate": 1e-3,
+        "schedule": "constant",
         "batch": 32,
+        "steps": 12_000,  # which take as long as the cure's
         "r1_weight": 0.0,
         "ema": 0.0,
         "keep": "last",
@@ -785,8 +783,13 @@ class DCGANOptions(AdversarialOptions):
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = DCGAN_PRESETS
 
-    steps: int = Field(5000, ge=1, le=100_000_000, description="how many steps it takes")
+    steps: int = Field(6000, ge=1, le=100_000_000, description="how many steps it takes")
     latent: int = Field(64, ge=1, le=4096, description="numbers that a picture is made from")
+    learning_rate: float = Field(5e-4, gt=0, description="the generator's step length at its highest")
+    r1_weight: float = Field(
+        0.02, ge=0, description="how flat the discriminator must be around real pictures (gamma); 0: as it likes"
+    )
+    ema: float = Field(0.998, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
     width: int = Field(
         16, ge=1, le=1024, description="channels next to the pictures; each layer further in has twice as many"
     )
