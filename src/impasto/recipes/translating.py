@@ -212,12 +212,17 @@ class CycleGAN(_Translating):
 
     @torch.no_grad()
     def preview(self) -> Tensor:
-        """Return a row for each sample of A: itself, as B, back again, as A; then those of B the other way."""
+        """Return a row for each sample of A: itself, as B, back again; then those of B the other way.
+
+        If it learns that, there is also, of a sample of A, what the way to A makes of it, which should be itself.
+        """
         a, b = (_signed(pictures) for pictures in self.samples)
         rows = []
         for pictures, there, back in ((a, self.to_b, self.to_a), (b, self.to_a, self.to_b)):
             made = there.translate(pictures)
-            rows.append(torch.stack([pictures, made, back.translate(made), back.translate(pictures)], 1))
+            shown = [pictures, made, back.translate(made)]
+            shown += [back.translate(pictures)] if self.options.identity_weight else []
+            rows.append(torch.stack(shown, 1))
         return _unsigned(torch.cat(rows))
 
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
