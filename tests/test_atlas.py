@@ -424,7 +424,7 @@ def test_a_class_can_be_asked_for(runs, sets):
     results = [load_maker(runs / name).header["results"] for name in ("vae", "classes")]
     assert results[1]["kl"] < results[0]["kl"]  # the class need not be told by the numbers
     for labels, sentence in (
-        (None, "knows 2 classes; expected a label"),
+        (None, "knows 2 classes, and labels are missing"),
         (torch.full((30,), 2), "class 2 is asked for"),
     ):
         with pytest.raises(OptionError, match=sentence):

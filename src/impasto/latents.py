@@ -125,9 +125,7 @@ class Maker:
         """
         read = getattr(self.network, "encode", None)
         if read is None:
-            raise OptionError(
-                f"{self.path} only makes pictures and cannot read them; expected an autoencoder or a VAE."
-            )
+            raise OptionError(f"{self.path} makes pictures and cannot read them; expected an autoencoder or a VAE.")
         found = []
         for part, of in zip(torch.split(pictures, _ROWS), self._known(labels, len(pictures)), strict=True):
             part = part.to(self.device)
@@ -139,10 +137,10 @@ class Maker:
         """Return what is handed over beside each part of so many numbers or pictures: nothing, or its labels."""
         if not self.classes:
             if labels is not None:
-                raise OptionError(f"{self.path} knows no classes; expected none to be named.")
+                raise OptionError(f"{self.path} knows no classes; leave out labels.")
             return [()] * max(1, -(-count // _ROWS))
         if labels is None or len(labels) != count:
-            raise OptionError(f"{self.path} knows {self.classes} classes; expected a label for each picture.")
+            raise OptionError(f"{self.path} knows {self.classes} classes, and labels are missing; expected one each.")
         if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
             worst = int(labels.max()) if int(labels.max()) >= self.classes else int(labels.min())
             raise OptionError(f"class {worst} is asked for; {self.path} knows those from 0 to {self.classes - 1}.")
