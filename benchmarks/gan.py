@@ -38,6 +38,7 @@ from impasto.watching import make_judge
 QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}
 POINTS = 2500  # as VEEGAN has it
 STACKED = 26_000
+THREE: dict[str, Any] = {"learning_rate": 1e-3, "r1_weight": 0.01, "watch_steps": 0}
 TOYS: dict[str, tuple[Callable[..., Mixture], dict[str, Any]]] = {
     "ring": (ring, {"steps": 3000}),
     "grid": (grid, {"steps": 2000}),
@@ -178,7 +179,7 @@ def main() -> None:
             "cure": lambda seed=seed: digits(GANOptions(**QUIET, seed=seed), few, classifier),
             "conditional": lambda seed=seed: digits(GANOptions(**QUIET, seed=seed, conditional=True), few, classifier),
             "dcgan": lambda seed=seed: digits(DCGANOptions(**QUIET, seed=seed), many, classifier),
-            "stacked": lambda seed=seed: stacked(DCGANOptions(**QUIET, seed=seed, watch_steps=0), many, classifier),
+            "stacked": lambda seed=seed: stacked(DCGANOptions(**QUIET, **THREE, seed=seed), many, classifier),
         }
         for name in given.only:
             found = {"name": name, "seed": seed, **runs[name]()}

@@ -379,13 +379,12 @@ class Says:
         self.seen = state["seen"]
 
 
-def judged(sets, run, judge, count, **settings):
-    options = GANOptions(
-        **{**QUICK, "steps": count, "hidden": (8,), "watch_steps": 10, "augment": ("cutout",), **settings}
-    )
+def judged(sets, run, judge, count, resume=False, **settings):
+    own = {"steps": count, "hidden": (8,), "watch_steps": 10, "augment": ("cutout",)}
+    options = GANOptions(**{**QUICK, **own, **settings})
     torch.manual_seed(0)
     networks = Generator((1, SIDE, SIDE), 6, hidden=(8,)), Discriminator((1, SIDE, SIDE), hidden=(8,))
-    return iter_train(Adversarial(*networks, options, judge), sets.train, options, run=run)
+    return iter_train(Adversarial(*networks, options, judge), sets.train, options, run=run, resume=resume)
 
 
 def test_the_best_is_kept_and_the_header_says_of_which_step_it_is(sets, tmp_path):
@@ -408,6 +407,20 @@ def test_the_best_is_kept_and_the_header_says_of_which_step_it_is(sets, tmp_path
     found = load_state(tmp_path / "last" / MODEL)[1]["results"]
     assert (found["step"], found["score"], found["kept"]) == (40, 40.0, "last")
     assert found["mean"] != load_state(tmp_path / "best" / MODEL)[1]["results"]["mean"]
+
+
+def test_the_best_of_before_is_known_afterwards(sets, tmp_path):
+    scores = 20.0, 50.0, 60.0
+    list(judged(sets, tmp_path / "whole", Says(*scores), 30))
+    events = judged(sets, tmp_path / "broken", Says(*scores), 30)
+    next(event for event in events if isinstance(event, Trained) and event.step == 13)
+    events.close()
+    list(judged(sets, tmp_path / "broken", Says(*scores), 30, resume=True))
+    for name in (CHECKPOINT, MODEL):
+        whole, broken = (load_file(tmp_path / run / name) for run in ("whole", "broken"))
+        assert all(torch.equal(whole[key], broken[key]) for key in whole), name
+    whole, broken = (load_state(tmp_path / run / MODEL)[1]["results"] for run in ("whole", "broken"))
+    assert whole == broken and whole["step"] == 10
 
 
 def test_watching_changes_nothing_but_what_is_kept(sets, tmp_path):
