@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -62,6 +62,8 @@ class SmallSet:
         seed: of the order.
         skipped: names of files that could not be read.
     """
+
+    ready: ClassVar[bool] = True
 
     images: Tensor
     labels: Tensor | None = None
@@ -130,6 +132,8 @@ class SmallSet:
 @dataclass(frozen=True, eq=False)
 class Labeled:
     """A set that has labels, whose batches are pictures and their labels: see `SmallSet`."""
+
+    ready: ClassVar[bool] = True
 
     small: SmallSet
 

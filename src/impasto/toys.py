@@ -56,6 +56,7 @@ class Mixture:
         sigma: the deviation of each, along both axes.
     """
 
+    ready = True
     skipped: list[str] = []
 
     def __init__(self, centers: Tensor, sigma: float, *, seed: int = 0, count: int = 100_000) -> None:
@@ -131,6 +132,7 @@ class StackedDigits:
     Source: Metz et al. 2017 (unrolled GANs), arXiv:1611.02163, section 3.3.1; 128,000 samples, as PacGAN and VEEGAN.
     """
 
+    ready = True
     skipped: list[str] = []
 
     def __init__(self, digits: Tensor, *, seed: int = 0, count: int = 128_000) -> None:

@@ -183,7 +183,9 @@ class _Engine:
     def chance(self, seed: int) -> Iterator[None]:
         """Seed torch's own random numbers, and leave them as they were."""
         with torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed takes down a traceback for absent GPUs
+            if self.device.type != "cpu":
+                getattr(torch, self.device.type).manual_seed(seed)
             yield
 
     def share(self, step: int) -> list[int]:
@@ -249,7 +251,7 @@ def _dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 class _Ahead:
-    """Batches, read in threads before they are needed."""
+    """Batches, read in threads before they are needed; those that are in memory are taken when they are."""
 
     def __init__(self, data: Data, share: Callable[[int], list[int]]) -> None:
         self._data, self._share = data, share
@@ -258,6 +260,8 @@ class _Ahead:
 
     def batch(self, step: int) -> Any:
         """Return what this process learns from in a step."""
+        if getattr(self._data, "ready", False):  # to read ahead would cost more than it saves
+            return self._data.batch(self._share(step))
         self._coming = {later: future for later, future in self._coming.items() if later >= step}
         for later in range(step, step + _AHEAD + 1):
             if later not in self._coming:

@@ -17,7 +17,10 @@ __all__ = ["Data", "Engine", "Recipe"]
 
 
 class Data(Protocol):
-    """An endless sequence of samples, each of which depends on its index alone."""
+    """An endless sequence of samples, each of which depends on its index alone.
+
+    One that has `ready` set has them in memory, so that nothing is won by reading ahead.
+    """
 
     @property
     def skipped(self) -> list[str]:
