@@ -190,7 +190,7 @@ def save(figure: plt.Figure, name: str) -> None:
     picture, path = rendered(figure), FIGURES / f"{name}.jpg"
     for quality in (88, 84, 80, 76, 72):
         picture.save(path, quality=quality, optimize=True)
-        if path.stat().st_size < (SMALL_FIGURE if name.startswith(("autoencoder", "vae")) else LARGEST):
+        if path.stat().st_size < (SMALL_FIGURE if name.startswith(("autoencoder", "vae", "gan", "dcgan")) else LARGEST):
             break
     print(
         f"  {path.relative_to(ROOT)}: {picture.width} x {picture.height}, {path.stat().st_size // 1024} KB", flush=True
@@ -509,7 +509,7 @@ def own_style() -> plt.Figure:
     return sheet(rows, width=1600)
 
 
-# What the figures of docs/autoencoders.md and docs/vae.md show: runs that the pages' commands left in build/digits.
+# What the figures of docs/autoencoders.md, docs/vae.md and docs/gan.md show: runs that the pages' commands left in build/digits.
 DIGITS = ROOT / "build" / "digits"
 SMALL_FIGURE = 98_000  # bytes
 
@@ -598,6 +598,23 @@ def vae_classes() -> plt.Figure:
     return as_it_is(shown("conditional", "grid", columns=10), shown("conditional", "arithmetic", rows=4, seed=1))
 
 
+def gan_collapse() -> plt.Figure:
+    """Drawn numbers of the loop that tutorials show and, below, of the cure."""
+    return as_it_is(
+        shown("plain", "grid", rows=4, columns=14), np.ones((20, 1, 3)), shown("cure", "grid", rows=4, columns=14)
+    )
+
+
+def gan_classes() -> plt.Figure:
+    """A row for each class that is asked for."""
+    return as_it_is(shown("classes", "grid", columns=14))
+
+
+def dcgan() -> plt.Figure:
+    """Drawn numbers of the light DCGAN."""
+    return as_it_is(shown("dcgan", "grid", rows=6, columns=14))
+
+
 ALL: dict[str, Callable[[], plt.Figure]] = {
     "features": features,
     "content-reconstructions": content_reconstructions,
@@ -627,6 +644,9 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "vae-film": vae_film,
     "vae-nearest": vae_nearest,
     "vae-classes": vae_classes,
+    "gan-collapse": gan_collapse,
+    "gan-classes": gan_classes,
+    "dcgan": dcgan,
 }
 
 
