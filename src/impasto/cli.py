@@ -889,13 +889,6 @@ def classifier(
 
 
 _Folders = Annotated[tuple[str, ...], Parameter(metavar="FOLDER", group=_TALK)]
-_PRESET = "settings to begin with, which other flags change"
-_CyclePreset = Annotated[
-    str, Parameter(metavar="NAME", help=f"{_PRESET}: {', '.join(CYCLEGAN_PRESETS)} [default small]")
-]
-_PairsPreset = Annotated[
-    str, Parameter(metavar="NAME", help=f"{_PRESET}: {', '.join(PIX2PIX_PRESETS)} [default small]")
-]
 
 
 @train.command(usage="Usage: impasto train cyclegan --a FOLDER --b FOLDER [OPTIONS]")
@@ -906,7 +899,7 @@ def cyclegan(
     output: _Output = None,
     resume: _Resume = False,
     force: _Force = False,
-    preset: _CyclePreset = "small",
+    preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(CYCLEGAN_PRESETS))] = "small",
     settings: LearningCycle | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
@@ -944,7 +937,7 @@ def pix2pix(
     output: _Output = None,
     resume: _Resume = False,
     force: _Force = False,
-    preset: _PairsPreset = "small",
+    preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(PIX2PIX_PRESETS))] = "small",
     settings: LearningPairs | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
@@ -1129,8 +1122,9 @@ def apply(
     """Paint pictures and videos with a network that was trained, in one pass.
 
     MODEL is a name from `impasto models`, a file of `impasto train` or its folder, or one that another tool has
-    trained: pytorch/examples, lengstrom and ml5, MicroAST. INPUT is a picture, a video or a folder of pictures, and
-    there may be several. For example: `impasto apply starry_night photo.jpg clip.mp4 --strength 0.7`.
+    trained: pytorch/examples, lengstrom and ml5, MicroAST, CycleGAN, pix2pix, CUT. INPUT is a picture, a video or a
+    folder of pictures, and there may be several. For example:
+    `impasto apply starry_night photo.jpg clip.mp4 --strength 0.7`.
 
     Args:
         pictures: the network, then pictures and videos

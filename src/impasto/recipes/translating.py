@@ -90,14 +90,12 @@ class _Translating(Recipe):
     options: TranslationOptions
     kind: str  # of the adversarial loss
 
-    def _fooled(self, judge: nn.Module, made: Tensor, engine: Engine, beside: Tensor | None = None) -> Tensor:
+    def _fooled(self, judge: nn.Module, made: Tensor, beside: Tensor | None = None) -> Tensor:
         """Return the generator's adversarial loss: how far it is from passing for real."""
         seen = made if beside is None else torch.cat([beside, made], 1)
         return adversarial_loss(judge(self._changed(seen)), True, self.kind)
 
-    def _judged(
-        self, judge: nn.Module, real: Tensor, made: Tensor, engine: Engine, beside: Tensor | None = None
-    ) -> Tensor:
+    def _judged(self, judge: nn.Module, real: Tensor, made: Tensor, beside: Tensor | None = None) -> Tensor:
         """Return the discriminator's loss, halved as in both programs, so that it learns slower."""
         if beside is not None:
             real, made = torch.cat([beside, real], 1), torch.cat([beside, made], 1)
@@ -170,8 +168,8 @@ class CycleGAN(_Translating):
         # 1. The generators learn to fool the discriminators, which do not learn from it, and to find the way back.
         self._let_judges_learn(False)
         losses = {
-            "fool_b": self._fooled(self.judge_b, made_b, engine),  # section 3.1, eq. 1, for G: A -> B
-            "fool_a": self._fooled(self.judge_a, made_a, engine),  # the same for F: B -> A
+            "fool_b": self._fooled(self.judge_b, made_b),  # section 3.1, eq. 1, for G: A -> B
+            "fool_a": self._fooled(self.judge_a, made_a),  # the same for F: B -> A
             "cycle_a": cycle * F.l1_loss(back_a.float(), real_a),  # section 3.2, eq. 2: F(G(a)) is a
             "cycle_b": cycle * F.l1_loss(back_b.float(), real_b),  # and G(F(b)) is b
         }
@@ -189,8 +187,8 @@ class CycleGAN(_Translating):
         old_b = self.pools["b"].exchange(made_b.detach().float(), engine.random)
         old_a = self.pools["a"].exchange(made_a.detach().float(), engine.random)
         judged = {
-            "judge_b": self._judged(self.judge_b, real_b, old_b, engine),
-            "judge_a": self._judged(self.judge_a, real_a, old_a, engine),
+            "judge_b": self._judged(self.judge_b, real_b, old_b),
+            "judge_a": self._judged(self.judge_a, real_a, old_a),
         }
         self.optimizers["discriminators"].zero_grad()
         engine.backward(judged["judge_a"] + judged["judge_b"])
@@ -299,7 +297,7 @@ class CUT(_Translating):
 
         # 1. The discriminator: section 3, eq. 1.
         self.judge_b.requires_grad_(True)
-        judged = self._judged(self.judge_b, real_b, made_b.detach(), engine)
+        judged = self._judged(self.judge_b, real_b, made_b.detach())
         self.optimizers["discriminator"].zero_grad()
         engine.backward(judged)
         self.optimizers["discriminator"].step()
@@ -307,7 +305,7 @@ class CUT(_Translating):
         # 2. The generator, and what compares.
         self.judge_b.requires_grad_(False)
         losses = {
-            "fool_b": self._fooled(self.judge_b, made_b, engine),  # eq. 1
+            "fool_b": self._fooled(self.judge_b, made_b),  # eq. 1
             "patches_a": self.weight * self._compared(made_b, real_a, engine, turned),  # eq. 4: L_PatchNCE(G, H, X)
         }
         if not self.fast:  # eq. 5: pictures of B stay; halves, as the program has them
@@ -398,7 +396,7 @@ class Pix2Pix(_Translating):
 
         # 1. The discriminator learns to tell the pairs apart: section 3.1, eq. 1.
         self.judge.requires_grad_(True)
-        judged = self._judged(self.judge, wanted, made.detach(), engine, beside=given)
+        judged = self._judged(self.judge, wanted, made.detach(), beside=given)
         self.optimizers["discriminator"].zero_grad()
         engine.backward(judged)
         self.optimizers["discriminator"].step()
@@ -406,7 +404,7 @@ class Pix2Pix(_Translating):
         # 2. The generator learns to fool the discriminator just taught, and to come near the very picture.
         self.judge.requires_grad_(False)
         losses = {
-            "fool": self._fooled(self.judge, made, engine, beside=given),  # eq. 1
+            "fool": self._fooled(self.judge, made, beside=given),  # eq. 1
             "l1": self.options.l1_weight * F.l1_loss(made.float(), wanted),  # eq. 3
         }
         self.optimizers["generator"].zero_grad()
