@@ -364,7 +364,9 @@ class CompressOptions(Options):
 
 
 class TrainOptions(Options):
-    """How any network is trained; each method adds settings of its own."""
+    """How any network is trained; each method adds settings of its own, and presets if it has any."""
+
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
 
     steps: int = Field(2000, ge=1, le=100_000_000, description="how many steps it takes")
     budget: float | None = Field(
@@ -393,6 +395,18 @@ class TrainOptions(Options):
     log_steps: int = Field(10, ge=1, le=1_000_000, description="every how many steps a line is written to the log")
 
     _read_budget = field_validator("budget", mode="before")(_duration)
+
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> Self:
+        """Return the named preset with some settings replaced.
+
+        Raises:
+            UnknownName: there is no such preset.
+            OptionError: a setting is out of range.
+        """
+        if name not in cls.presets:
+            raise unknown_name("a preset", name, cls.presets)
+        return cls(**{**cls.presets[name], **settings})
 
 
 class ClassifierOptions(TrainOptions):
@@ -438,8 +452,32 @@ class PaintingOptions(TrainOptions):
     _read_layers = field_validator("content_layers", "style_layers", mode="before")(_layers)
 
 
+# Settings of trainings, each number with its source.
+JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    # Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 4.1 and the supplement: the network, crops of 256 px, 4
+    # a step, Adam with 1e-3 and no decay, 40,000 steps, content relu2_2, style relu1_2, 2_2, 3_3, 4_3. Of VGG-19
+    # instead of VGG-16, of which we have no weights; losses relative, so that the weights had to be chosen anew.
+    "paper": {
+        "network": "johnson",
+        "first_crop": 256,
+        "stability_weight": 0.0,
+        "grid_weight": 0.0,
+        "steps": 40_000,
+        "learning_rate": 1e-3,
+        "schedule": "constant",
+        "ema": 0.0,
+        "content_layers": {"relu2_2": 1.0},
+        "style_layers": {"relu1_2": 0.25, "relu2_2": 0.25, "relu3_3": 0.25, "relu4_3": 0.25},
+        "encoder": "vgg19",
+    },
+}
+
+
 class JohnsonOptions(PaintingOptions):
     """How a network learns to paint from nothing."""
+
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = JOHNSON_PRESETS
 
     network: Literal["light", "johnson"] = Field(
         "light", description="light: ours, made for processors; johnson: the paper's, twenty times the work"
@@ -464,18 +502,6 @@ class JohnsonOptions(PaintingOptions):
     )
     identity_weight: float = Field(30.0, ge=0, description="light: how well it does that")
 
-    @classmethod
-    def preset(cls, name: str, **settings: Any) -> Self:
-        """Return the named preset with some settings replaced.
-
-        Raises:
-            UnknownName: there is no such preset.
-            OptionError: a setting is out of range.
-        """
-        if name not in JOHNSON_PRESETS:
-            raise unknown_name("a preset", name, JOHNSON_PRESETS)
-        return cls(**{**JOHNSON_PRESETS[name], **settings})
-
 
 class StyleOptions(PaintingOptions):
     """How a network of many styles learns one more: only a row of numbers is new."""
@@ -492,28 +518,6 @@ class StyleOptions(PaintingOptions):
     def _steps_alone(cls, given: dict[str, Any]) -> dict[str, Any]:
         """Who names a number of steps wants no budget besides."""
         return {"budget": None, **given} if "steps" in given else given
-
-
-# Settings of trainings, each number with its source.
-JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
-    "default": {},
-    # Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 4.1 and the supplement: the network, crops of 256 px, 4
-    # a step, Adam with 1e-3 and no decay, 40,000 steps, content relu2_2, style relu1_2, 2_2, 3_3, 4_3. Of VGG-19
-    # instead of VGG-16, of which we have no weights; losses relative, so that the weights had to be chosen anew.
-    "paper": {
-        "network": "johnson",
-        "first_crop": 256,
-        "stability_weight": 0.0,
-        "grid_weight": 0.0,
-        "steps": 40_000,
-        "learning_rate": 1e-3,
-        "schedule": "constant",
-        "ema": 0.0,
-        "content_layers": {"relu2_2": 1.0},
-        "style_layers": {"relu1_2": 0.25, "relu2_2": 0.25, "relu3_3": 0.25, "relu4_3": 0.25},
-        "encoder": "vgg19",
-    },
-}
 
 
 class PredictorOptions(PaintingOptions):
@@ -669,8 +673,6 @@ class SampleOptions(Options):
 class AdversarialOptions(SmallOptions):
     """How two networks learn against each other: one makes small pictures, the other tells them from real ones."""
 
-    presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
-
     steps: int = Field(8000, ge=1, le=100_000_000, description="how many steps it takes")
     epochs: float | None = Field(
         None, gt=0, le=1_000_000, description="times that every picture is seen; decides in place of steps"
@@ -715,18 +717,6 @@ class AdversarialOptions(SmallOptions):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32", description="numbers that networks compute with; the balance of the two asks for those of 32 bits"
     )
-
-    @classmethod
-    def preset(cls, name: str, **settings: Any) -> Self:
-        """Return the named preset with some settings replaced.
-
-        Raises:
-            UnknownName: there is no such preset.
-            OptionError: a setting is out of range.
-        """
-        if name not in cls.presets:
-            raise unknown_name("a preset", name, cls.presets)
-        return cls(**{**cls.presets[name], **settings})
 
 
 # Settings of trainings of dense GANs, each number with its source.
@@ -824,88 +814,6 @@ class TranslationOptions(TrainOptions):
     )
 
 
-class CycleGANOptions(TranslationOptions):
-    """How two networks learn to translate between two kinds of pictures of which there are no pairs."""
-
-    method: Literal["cyclegan", "cut", "fastcut"] = Field(
-        "cyclegan",
-        description="cyclegan: both ways, and back again; cut: one network, from A to B, whose patches stay what they "
-        "were; fastcut: the same for less work, and stricter",
-    )
-    cycle_weight: float = Field(10.0, ge=0, description="how well a picture comes back from there and back again")
-    identity_weight: float = Field(
-        0.5, ge=0, description="how well pictures stay that are of the wanted kind already, as a share of cycle_weight"
-    )
-    pool: int = Field(
-        50, ge=0, le=10_000, description="earlier translations from which half of those are taken that are judged"
-    )
-    norm: Literal["instance", "batch", "none"] = Field("instance", description="how maps are normalized")
-    patch_weight: float | None = Field(
-        None, ge=0, description="cut: how strongly patches stay what they were; by default 1, in fastcut 10"
-    )
-    patches: int = Field(256, ge=2, le=4096, description="cut: places of each map that are compared")
-    temperature: float = Field(0.07, gt=0, description="cut: how sharply patches are told apart")
-
-    @classmethod
-    def preset(cls, name: str, **settings: Any) -> Self:
-        """Return the named preset with some settings replaced.
-
-        Raises:
-            UnknownName: there is no such preset.
-            OptionError: a setting is out of range.
-        """
-        if name not in CYCLEGAN_PRESETS:
-            raise unknown_name("a preset", name, CYCLEGAN_PRESETS)
-        return cls(**{**CYCLEGAN_PRESETS[name], **settings})
-
-
-class Pix2PixOptions(TranslationOptions):
-    """How a network learns to translate from pairs of pictures."""
-
-    network: Literal["unet", "resnet"] = Field(
-        "unet", description="unet: the paper's, for sides that can be halved often; resnet: CycleGAN's"
-    )
-    downs: int | None = Field(
-        None,
-        ge=5,
-        le=12,
-        description="unet: how often the size is halved; by default until one place is left, 8 at most",
-    )
-    direction: Literal["a-to-b", "b-to-a"] = Field(
-        "a-to-b", description="which is translated: a is the left half, or the first folder"
-    )
-    l1_weight: float = Field(100.0, ge=0, description="how strongly it is drawn to the very picture of the pair")
-    gan: Literal["vanilla", "lsgan"] = Field("vanilla", description="vanilla: cross-entropy; lsgan: squares")
-    norm: Literal["instance", "batch", "none"] = Field("batch", description="how maps are normalized")
-    no_dropout: bool = Field(False, description="learn without leaving out half of some features")
-
-    @classmethod
-    def preset(cls, name: str, **settings: Any) -> Self:
-        """Return the named preset with some settings replaced.
-
-        Raises:
-            UnknownName: there is no such preset.
-            OptionError: a setting is out of range.
-        """
-        if name not in PIX2PIX_PRESETS:
-            raise unknown_name("a preset", name, PIX2PIX_PRESETS)
-        return cls(**{**PIX2PIX_PRESETS[name], **settings})
-
-    def halvings(self) -> int:
-        """Return how often a U-Net halves the size.
-
-        Raises:
-            OptionError: crops cannot be halved so often.
-        """
-        downs = self.downs or max(5, min(8, (self.crop & -self.crop).bit_length() - 1))
-        if self.crop % 2**downs:
-            raise OptionError(
-                f"crop is {self.crop}; expected a multiple of {2**downs} for a U-Net that halves it {downs} times, or "
-                "--network resnet."
-            )
-        return downs
-
-
 # The network and crop of the papers; both train 100 epochs at full step length and 100 while it falls.
 _PAPER_SIZES = {
     "crop": 256,
@@ -930,6 +838,68 @@ PIX2PIX_PRESETS: dict[str, dict[str, Any]] = {
     "tiny": _TINY_SIZES,
     "paper": _PAPER_SIZES | {"steps": 80_000},
 }
+
+
+class CycleGANOptions(TranslationOptions):
+    """How two networks learn to translate between two kinds of pictures of which there are no pairs."""
+
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = CYCLEGAN_PRESETS
+
+    method: Literal["cyclegan", "cut", "fastcut"] = Field(
+        "cyclegan",
+        description="cyclegan: both ways, and back again; cut: one network, from A to B, whose patches stay what they "
+        "were; fastcut: the same for less work, and stricter",
+    )
+    cycle_weight: float = Field(10.0, ge=0, description="how well a picture comes back from there and back again")
+    identity_weight: float = Field(
+        0.5, ge=0, description="how well pictures stay that are of the wanted kind already, as a share of cycle_weight"
+    )
+    pool: int = Field(
+        50, ge=0, le=10_000, description="earlier translations from which half of those are taken that are judged"
+    )
+    norm: Literal["instance", "batch", "none"] = Field("instance", description="how maps are normalized")
+    patch_weight: float | None = Field(
+        None, ge=0, description="cut: how strongly patches stay what they were; by default 1, in fastcut 10"
+    )
+    patches: int = Field(256, ge=2, le=4096, description="cut: places of each map that are compared")
+    temperature: float = Field(0.07, gt=0, description="cut: how sharply patches are told apart")
+
+
+class Pix2PixOptions(TranslationOptions):
+    """How a network learns to translate from pairs of pictures."""
+
+    presets: ClassVar[Mapping[str, dict[str, Any]]] = PIX2PIX_PRESETS
+
+    network: Literal["unet", "resnet"] = Field(
+        "unet", description="unet: the paper's, for sides that can be halved often; resnet: CycleGAN's"
+    )
+    downs: int | None = Field(
+        None,
+        ge=5,
+        le=12,
+        description="unet: how often the size is halved; by default until one place is left, 8 at most",
+    )
+    direction: Literal["a-to-b", "b-to-a"] = Field(
+        "a-to-b", description="which is translated: a is the left half, or the first folder"
+    )
+    l1_weight: float = Field(100.0, ge=0, description="how strongly it is drawn to the very picture of the pair")
+    gan: Literal["vanilla", "lsgan"] = Field("vanilla", description="vanilla: cross-entropy; lsgan: squares")
+    norm: Literal["instance", "batch", "none"] = Field("batch", description="how maps are normalized")
+    no_dropout: bool = Field(False, description="learn without leaving out half of some features")
+
+    def halvings(self) -> int:
+        """Return how often a U-Net halves the size.
+
+        Raises:
+            OptionError: crops cannot be halved so often.
+        """
+        downs = self.downs or max(5, min(8, (self.crop & -self.crop).bit_length() - 1))
+        if self.crop % 2**downs:
+            raise OptionError(
+                f"crop is {self.crop}; expected a multiple of {2**downs} for a U-Net that halves it {downs} times, or "
+                "--network resnet."
+            )
+        return downs
 
 
 class EvaluateOptions(Options):
