@@ -81,7 +81,7 @@ def test_both_can_be_made_again_and_a_file_is_read(tmp_path, kind, norm, classes
     assert torch.equal(maker.make(codes, labels), pictures)
     with pytest.raises(OptionError, match="makes pictures and cannot read them"):
         maker.encode(pictures)
-    with pytest.raises(OptionError, match="expected a label for each" if classes else "expected none to be named"):
+    with pytest.raises(OptionError, match="labels are missing" if classes else "leave out labels"):
         maker.make(codes, None if classes else torch.zeros(6))
 
 
