@@ -509,7 +509,8 @@ def own_style() -> plt.Figure:
     return sheet(rows, width=1600)
 
 
-# What the figures of docs/autoencoders.md, docs/vae.md and docs/gan.md show: runs that the pages' commands left in build/digits.
+# What the figures of docs/autoencoders.md, docs/vae.md and docs/gan.md show: runs that the pages' commands left in
+# build/digits; "classes" is of `train gan --conditional`, and "dcgan" has seen all of MNIST.
 DIGITS = ROOT / "build" / "digits"
 SMALL_FIGURE = 98_000  # bytes
 
