@@ -507,7 +507,7 @@ class StyleOptions(PaintingOptions):
     """How a network of many styles learns one more: only a row of numbers is new."""
 
     budget: float | None = Field(
-        1.5, gt=0, description="time that decides in place of steps: 10m, 90s, 1h30m; without a unit, minutes"
+        1.8, gt=0, description="time that decides in place of steps: 10m, 90s, 1h30m; without a unit, minutes"
     )
     learning_rate: float = Field(8e-2, gt=0, description="step length at its highest")
     ema: float = Field(0.98, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
