@@ -210,8 +210,8 @@ def test_crops_grow_in_the_second_half():
 
 
 def test_a_number_of_steps_takes_the_place_of_the_budget():
-    assert StyleOptions().budget == 1.5 and StyleOptions(steps=7).budget is None
-    assert StyleOptions(steps=7, budget="30s").budget == 0.5 and StyleOptions().changed(steps=9).budget == 1.5
+    assert StyleOptions().budget == 1.8 and StyleOptions(steps=7).budget is None
+    assert StyleOptions(steps=7, budget="30s").budget == 0.5 and StyleOptions().changed(steps=9).budget == 1.8
 
 
 def test_a_new_style_begins_with_the_nearest_that_is_known():
