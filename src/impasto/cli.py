@@ -753,8 +753,7 @@ def autoencoder(
 
     run = output or Path("autoencoder")
     events = iter_autoencoder(pictures, options, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train vae [PICTURES] [OPTIONS]")
@@ -785,8 +784,7 @@ def vae(
 
     run = output or Path("vae")
     events = iter_vae(pictures, options, run=run, resume=resume, force=force)
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+    return _learn(events, talk, run)
 
 
 @train.command(usage="Usage: impasto train gan [PICTURES] [OPTIONS]")
