@@ -15,13 +15,13 @@ from torch import nn
 from bars import CLASSES, SIDE, bars, schooled
 from impasto import watching
 from impasto.augmentation import augmented, cut_out, recolored, translated
-from impasto.checkpoints import load_state, save_state
+from impasto.checkpoints import CLASSIFIER, load_state, save_state
 from impasto.cli import main
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName, WeightsError
 from impasto.evaluation import digest, look
 from impasto.events import Began, Note, Taught, Trained
 from impasto.latents import load_maker
-from impasto.learning import CLASSIFIER, iter_dcgan, iter_gan
+from impasto.learning import iter_dcgan, iter_gan
 from impasto.losses import discriminator_loss, generator_loss, r1_penalty
 from impasto.networks.adversarial import Discriminator, Generator
 from impasto.options import DCGANOptions, GANOptions

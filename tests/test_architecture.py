@@ -51,13 +51,14 @@ MAY = {
     "training": "errors events options images devices recipes checkpoints reporting",
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
-    "translating": "errors events options networks datasets recipes training",
-    "domains": "errors events options ops networks fidelity recipes evaluation training",
+    "domains": "errors events options ops networks fidelity recipes evaluation checkpoints training",
+    "judging": "events options devices ops networks datasets recipes evaluation checkpoints domains",
+    "translating": "errors events options networks datasets recipes checkpoints training judging",
     "latents": "errors networks checkpoints smallsets catalog",
     "atlas": "errors ops fidelity latents",
     "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
     "watching": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
-    "training",
+    "domains",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training watching",
     "appraisal": "errors events options weights images devices networks smallsets toys evaluation checkpoints latents "

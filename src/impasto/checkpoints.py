@@ -18,10 +18,21 @@ from impasto.networks.compact import Compact
 from impasto.networks.vgg import VGG, layer_names
 from impasto.weights import SPECS, WeightSpec, find, sha256
 
-__all__ = ["CHECKPOINT", "MODEL", "decoded", "load_encoder", "load_state", "read_tensors", "save_network", "save_state"]
+__all__ = [
+    "CHECKPOINT",
+    "CLASSIFIER",
+    "MODEL",
+    "decoded",
+    "load_encoder",
+    "load_state",
+    "read_tensors",
+    "save_network",
+    "save_state",
+]
 
 CHECKPOINT = "checkpoint.safetensors"  # in a run's folder
 MODEL = "model.safetensors"  # what a training leaves in its folder
+CLASSIFIER = "classifier.safetensors"  # there, too: what looked at made pictures
 
 _Convention = Literal["imagenet", "caffe"]
 _CONVENTIONS: Mapping[str, WeightSpec] = {"imagenet": SPECS["vgg19-torchvision"], "caffe": SPECS["vgg19"]}

@@ -1,12 +1,13 @@
 """Pictures to learn from: any folder, read as it is, cut into random squares; or made up, where there is none."""
 
+import copy
 import hashlib
 import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -62,6 +63,9 @@ class PictureFolder:
         if not self.paths:
             raise ImageError("there are no pictures; expected one or more folders of them.")
         self.crop, self.seed, self.flip, self.zoom, self.memory = crop, seed, flip, zoom, memory
+        self._begin()
+
+    def _begin(self) -> None:
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._bytes = 0
         self._unreadable: dict[int, str] = {}
@@ -71,6 +75,30 @@ class PictureFolder:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def part(self, numbers: Sequence[int], *, flip: bool | None = None) -> Self:
+        """Return a sequence of some of these pictures, cut in the same way.
+
+        Args:
+            numbers: their places in `paths`.
+            flip: as in the constructor; by default as here.
+        """
+        other = copy.copy(self)
+        other.paths = [self.paths[number] for number in numbers]
+        other.flip = self.flip if flip is None else flip
+        other._begin()
+        return other
+
+    def each(self, most: int | None = None) -> Tensor:
+        """Return one sample of each picture that can be read, `(n, C, crop, crop)`, n of 0 or more.
+
+        Args:
+            most: of so many pictures, at most; which those are, the seed decides.
+        """
+        order = self._order(0)
+        indices = [index for index, number in enumerate(order[:most]) if self._picture(int(number)) is not None]
+        found = [self.sample(index) for index in indices]
+        return torch.stack(found) if found else torch.zeros(0, 3, self.crop, self.crop)
+
     @property
     def skipped(self) -> list[str]:
         """Names of the files that could not be read so far."""
@@ -79,8 +107,13 @@ class PictureFolder:
     @property
     def fingerprint(self) -> str:
         """A text that changes with the names and sizes of the files."""
-        facts = [f"{path.name} {path.stat().st_size}" for path in self.paths if path.exists()]
-        return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()
+        return hashlib.sha256("\n".join(_facts(self.paths)).encode(errors="surrogateescape")).hexdigest()
+
+    @property
+    def marks(self) -> list[str]:
+        """Eight letters for each picture by which it is known again, from its name and size, wherever it lies."""
+        facts = ("".join(_facts([path])).encode(errors="surrogateescape") for path in self.paths)
+        return [hashlib.sha256(fact).hexdigest()[:8] for fact in facts]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """Return those samples, `(B, 3, crop, crop)` RGB in [0, 1].
@@ -154,6 +187,10 @@ class PictureFolder:
         return images.whole(rgb, 8).astype(np.uint8, copy=False)
 
 
+def _facts(paths: Sequence[Path]) -> list[str]:
+    return [f"{path.name} {path.stat().st_size}" for path in paths if path.exists()]
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Samples of two sequences of pictures side by side; each keeps its own order.
@@ -212,8 +249,14 @@ class AlignedPairs(PictureFolder):
         """A text that changes with the names and sizes of the files."""
         if self.partners is None:
             return super().fingerprint
-        facts = [f"{path.name} {path.stat().st_size}" for path in self.partners if path.exists()]
-        return hashlib.sha256("\n".join([super().fingerprint, *facts]).encode(errors="surrogateescape")).hexdigest()
+        facts = [super().fingerprint, *_facts(self.partners)]
+        return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()
+
+    def part(self, numbers: Sequence[int], *, flip: bool | None = None) -> Self:
+        """Return a sequence of some of these pairs; see `PictureFolder.part`."""
+        other = super().part(numbers, flip=flip)
+        other.partners = None if self.partners is None else [self.partners[number] for number in numbers]
+        return other
 
     def _opened(self, number: int) -> NDArray[np.uint8]:
         picture = images.load(self.paths[number])

@@ -5,36 +5,48 @@ made from. Leaving pictures as they are fails in the first way only, and changin
 these two are measured beside every network.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from impasto.checkpoints import MODEL, load_state, save_state
 from impasto.errors import ImageError, OptionError
 from impasto.evaluation import look
-from impasto.events import drain
+from impasto.events import Taught, Trained
 from impasto.fidelity import frechet_distance
 from impasto.networks.classifier import Classifier
-from impasto.ops import luminance, ssim
+from impasto.ops import luminance, resize, ssim
 from impasto.options import ClassifierOptions
+from impasto.recipes import Data
 from impasto.recipes.classifying import Classifying
 from impasto.training import iter_train
 
 __all__ = [
+    "LESSONS",
+    "PairedTranslation",
     "Translation",
     "baselines",
+    "iter_domains",
+    "iter_lesson",
+    "judge_pairs",
     "judge_translation",
     "judged",
-    "learn_domains",
+    "judged_pairs",
     "psnr",
     "reinhard",
     "structure_distance",
+    "translation_score",
 ]
 
-_HELD = 0.2  # share of the pictures from which the classifier does not learn
+LESSONS = 400  # steps of a classifier of two kinds, which are enough to tell photographs from paintings
+_PARTS = 5  # how often its lessons are told of
+_LEAST = 1e-9  # Fréchet distance, so that no share is of nothing
 
 
 @dataclass(frozen=True)
@@ -76,31 +88,33 @@ def judge_translation(
     back: Tensor | None = None,
     truth: Tensor | None = None,
     labels: tuple[Classifier, Tensor] | None = None,
+    kind: int = 1,
 ) -> Translation:
     """Measure translated pictures.
 
     Args:
         made: `(N, 3, H, W)` RGB in [0, 1], what became of pictures of A.
         source: the same shape, those pictures.
-        wanted: `(M, 3, H, W)`, real pictures of B that nobody learned from.
-        classifier: of A, 0, and B, 1, from `learn_domains`.
+        wanted: `(M, 3, h, w)`, real pictures of B that nobody learned from.
+        classifier: of A, 0, and B, 1, from `iter_domains`; it looks at pictures of its own size.
         back: the same shape as `made`: what came back from there.
         truth: the same shape, what the pictures should have become, where that is known.
         labels: a classifier of what pictures of B show, and what each of these should, `(N,)`.
+        kind: which of the classifier's is B, if it is the way back that is measured: 0.
 
     Raises:
-        ImageError: pictures do not fit each other or the classifier.
+        ImageError: pictures do not fit each other.
     """
     for name, other in (("source", source), ("back", back), ("truth", truth)):
         if other is not None and other.shape != made.shape:
             raise ImageError(f"{name} is {tuple(other.shape)}; expected {tuple(made.shape)}, as what was made.")
-    seen = look(classifier, made)
+    seen = look(classifier, _fitted(made, classifier))
     kept = None
     if labels is not None:
-        kept = float((look(labels[0], _channels(made, labels[0])).labels.cpu() == labels[1].cpu()).double().mean())
+        kept = float((look(labels[0], _fitted(made, labels[0])).labels.cpu() == labels[1].cpu()).double().mean())
     return Translation(
-        accuracy=float((seen.labels == 1).double().mean()),
-        frechet=frechet_distance(look(classifier, wanted).features, seen.features),
+        accuracy=float((seen.labels == kind).double().mean()),
+        frechet=frechet_distance(look(classifier, _fitted(wanted, classifier)).features, seen.features),
         structure=float(structure_distance(made, source).mean()),
         cycle_psnr=None if back is None else float(psnr(back, source).mean()),
         cycle_ssim=None if back is None else float(ssim(back, source)),
@@ -110,8 +124,28 @@ def judge_translation(
     )
 
 
-def _channels(pictures: Tensor, classifier: Classifier) -> Tensor:
-    return luminance(pictures) if classifier.channels == 1 else pictures
+def _fitted(pictures: Tensor, classifier: Classifier) -> Tensor:
+    """Return pictures of the channels and the size that a classifier looks at."""
+    pictures = luminance(pictures) if classifier.channels == 1 else pictures
+    return pictures if pictures.shape[2:] == classifier.size else resize(pictures, classifier.size).clamp(0, 1)
+
+
+def translation_score(found: Translation, untouched: Translation) -> float:
+    """Return how far a way of translating is from a good one, as one number: 0 is best, and 1 is nothing gained.
+
+    It is the Fréchet distance, as a share of that of the pictures as they are, plus the structure distance. Both ways
+    to cheat get 1: pictures as they are have all of the first and none of the second; real pictures of the wanted kind
+    that show something else have almost nothing of the first, and about 1 of the second. So have noise and one and the
+    same picture each time, at best. Only what gains more likeness than it loses of what was there comes below 1.
+
+    Accuracy is no part of it, since a network can be taken for B all the time that makes no picture of B well. Nor is
+    what comes back from there: that is learned, and is perfect if the way there hides the picture in noise nobody sees.
+
+    Args:
+        found: the way in question.
+        untouched: the pictures as they are, by the same classifier.
+    """
+    return found.frechet / max(untouched.frechet, _LEAST) + found.structure
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -149,6 +183,67 @@ def _steepness(pictures: Tensor) -> Tensor:
     down = (light[:, 1:, 1:] - light[:, :-1, 1:] + light[:, 1:, :-1] - light[:, :-1, :-1]) / 2
     right = (light[:, 1:, 1:] - light[:, 1:, :-1] + light[:, :-1, 1:] - light[:, :-1, :-1]) / 2
     return (down.square() + right.square()).sqrt().flatten(1)
+
+
+# --- where the truth is known ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PairedTranslation:
+    """One way of translating pictures that should become known ones, measured.
+
+    Attributes:
+        l1: mean absolute difference from those, of channels in [0, 1]; 0 is best. It likes what is smooth.
+        psnr: mean PSNR, in dB.
+        ssim: mean SSIM; 1 is best.
+        pictures: how many there were.
+    """
+
+    l1: float
+    psnr: float
+    ssim: float
+    pictures: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values under the same names, ready for `json.dumps`."""
+        return asdict(self)
+
+
+def judge_pairs(made: Tensor, truth: Tensor) -> PairedTranslation:
+    """Measure translated pictures against what they should be, `(N, 3, H, W)` in [0, 1] both.
+
+    Raises:
+        ImageError: they are of different shapes.
+    """
+    if made.shape != truth.shape:
+        raise ImageError(f"pictures are {tuple(made.shape)}; expected {tuple(truth.shape)}, as the truth.")
+    return PairedTranslation(
+        l1=float((made.double() - truth.double()).abs().mean()),
+        psnr=float(psnr(made, truth).mean()),
+        ssim=float(ssim(made, truth)),
+        pictures=len(made),
+    )
+
+
+def judged_pairs(ways: Mapping[str, Tensor], source: Tensor, truth: Tensor) -> dict[str, PairedTranslation]:
+    """Return several ways of translating the same pictures, measured, and what costs nothing before them.
+
+    That is the pictures as they are; one color everywhere, the median of all that is wanted, than which none has a
+    lower mean difference; and the pictures with the colors that are wanted. Both take these from the very pictures that
+    they are compared with, so they are rather better than they could be.
+
+    Args:
+        ways: what each made, by name.
+        source: `(N, 3, H, W)` RGB in [0, 1].
+        truth: the same shape.
+
+    Raises:
+        ImageError: as for `judge_pairs`.
+    """
+    same, changed = baselines(source, truth).items()
+    median = truth.transpose(0, 1).flatten(1).median(1).values.view(1, 3, 1, 1).expand_as(truth)
+    every = {**dict([same, ("median color", median), changed]), **ways}
+    return {name: judge_pairs(made, truth) for name, made in every.items()}
 
 
 # --- what costs nothing ---------------------------------------------------------------------------
@@ -206,6 +301,7 @@ class _Both:
     """Pictures of both kinds, drawn equally often; a `recipes.Data`."""
 
     skipped: list[str] = []
+    ready = True
 
     def __init__(self, a: Tensor, b: Tensor, seed: int) -> None:
         self.kinds, self.seed = (a, b), seed
@@ -222,43 +318,66 @@ class _Both:
         return torch.stack(chosen), torch.tensor(labels)
 
 
-def learn_domains(
+def iter_domains(
     a: Tensor,
     b: Tensor,
-    options: ClassifierOptions = ClassifierOptions(steps=400),  # noqa: B008 - frozen
+    held: tuple[Tensor, Tensor],
+    options: ClassifierOptions = ClassifierOptions(steps=LESSONS),  # noqa: B008 - frozen
     *,
-    run: str | Path,
-) -> tuple[Classifier, float]:
-    """Return a classifier that tells pictures of A, 0, from those of B, 1, and its accuracy on some held out.
-
-    Where that is not near 1, the two kinds are alike, or there are too few pictures, and it judges nothing.
+    path: str | Path,
+) -> Iterator[Taught]:
+    """Yield Taught a few times while a classifier learns to tell pictures of A, 0, from those of B, 1.
 
     Args:
         a: `(N, 3, H, W)`, bytes or RGB in [0, 1]; small ones, as 64 px.
         b: `(M, 3, H, W)`, of the same size.
+        held: others of both kinds, from which it does not learn. How many of them it takes for what they are is
+            "accuracy" in the file's header. Where that is not near 1, the two kinds are alike, or there are too few
+            pictures, and it judges nothing.
         options: how it learns.
-        run: folder that the training is written to.
+        path: the file that it is written to at the end, for `evaluation.load_classifier`.
 
     Raises:
         ImageError: they are of different sizes.
-        OptionError: there are fewer than five of a kind.
-        FileExists: the folder is not empty.
+        OptionError: there are fewer than five of a kind to learn from.
     """
-    if a.shape[1:] != b.shape[1:]:
-        raise ImageError(f"pictures are {tuple(a.shape[1:])} and {tuple(b.shape[1:])}; expected the same size.")
+    for other in (b, *held):
+        if a.shape[1:] != other.shape[1:]:
+            raise ImageError(f"pictures are {tuple(a.shape[1:])} and {tuple(other.shape[1:])}; expected the same size.")
     if min(len(a), len(b)) < 5:
         raise OptionError(f"there are {len(a)} and {len(b)} pictures; expected 5 or more of each kind.")
-    held = [max(1, round(_HELD * len(kind))) for kind in (a, b)]
     with torch.random.fork_rng():
         torch.manual_seed(options.seed)
         network = Classifier(classes=2, channels=a.shape[1], size=(a.shape[2], a.shape[3]))
-    pictures = torch.cat([a[: held[0]], b[: held[1]]])
-    labels = torch.tensor([0] * held[0] + [1] * held[1])
-    recipe = Classifying(network, (pictures, labels), options)
-    drain(iter_train(recipe, _Both(a[held[0] :], b[held[1] :], options.seed), options, run=run))
-    network.cpu().eval().requires_grad_(False)
-    right = look(network, pictures).labels == labels
-    return network, float(right.double().mean())
+    labels = torch.cat([torch.full((len(kind),), number) for number, kind in enumerate(held)])
+    data = _Both(a, b, options.seed)
+    return iter_lesson(network, data, (torch.cat(held), labels), options, path=path)
+
+
+def iter_lesson(
+    network: Classifier, data: Data, held: tuple[Tensor, Tensor], options: ClassifierOptions, *, path: str | Path
+) -> Iterator[Taught]:
+    """Yield Taught a few times while a classifier learns beside another training; at the end it is in a file.
+
+    Args:
+        network: learns.
+        data: batches of pictures and labels.
+        held: as for `recipes.classifying.Classifying`.
+        options: how it learns.
+        path: the file.
+    """
+    options = options.changed(save_seconds=1e9, preview_seconds=1e9)
+    every = max(1, options.steps // _PARTS)
+    with TemporaryDirectory() as folder:
+        run = Path(folder) / "classifier"
+        events = iter_train(Classifying(network, held, options), data, options, run=run, alone=True)
+        with closing(cast("Any", events)):
+            for event in events:
+                if isinstance(event, Trained) and event.step % every == 0:
+                    told = (event.losses, event.skipped, event.seconds, event.remaining)
+                    yield Taught(event.step, options.steps, "classifier", *told)
+        tensors, about = load_state(run / MODEL)
+    save_state(path, tensors, about)
 
 
 def judged(
@@ -271,7 +390,7 @@ def judged(
         source: as for `judge_translation`.
         wanted: as there.
         classifier: as there.
-        more: `truth` and `labels`, as there; `back`, by name of the way.
+        more: `truth`, `labels` and `kind`, as there; `back`, by name of the way.
 
     Raises:
         ImageError: as there.

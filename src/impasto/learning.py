@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from impasto.checkpoints import CLASSIFIER
 from impasto.devices import find_device
 from impasto.errors import ImageError, OptionError
 from impasto.evaluation import digest, load_classifier
@@ -34,9 +35,7 @@ from impasto.smallsets import DIGITS, Sets, read_sets
 from impasto.training import iter_train
 from impasto.watching import count_classes, make_judge
 
-__all__ = ["CLASSIFIER", "iter_autoencoder", "iter_classifier", "iter_dcgan", "iter_gan", "iter_vae"]
-
-CLASSIFIER = "classifier.safetensors"  # in the folder of a GAN's training: what looks at its pictures
+__all__ = ["iter_autoencoder", "iter_classifier", "iter_dcgan", "iter_gan", "iter_vae"]
 
 _Made = TypeVar("_Made")
 _STATIC_SEED = 0  # of pixels that are drawn once, whatever a run's own seed is, so that results can be compared

@@ -812,6 +812,16 @@ class TranslationOptions(TrainOptions):
     augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(
         (), description="how pictures are changed before they are judged, for small sets: color, translation, cutout"
     )
+    watch_steps: int = Field(
+        500,
+        ge=0,
+        le=100_000_000,
+        description="every how many steps translations are measured, of pictures that are held out; 0: never, and none "
+        "are",
+    )
+    keep: Literal["best", "last"] = Field(
+        "best", description="best: the networks that were measured to be best; last: as they ended"
+    )
 
 
 # The network and crop of the papers; both train 100 epochs at full step length and 100 while it falls.

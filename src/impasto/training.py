@@ -73,6 +73,7 @@ def iter_train(
     run: str | Path,
     resume: bool = False,
     force: bool = False,
+    alone: bool = False,
 ) -> Iterator[Event]:
     """Yield Began, a Trained for each step, Saved for each file, Notes and Done while a method learns.
 
@@ -87,6 +88,7 @@ def iter_train(
         run: folder for checkpoint, result, previews and logs; it is made.
         resume: go on with the run in that folder.
         force: start anew in a folder that has a run already, and delete that.
+        alone: in this process only, whatever the others do meanwhile.
 
     Raises:
         FileExists: the folder is not empty.
@@ -96,7 +98,7 @@ def iter_train(
         TrainingError: losses or weights are not finite, again and again.
         MissingExtra: Accelerate is not installed.
     """
-    engine = _Engine(options)
+    engine = _Engine(options, alone)
     folder = _Folder(Path(run))
     record = {
         "format": 1,
@@ -138,17 +140,18 @@ class _Order(NamedTuple):
 class _Engine:
     """What is computed where: one process's share in the work. See `recipes.Engine` for steps' view of it."""
 
-    def __init__(self, options: TrainOptions) -> None:
+    def __init__(self, options: TrainOptions, alone: bool = False) -> None:
         try:
             import accelerate  # type: ignore[import-untyped]
         except ImportError:
             raise MissingExtra("training needs an extra: pip install 'impasto[train]'.") from None
         self._utils = accelerate.utils
-        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        several = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not alone
         if not several:
             find_device(options.device)  # says it in a sentence if it is not there
         state = accelerate.PartialState(cpu=options.device == "cpu")
-        self.processes, self.number = state.num_processes, state.process_index
+        self.processes: int = 1 if alone else state.num_processes
+        self.number: int = 0 if alone else state.process_index
         self.main = self.number == 0
         self.device: torch.device = state.device if several else find_device(options.device)
         if self.device.type == "cpu":
@@ -234,6 +237,8 @@ class _Engine:
 
     def stacked(self, tensor: Tensor) -> Tensor:
         """Return every process's tensor, `(processes, ...)`."""
+        if self.processes == 1:
+            return tensor[None]
         whole: Tensor = self._utils.gather(tensor.to(self.device)[None].contiguous())
         return whole
 

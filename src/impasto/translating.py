@@ -10,9 +10,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from impasto.checkpoints import CLASSIFIER
 from impasto.datasets import AlignedPairs, Pairs, PictureFolder
 from impasto.errors import OptionError
 from impasto.events import Event
+from impasto.judging import ENOUGH, DomainReferee, PairReferee, hold_out
 from impasto.networks.translation import (
     PatchDiscriminator,
     PatchSampler,
@@ -59,6 +61,13 @@ def iter_cyclegan(
     flip, zoom, seed = not options.no_flip, options.zoom, options.seed
     first = PictureFolder(a, options.crop, seed=seed, flip=flip, zoom=zoom)
     second = PictureFolder(b, options.crop, seed=seed + 1, flip=flip, zoom=zoom)
+    referee, remarks = None, tuple[str, ...]()
+    if options.watch_steps and min(len(first), len(second)) >= ENOUGH:
+        (first, held_a), (second, held_b) = hold_out(first), hold_out(second)
+        place = Path(run) / CLASSIFIER
+        referee = DomainReferee((first, second), (held_a, held_b), options, place, resume=resume)
+    elif options.watch_steps:
+        remarks = _few(f"there are {len(first)} pictures of A and {len(second)} of B")
 
     blur = options.method != "cyclegan"  # as in CUT's program
 
@@ -71,11 +80,12 @@ def iter_cyclegan(
     def method() -> CycleGAN | CUT:
         samples = _samples(first), _samples(second)
         if options.method == "cyclegan":
-            return CycleGAN(generator(), generator(), judge(), judge(), samples, options)
+            return CycleGAN(generator(), generator(), judge(), judge(), samples, options, referee)
         to_b = generator()
-        return CUT(to_b, PatchSampler(to_b.feature_channels()), judge(), samples, options)
+        return CUT(to_b, PatchSampler(to_b.feature_channels()), judge(), samples, options, referee)
 
     made = _seeded(options.seed, method)
+    made.remarks, made.about = remarks, _learned(first, second)
     return iter_train(made, Pairs(first, second), options, run=run, resume=resume, force=force)
 
 
@@ -105,6 +115,12 @@ def iter_pix2pix(
     data = AlignedPairs(
         pairs, options.crop, second=second, seed=options.seed, flip=not options.no_flip, zoom=options.zoom
     )
+    referee, remarks = None, tuple[str, ...]()
+    if options.watch_steps and len(data) >= ENOUGH:
+        data, held = hold_out(data)
+        referee = PairReferee(held, options, options.direction)
+    elif options.watch_steps:
+        remarks = _few(f"there are {len(data)} pairs")
     dropout = not options.no_dropout
 
     def generator() -> ResNetGenerator | UNetGenerator:
@@ -115,9 +131,10 @@ def iter_pix2pix(
     def judge() -> PatchDiscriminator:
         return PatchDiscriminator(options.judge_width, options.judge_layers, options.norm, channels=6)
 
-    made, judging = _seeded(options.seed, lambda: (generator(), judge()))
-    samples = AlignedPairs(pairs, options.crop, second=second, seed=options.seed, flip=False).batch(range(_SAMPLES))
-    return iter_train(Pix2Pix(made, judging, samples, options), data, options, run=run, resume=resume, force=force)
+    networks = _seeded(options.seed, lambda: (generator(), judge()))
+    made = Pix2Pix(*networks, _samples(data), options, referee)
+    made.remarks, made.about = remarks, _learned(data)
+    return iter_train(made, data, options, run=run, resume=resume, force=force)
 
 
 def _seeded(seed: int, make: Callable[[], _Made]) -> _Made:
@@ -140,4 +157,13 @@ def _check_crop(options: TranslationOptions, multiple: int) -> None:
 
 def _samples(data: PictureFolder) -> Tensor:
     """Return the pictures that previews show."""
-    return PictureFolder(data.paths, data.crop, seed=data.seed, flip=False).batch(range(_SAMPLES))
+    return data.part(range(len(data)), flip=False).batch(range(_SAMPLES))
+
+
+def _learned(*data: PictureFolder) -> dict[str, str]:
+    """Return what the finished file says of its pictures, so that it is not judged on those."""
+    return {"learned": "".join(mark for pictures in data for mark in pictures.marks)}
+
+
+def _few(what: str) -> tuple[str, ...]:
+    return (f"{what}; of fewer than {ENOUGH} none are held out, so nobody judges, and what is learned last is kept",)

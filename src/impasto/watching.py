@@ -1,29 +1,26 @@
 """What looks at made pictures while a generator learns: a distance from real ones, and the alarm for its collapse."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.checkpoints import MODEL, load_state, save_state
+from impasto.checkpoints import load_state
 from impasto.collapse import CollapseAlarm
 from impasto.devices import find_device
+from impasto.domains import iter_lesson
 from impasto.errors import OptionError
 from impasto.evaluation import Evaluator, digest, load_classifier, look
-from impasto.events import Event, Note, Taught, Trained
+from impasto.events import Event, Note
 from impasto.fidelity import class_shares, divergence, frechet_distance, spread
 from impasto.networks.classifier import Classifier
 from impasto.ops import principal_components
 from impasto.options import AdversarialOptions, ClassifierOptions
-from impasto.recipes.adversarial import Look
-from impasto.recipes.classifying import Classifying
+from impasto.recipes.judging import Look
 from impasto.smallsets import Sets
-from impasto.training import iter_train
 
 __all__ = ["ClassJudge", "PixelJudge", "count_classes", "make_judge"]
 
@@ -33,7 +30,6 @@ _EACH = 20  # pictures of each class that an alarm needs
 _MOST_CLASSES = 50  # with more, that is too many pictures
 _COMPONENTS = 32  # principal components that stand for features where there are no classes
 _LESSONS = 600  # steps of a classifier, which takes a fraction of a minute
-_PARTS = 5  # how often that is told of
 
 
 class _Judge:
@@ -134,27 +130,10 @@ class ClassJudge(_Judge):
         with torch.random.fork_rng():
             torch.manual_seed(self.options.seed)
             network = Classifier(self.classes, channels, (height, width))
-        options = ClassifierOptions(
-            steps=_LESSONS, device=self.options.device, seed=self.options.seed, save_seconds=1e9, preview_seconds=1e9
-        )
+        options = ClassifierOptions(steps=_LESSONS, device=self.options.device, seed=self.options.seed)
         held = (test.images, test.labels) if test.labels is not None else (test.images[:0], torch.zeros(0))
-        with tempfile.TemporaryDirectory() as folder:
-            run = Path(folder) / "classifier"
-            events = iter_train(Classifying(network, held, options), train.labeled(), options, run=run)
-            with closing(cast("Any", events)):
-                for event in events:
-                    if isinstance(event, Trained) and event.step % (_LESSONS // _PARTS) == 0:
-                        yield Taught(
-                            event.step,
-                            _LESSONS,
-                            "classifier",
-                            event.losses,
-                            event.skipped,
-                            event.seconds,
-                            event.remaining,
-                        )
-            tensors, told = load_state(run / MODEL)
-        save_state(self.path, tensors, told)
+        yield from iter_lesson(network, train.labeled(), held, options, path=self.path)
+        told = load_state(self.path)[1]
         if told["accuracy"] is not None:
             yield Note(
                 f"a classifier will look at what is made; it names {told['accuracy']:.1%} of {told['held']:,} pictures "

@@ -1,8 +1,6 @@
 """Generative adversarial networks: one network makes small pictures, another tells them from real ones."""
 
-import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -15,29 +13,14 @@ from impasto.networks.adversarial import Discriminator, Generator
 from impasto.options import AdversarialOptions
 from impasto.recipes import Engine, Recipe
 from impasto.recipes.autoencoding import as_cells, as_floats
+from impasto.recipes.judging import Best, Look
 
-__all__ = ["Adversarial", "Judge", "Look"]
+__all__ = ["Adversarial", "Judge"]
 
 _COLUMNS, _ROWS = 10, 8  # of previews
 _PART = 500  # pictures that are made together
 _WATCH_SEED, _PREVIEW_SEED, _END_SEED = 0, 1, 2  # of numbers that pictures are made from, whatever a run's own seed is
 _PLOT = 128  # px, of a preview of points
-_UNKNOWN = -1.0  # score of a generator that nobody has looked at
-
-
-@dataclass(frozen=True)
-class Look:
-    """What was found when made pictures were looked at.
-
-    Attributes:
-        score: how far they are from real ones, 0 or more; less is better.
-        measures: by name, the score among them.
-        alarm: a sentence, if the alarm rang.
-    """
-
-    score: float
-    measures: dict[str, float]
-    alarm: str | None = None
 
 
 class Judge(Protocol):
@@ -107,8 +90,7 @@ class Adversarial(Recipe):
         }
         self.watch_steps = options.watch_steps if judge is not None else 0
         self.results: dict[str, Any] = {}
-        self._done, self._best_score, self._best_step = 0, _UNKNOWN, 0
-        self._best = _copied(generator.state_dict())
+        self._done, self._best = 0, Best(generator)
 
     def prepare(self) -> Iterator[Event]:
         """Yield what the judge does before it can look."""
@@ -164,9 +146,7 @@ class Adversarial(Recipe):
         """Let the judge look; remember the generator if it is the best so far."""
         assert self.judge is not None
         found = self.judge.look(step, self.samples(self.judge.count, _WATCH_SEED))
-        if not 0 <= self._best_score <= found.score:
-            self._best_score, self._best_step = found.score, step
-            self._best = _copied(self.generator.state_dict())
+        self._best.see(found.score, step)
         return found.measures, [] if found.alarm is None else [found.alarm]
 
     @torch.no_grad()
@@ -193,18 +173,8 @@ class Adversarial(Recipe):
         chosen, self.results = self.generator, {"step": self._done}
         if self.judge is not None:
             last = self.judge.score(self.samples(self.judge.count, _WATCH_SEED))
-            back = self.options.keep == "best" and 0 <= self._best_score < last
-            if back:
-                chosen = copy.deepcopy(self.generator)
-                chosen.load_state_dict(self._best)
-            self.results = {
-                "step": self._best_step if back else self._done,
-                "kept": self.options.keep,
-                "score": self._best_score if back else last,
-                "last_step": self._done,
-                "last_score": last,
-                **self.judge.finish(self.samples(self.judge.count, _END_SEED, chosen)),
-            }
+            chosen, self.results = self._best.settle(last, self._done, self.options.keep)
+            self.results |= self.judge.finish(self.samples(self.judge.count, _END_SEED, chosen))
         told = {"network": "generator", "settings": self.generator.settings, "results": self.results}
         return dict(chosen.state_dict()), told
 
@@ -229,9 +199,7 @@ class Adversarial(Recipe):
         """Return how far it came and, with a judge, the best generator so far and what the judge remembers."""
         told = {"done": torch.tensor(self._done)}
         if self.judge is not None:
-            told["best_score"] = torch.tensor(self._best_score, dtype=torch.float64)
-            told["best_step"] = torch.tensor(self._best_step)
-            told |= {f"best/{key}": value for key, value in self._best.items()}
+            told |= self._best.state()
             told |= {f"judge/{key}": value for key, value in self.judge.state().items()}
         return told
 
@@ -239,23 +207,15 @@ class Adversarial(Recipe):
         """Take up what `state` returned."""
         self._done = int(state["done"])
         if self.judge is not None:
-            self._best_score, self._best_step = float(state["best_score"]), int(state["best_step"])
-            self._best = _part(state, "best/")
-            self.judge.restore(_part(state, "judge/"))
+            self._best.restore(state)
+            kept = {key.removeprefix("judge/"): value for key, value in state.items() if key.startswith("judge/")}
+            self.judge.restore(kept)
 
 
 def _optimizer(network: torch.nn.Module, rate: float, options: AdversarialOptions) -> torch.optim.Optimizer:
     if options.optimizer == "rmsprop":  # with the numbers of Keras
         return torch.optim.RMSprop(network.parameters(), rate, alpha=0.9, eps=1e-7)
     return torch.optim.Adam(network.parameters(), rate, (options.momentum, 0.999), fused=True)
-
-
-def _copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {key: value.detach().clone() for key, value in weights.items()}
-
-
-def _part(state: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
-    return {key.removeprefix(kind): value for key, value in state.items() if key.startswith(kind)}
 
 
 def _unit(pictures: Tensor) -> Tensor:

@@ -4,20 +4,23 @@ Each is written out in the order in which its program does it, each loss beside 
 in [-1, 1] here, as the papers' weights of losses are meant; they come in [0, 1].
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.augmentation import augmented
+from impasto.events import Event, Note
 from impasto.networks.translation import PatchSampler, ResNetGenerator, UNetGenerator
 from impasto.options import CycleGANOptions, Pix2PixOptions, TranslationOptions
 from impasto.recipes import Engine, Recipe
+from impasto.recipes.judging import Best, Look
 
-__all__ = ["CUT", "CycleGAN", "Pix2Pix", "Pool", "adversarial_loss"]
+__all__ = ["CUT", "CycleGAN", "Pix2Pix", "Pool", "Referee", "Way", "adversarial_loss"]
 
 _BETAS = (0.5, 0.999)  # of Adam, in both papers
 
@@ -84,11 +87,97 @@ class Pool:
         self.count = int(state["count"])
 
 
+Way = Callable[[Tensor], Tensor]  # pictures (B, 3, H, W) in [0, 1] to translated ones
+
+
+class Referee(Protocol):
+    """What looks at translations of pictures that nobody learns from, without changing how networks learn."""
+
+    def prepare(self) -> Iterator[Event]:
+        """Yield what happens until it can look; see `Recipe.prepare`."""
+
+    def look(self, ways: Mapping[str, Way]) -> Look | None:
+        """Look at what networks make, by name of the network; None if nothing can be said, as is known from then on."""
+
+    def finish(self, ways: Mapping[str, Way]) -> tuple[dict[str, Any], list[str]]:
+        """Return all that can be said of the result, ready for `json.dumps`, and in sentences without a full stop."""
+
+
 class _Translating(Recipe):
-    """What both methods share."""
+    """What all methods share: how discriminators are asked, and that the best generators are kept.
+
+    Attributes:
+        remarks: what a person should know before the first step, sentences without a full stop.
+        results: how good the result is; empty until `model` was asked, or if nobody looks.
+    """
 
     options: TranslationOptions
     kind: str  # of the adversarial loss
+    averaged: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+
+    def _watched(self, referee: Referee | None) -> None:
+        """Let a referee look at the generators, once there are `networks` and `options`; None: the last are kept."""
+        self.referee = referee
+        self.watch_steps = 0 if referee is None else self.options.watch_steps
+        self._best = Best(nn.ModuleDict({name: self.networks[name] for name in self.averaged}))
+        self._result, self.results, self._told = self._best.network, dict[str, Any](), list[str]()
+
+    def prepare(self) -> Iterator[Event]:
+        """Yield what there is to know, and what the referee does before it can look."""
+        yield from map(Note, self.remarks)
+        if self.referee is not None:
+            yield from self.referee.prepare()
+
+    def watch(self, step: int) -> tuple[dict[str, float], list[str]]:
+        """Let the referee look; remember the generators if they are the best so far."""
+        assert self.referee is not None
+        found = self.referee.look(_ways(self._best.network))
+        if found is None:
+            return {}, []
+        self._best.see(found.score, step)
+        return found.measures, [] if found.alarm is None else [found.alarm]
+
+    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the generator, or the first of them, as it was best or is now; and how good it is."""
+        last = None if self.referee is None else self.referee.look(_ways(self._best.network))
+        if self.referee is not None and last is not None:
+            self._result, told = self._best.settle(last.score, self._steps(), self.options.keep)
+            found, self._told = self.referee.finish(_ways(self._result))
+            self.results = {**told, **found}
+            if told["step"] != told["last_step"]:
+                score, then = told["score"], told["last_score"]
+                kept = f"what was best is kept, of step {told['step']:,}: score {score:.3g}, of the last one {then:.3g}"
+                self._told = [kept, *self._told]
+        return self._finished(self.averaged[0])
+
+    def _finished(self, name: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return a generator of the result: its weights, what builds it, which way it goes, and how good it is."""
+        network = cast("Generator", self._result[name])
+        kind = "unet" if isinstance(network, UNetGenerator) else "resnet"
+        told = {"network": kind, "settings": network.settings, "direction": self._direction(name)}
+        return dict(network.state_dict()), told | ({"results": self.results} if self.results else {})
+
+    def _direction(self, name: str) -> str:
+        return "b to a" if name == "to_a" else "a to b"
+
+    def _steps(self) -> int:
+        """Return how many steps were taken, as Adam counts them."""
+        known = next(iter(self.optimizers.values())).state.values()
+        return int(max((float(told["step"]) for told in known), default=0))
+
+    def notes(self) -> list[str]:
+        """Return the results in words."""
+        return self._told
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the best generators so far, if somebody looks."""
+        return {} if self.referee is None else self._best.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take them up."""
+        if self.referee is not None:
+            self._best.restore(state)
 
     def _fooled(self, judge: nn.Module, made: Tensor, beside: Tensor | None = None) -> Tensor:
         """Return the generator's adversarial loss: how far it is from passing for real."""
@@ -121,6 +210,7 @@ class CycleGAN(_Translating):
         judge_b: the same of B, D_Y.
         samples: pictures of A and of B that previews show.
         options: everything else.
+        referee: looks at translations now and then; None: nobody does, and the last weights are the result.
 
     Source: Zhu, Park, Isola & Efros 2017, arXiv:1703.10593.
     Differs: crops keep their proportions; the step length falls with steps or time instead of epochs; weights of the
@@ -140,6 +230,7 @@ class CycleGAN(_Translating):
         judge_b: nn.Module,
         samples: tuple[Tensor, Tensor],
         options: CycleGANOptions,
+        referee: Referee | None = None,
     ) -> None:
         self.to_b, self.to_a, self.judge_a, self.judge_b = to_b, to_a, judge_a, judge_b
         self.samples, self.options = samples, options
@@ -149,6 +240,12 @@ class CycleGAN(_Translating):
             "discriminators": _adam([judge_a, judge_b], options.learning_rate),
         }
         self.pools = {name: Pool(options.pool, options.crop) for name in ("a", "b")}
+        same = ", and what the way to {} makes of it, which should be itself" if options.identity_weight else ""
+        self.caption = (
+            f"in each row of the upper half: a picture of A, as B, back again{same.format('A')}; of the lower half: a "
+            f"picture of B, as A, back again{same.format('B')}"
+        )
+        self._watched(referee)
 
     def to(self, device: torch.device) -> None:
         """Move the pictures that previews show."""
@@ -223,22 +320,21 @@ class CycleGAN(_Translating):
             rows.append(torch.stack(shown, 1))
         return _unsigned(torch.cat(rows))
 
-    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the network that translates A into B."""
-        return _finished(self.to_b, "a to b")
-
     def more_models(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
         """Return the network that translates B into A."""
-        return {"model-back.safetensors": _finished(self.to_a, "b to a")}
+        return {"model-back.safetensors": self._finished("to_a")}
 
     def state(self) -> dict[str, Tensor]:
-        """Return the pools."""
-        return {f"{name}.{key}": value for name, pool in self.pools.items() for key, value in pool.state().items()}
+        """Return the pools, and the best generators."""
+        pools = {f"{name}.{key}": value for name, pool in self.pools.items() for key, value in pool.state().items()}
+        return super().state() | pools
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up the pools."""
+        """Take them up."""
+        super().restore(state)
         for name, pool in self.pools.items():
-            pool.restore({key.removeprefix(f"{name}."): value for key, value in state.items() if key[0] == name})
+            kept = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+            pool.restore(kept)
 
 
 class CUT(_Translating):
@@ -254,6 +350,7 @@ class CUT(_Translating):
         samples: pictures of A and of B that previews show.
         options: everything else; with the method "fastcut" pictures of B need not stay, and half of the steps are taken
             with pictures turned left to right, whose patches must be the same.
+        referee: looks at translations now and then; None: nobody does, and the last weights are the result.
 
     Source: Park, Efros, Zhang & Zhu 2020, "Contrastive learning for unpaired image-to-image translation",
         arXiv:2007.15651.
@@ -264,6 +361,7 @@ class CUT(_Translating):
     options: CycleGANOptions
     kind = "lsgan"
     averaged = ("to_b",)
+    caption = "in each row: a picture of A, as B; a picture of B, and what the same network makes of it"
 
     def __init__(
         self,
@@ -272,6 +370,7 @@ class CUT(_Translating):
         judge_b: nn.Module,
         samples: tuple[Tensor, Tensor],
         options: CycleGANOptions,
+        referee: Referee | None = None,
     ) -> None:
         self.name = options.method
         self.to_b, self.sampler, self.judge_b, self.samples, self.options = to_b, sampler, judge_b, samples, options
@@ -284,6 +383,7 @@ class CUT(_Translating):
             "sampler": _adam([sampler], options.learning_rate),
             "discriminator": _adam([judge_b], options.learning_rate),
         }
+        self._watched(referee)
 
     def to(self, device: torch.device) -> None:
         """Move the pictures that previews show."""
@@ -349,10 +449,6 @@ class CUT(_Translating):
         a, b = (_signed(pictures) for pictures in self.samples)
         return _unsigned(torch.stack([a, self.to_b.translate(a), b, self.to_b.translate(b)], 1))
 
-    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the network that translates A into B."""
-        return _finished(self.to_b, "a to b")
-
 
 class Pix2Pix(_Translating):
     """A network learns to translate from pairs; each batch is `(B, 6, H, W)` in [0, 1], two pictures each.
@@ -362,6 +458,7 @@ class Pix2Pix(_Translating):
         judge: tells real pairs from those whose second picture was made; of six channels.
         samples: `(n, 6, H, W)`, pairs that previews show.
         options: everything else.
+        referee: looks at translations now and then; None: nobody does, and the last weights are the result.
 
     Source: Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004.
     Differs: as for `CycleGAN`. The discriminator learns first, as in the program.
@@ -370,8 +467,16 @@ class Pix2Pix(_Translating):
     options: Pix2PixOptions
     name = "pix2pix"
     averaged = ("generator",)
+    caption = "in each row: what is translated, what comes out, and what it should be"
 
-    def __init__(self, generator: Generator, judge: nn.Module, samples: Tensor, options: Pix2PixOptions) -> None:
+    def __init__(
+        self,
+        generator: Generator,
+        judge: nn.Module,
+        samples: Tensor,
+        options: Pix2PixOptions,
+        referee: Referee | None = None,
+    ) -> None:
         self.generator, self.judge, self.samples, self.options = generator, judge, samples, options
         self.kind = options.gan
         self.networks = {"generator": generator, "judge": judge}
@@ -379,6 +484,7 @@ class Pix2Pix(_Translating):
             "generator": _adam([generator], options.learning_rate),
             "discriminator": _adam([judge], options.learning_rate),
         }
+        self._watched(referee)
 
     def to(self, device: torch.device) -> None:
         """Move the pictures that previews show."""
@@ -418,9 +524,8 @@ class Pix2Pix(_Translating):
         given, wanted = self._pair(self.samples)
         return _unsigned(torch.stack([given, self.generator.translate(given), wanted], 1))
 
-    def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the generator."""
-        return _finished(self.generator, self.options.direction.replace("-", " "))
+    def _direction(self, name: str) -> str:
+        return self.options.direction.replace("-", " ")
 
 
 def _adam(networks: Sequence[nn.Module], learning_rate: float) -> torch.optim.Adam:
@@ -441,7 +546,11 @@ def _unsigned(pictures: Tensor) -> Tensor:
     return (pictures.float() / 2 + 0.5).clamp(0, 1).cpu()
 
 
-def _finished(network: Generator, direction: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    kind = "unet" if isinstance(network, UNetGenerator) else "resnet"
-    told = {"network": kind, "settings": network.settings, "direction": direction}
-    return dict(network.state_dict()), told
+def _ways(networks: nn.ModuleDict) -> dict[str, Way]:
+    return {name: partial(_way, network) for name, network in networks.items()}
+
+
+@torch.no_grad()
+def _way(network: nn.Module, pictures: Tensor) -> Tensor:
+    made: Tensor = cast("Generator", network).translate(_signed(pictures))
+    return (made.float() / 2 + 0.5).clamp(0, 1)
