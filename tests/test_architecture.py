@@ -61,13 +61,15 @@ MAY = {
     "domains",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training watching",
+    "comparing": "errors events options weights images devices networks datasets domains evaluation checkpoints models "
+    "catalog judging",
     "appraisal": "errors events options weights images devices networks smallsets toys evaluation checkpoints latents "
     "learning",
     "rendering": "errors events options weights images masks devices ops networks checkpoints models prediction tiling "
     "planning application motion flicker video regions stylization",
     "progress": "events",
     "cli": "errors events options weights painted images catalog models compression progress stylization training "
-    "teaching learning appraisal rendering sampling reporting translating",
+    "teaching learning appraisal comparing rendering sampling reporting translating",
 }
 HOME = {  # each heavy package has one home
     "PIL": "images",

@@ -4,17 +4,22 @@ import numpy as np
 import pytest
 import torch
 
+from impasto.checkpoints import load_state
 from impasto.domains import (
     baselines,
+    iter_domains,
+    judge_pairs,
     judge_translation,
     judged,
-    learn_domains,
+    judged_pairs,
     psnr,
     reinhard,
     structure_distance,
+    translation_score,
 )
 from impasto.errors import ImageError, OptionError
-from impasto.evaluation import look
+from impasto.evaluation import load_classifier, look
+from impasto.events import Taught
 from impasto.fidelity import frechet_distance
 from impasto.options import ClassifierOptions
 from nets import picture
@@ -33,7 +38,13 @@ def red(pictures):
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
-    return learn_domains(scenes(40), red(scenes(40, 100)), OPTIONS, run=tmp_path_factory.mktemp("judge"))
+    path = tmp_path_factory.mktemp("judge") / "classifier.safetensors"
+    held = scenes(20, 300), red(scenes(20, 300))
+    told = list(iter_domains(scenes(40), red(scenes(40, 100)), held, OPTIONS, path=path))
+    assert [(event.step, event.steps) for event in told if isinstance(event, Taught)] == [
+        (n, 60) for n in range(12, 61, 12)
+    ]
+    return load_classifier(path), load_state(path)[1]
 
 
 def test_psnr_by_hand():
@@ -81,10 +92,10 @@ def test_colors_move_as_reinhard_says():
 
 
 def test_a_classifier_learns_the_two_kinds(judge):
-    classifier, accuracy = judge
-    assert accuracy >= 0.9
-    assert (look(classifier, red(scenes(20, 300))).labels == 1).double().mean() >= 0.9
-    assert (look(classifier, scenes(20, 300)).labels == 0).double().mean() >= 0.9
+    classifier, told = judge
+    right = [(look(classifier, red(scenes(20, 300))).labels == 1), (look(classifier, scenes(20, 300)).labels == 0)]
+    assert min(some.double().mean() for some in right) >= 0.9
+    assert told["accuracy"] == pytest.approx(float(torch.cat(right).double().mean())) and told["held"] == 40
 
 
 def test_measures_of_the_truth_and_of_what_costs_nothing(judge):
@@ -121,8 +132,69 @@ def test_what_does_not_fit_is_refused(judge, tmp_path):
     source = scenes(4)
     with pytest.raises(ImageError, match=r"truth is \(3, 3, 16, 16\); expected \(4, 3, 16, 16\)"):
         judge_translation(source, source, source, judge[0], truth=source[:3])
+    held = source, source
     with pytest.raises(ImageError, match="expected the same size"):
-        learn_domains(source, picture(8, 8), OPTIONS, run=tmp_path / "a")
+        iter_domains(source, picture(8, 8), held, OPTIONS, path=tmp_path / "a")
+    with pytest.raises(ImageError, match="expected the same size"):
+        iter_domains(source, source, (source, picture(8, 8)), OPTIONS, path=tmp_path / "a")
     with pytest.raises(OptionError, match="there are 4 and 40 pictures; expected 5 or more"):
-        learn_domains(source, scenes(40), OPTIONS, run=tmp_path / "a")
+        iter_domains(source, scenes(40), held, OPTIONS, path=tmp_path / "a")
+    with pytest.raises(ImageError, match=r"pictures are \(4, 3, 16, 16\); expected \(3, 3, 16, 16\), as the truth"):
+        judge_pairs(source, source[:3])
     assert list(baselines(source, source)) == ["as they are", "colors changed"]
+
+
+def test_the_way_back_is_measured_against_the_other_kind(judge):
+    classifier, _ = judge
+    source, wanted = red(scenes(30, 500)), scenes(30, 700)
+    found = judged({"truth": scenes(30, 500)}, source, wanted, classifier, kind=0)
+    assert found["truth"].accuracy >= 0.9 and found["as they are"].accuracy <= 0.1
+    assert found["truth"].frechet < 0.3 * found["as they are"].frechet
+
+
+def test_pictures_larger_than_the_classifier_are_looked_at_smaller(judge):
+    classifier, _ = judge
+    source, wanted = scenes(30, 500), red(scenes(30, 700))
+    large = [torch.nn.functional.interpolate(some, scale_factor=2, mode="bilinear") for some in (source, wanted)]
+    small = judge_translation(red(source), source, wanted, classifier)
+    found = judge_translation(red(large[0]), large[0], large[1], classifier)
+    assert found.accuracy == pytest.approx(small.accuracy, abs=0.1) and found.frechet == pytest.approx(
+        small.frechet, rel=0.4
+    )
+
+
+def test_neither_way_to_cheat_pays(judge):
+    """The declared score: doing nothing gets 1, and so does what has nothing to do with the picture."""
+    classifier, _ = judge
+    source, wanted = scenes(60, 500), red(scenes(60, 700))
+    random = torch.Generator().manual_seed(0)
+    ways = {
+        "truth": red(source),
+        "half": (source + red(source)) / 2,
+        "others": red(scenes(60, 900)),
+        "one": red(scenes(1, 900)).expand_as(source),
+        "noise": torch.rand(source.shape, generator=random),
+    }
+    found = judged(ways, source, wanted, classifier)
+    same = found["as they are"]
+    scores = {name: translation_score(one, same) for name, one in found.items()}
+    assert scores["as they are"] == 1
+    assert scores["truth"] < 0.5 and scores["truth"] < scores["half"] < 1
+    assert min(scores[name] for name in ("others", "one", "noise")) > 0.9
+    made = found["half"]
+    assert scores["half"] == pytest.approx(made.frechet / same.frechet + made.structure)
+
+
+def test_pairs_are_measured_against_the_truth_by_hand():
+    source = torch.tensor([0.2, 0.4]).view(2, 1, 1, 1).expand(2, 3, 12, 12)
+    truth = torch.tensor([0.3, 0.7]).view(2, 1, 1, 1).expand(2, 3, 12, 12).clone()
+    truth[1, 0] = 0.1  # one channel of one picture
+    found = judged_pairs({"half": (source + truth) / 2}, source, truth)
+    assert list(found) == ["as they are", "median color", "colors changed", "half"]
+    assert found["as they are"].l1 == pytest.approx((3 * 0.1 + 2 * 0.3 + 0.3) / 6)
+    assert found["half"].l1 == pytest.approx(found["as they are"].l1 / 2)
+    assert found["half"].psnr == pytest.approx(found["as they are"].psnr + 20 * np.log10(2), abs=1e-4)
+    # of two values each lies at the same mean distance, so any between them is a median: (0.2 + 0.4 + 0.4) / 2 / 3
+    assert found["median color"].l1 == pytest.approx((0.2 / 2 + 0.4 / 2 + 0.4 / 2) / 3)
+    exact = judge_pairs(truth, truth)
+    assert (exact.l1, exact.psnr, exact.pictures) == (0, pytest.approx(100), 2) and exact.ssim == pytest.approx(1)

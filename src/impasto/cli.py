@@ -974,19 +974,30 @@ def evaluate(
     /,
     *,
     pictures: Annotated[str | None, Parameter(metavar="SET", group=_TALK)] = None,
+    a: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    b: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    pairs: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
+    back: Annotated[Path | None, Parameter(metavar="MODEL", group=_TALK)] = None,
     output: _Output = None,
     force: _Force = False,
     settings: Evaluating | None = None,
     talk: _Talk = _Talk(),  # noqa: B008 - frozen
 ) -> int:
-    """Measure what a network of small pictures makes, beside real pictures and those of one class only.
+    """Measure what a network makes, beside real pictures and those of one class only, or beside what costs nothing.
 
     MODEL is a file of `impasto train autoencoder`, `vae`, `gan` or `dcgan`, or its folder. For example:
-    `impasto evaluate vae -o vae/evaluation.json`, which the report of that run then shows.
+    `impasto evaluate vae -o vae/evaluation.json`, which the report of that run then shows. Or it translates, as those
+    of `impasto train cyclegan` and `pix2pix` do, and of the official programs:
+    `impasto evaluate cyclegan --a photos/ --b monets/`, `impasto evaluate pix2pix --pairs maps/`. Pictures that it
+    learned from are left out.
 
     Args:
         model: what is measured
         pictures: the set that it learned from, if it is not where it was
+        a: translations: folder of pictures of A
+        b: folder of pictures of B
+        pairs: in place of both, folder of pairs, each a picture and what it should become
+        back: the network from B to A; by default the one that lies beside
         output: file for everything that was found, as JSON
         force: overwrite it
         settings: everything else
@@ -994,6 +1005,7 @@ def evaluate(
     """
     options = EvaluateOptions(**_parsed(settings, EvaluateOptions))
     from impasto.appraisal import iter_evaluate
+    from impasto.comparing import iter_compare, translates
     from impasto.reporting import EVALUATION, REPORT, evaluation_tables, write_report
 
     found: dict[str, Any] = {}
@@ -1005,7 +1017,11 @@ def evaluate(
                     found.update(event.found)
                 yield event
 
-    _follow(watched(iter_evaluate(model, options, pictures=pictures, output=output, force=force)), talk)
+    if a or b or pairs or back or translates(model):
+        events = iter_compare(model, options, a=a, b=b, pairs=pairs, back=back, output=output, force=force)
+    else:
+        events = iter_evaluate(model, options, pictures=pictures, output=output, force=force)
+    _follow(watched(events), talk)
     if output is not None and output.name == EVALUATION and (output.parent / REPORT).is_file():
         write_report(output.parent)  # which shows it
     if not talk.json and not talk.quiet:

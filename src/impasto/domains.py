@@ -32,6 +32,7 @@ __all__ = [
     "PairedTranslation",
     "Translation",
     "baselines",
+    "fitted",
     "iter_domains",
     "iter_lesson",
     "judge_pairs",
@@ -108,13 +109,13 @@ def judge_translation(
     for name, other in (("source", source), ("back", back), ("truth", truth)):
         if other is not None and other.shape != made.shape:
             raise ImageError(f"{name} is {tuple(other.shape)}; expected {tuple(made.shape)}, as what was made.")
-    seen = look(classifier, _fitted(made, classifier))
+    seen = look(classifier, fitted(made, classifier))
     kept = None
     if labels is not None:
-        kept = float((look(labels[0], _fitted(made, labels[0])).labels.cpu() == labels[1].cpu()).double().mean())
+        kept = float((look(labels[0], fitted(made, labels[0])).labels.cpu() == labels[1].cpu()).double().mean())
     return Translation(
         accuracy=float((seen.labels == kind).double().mean()),
-        frechet=frechet_distance(look(classifier, _fitted(wanted, classifier)).features, seen.features),
+        frechet=frechet_distance(look(classifier, fitted(wanted, classifier)).features, seen.features),
         structure=float(structure_distance(made, source).mean()),
         cycle_psnr=None if back is None else float(psnr(back, source).mean()),
         cycle_ssim=None if back is None else float(ssim(back, source)),
@@ -124,7 +125,7 @@ def judge_translation(
     )
 
 
-def _fitted(pictures: Tensor, classifier: Classifier) -> Tensor:
+def fitted(pictures: Tensor, classifier: Classifier) -> Tensor:
     """Return pictures of the channels and the size that a classifier looks at."""
     pictures = luminance(pictures) if classifier.channels == 1 else pictures
     return pictures if pictures.shape[2:] == classifier.size else resize(pictures, classifier.size).clamp(0, 1)

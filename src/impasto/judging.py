@@ -19,6 +19,7 @@ from impasto.domains import (
     LESSONS,
     PairedTranslation,
     Translation,
+    fitted,
     iter_domains,
     judge_pairs,
     judge_translation,
@@ -26,7 +27,7 @@ from impasto.domains import (
     judged_pairs,
     translation_score,
 )
-from impasto.evaluation import digest, load_classifier
+from impasto.evaluation import digest, load_classifier, look
 from impasto.events import Event, Note
 from impasto.networks.classifier import Classifier
 from impasto.ops import resize
@@ -34,34 +35,51 @@ from impasto.options import ClassifierOptions, TranslationOptions
 from impasto.recipes.judging import Look
 from impasto.recipes.translating import Way
 
-__all__ = ["ENOUGH", "TITLES", "DomainReferee", "PairReferee", "classifier_pictures", "hold_out", "sides", "translate"]
+__all__ = [
+    "ENOUGH",
+    "FEWEST",
+    "POOR",
+    "TITLES",
+    "Comparison",
+    "DomainReferee",
+    "PairReferee",
+    "hold_out",
+    "seen",
+    "sides",
+    "translate",
+]
 
 ENOUGH = 50  # pictures from which on some are held out
 _SHARE, _LEAST, _MOST = 0.1, 10, 100  # of them are
 _SIDE = 64  # px, of what a classifier of the two kinds looks at
 _TAUGHT = 400  # pictures of each kind that it learns from, at most
-_POOR = 0.75  # accuracy below which it judges nothing
 _PART = 8  # pictures that are translated at once
+_FREE = ("as they are", "colors changed")  # as `domains.baselines` calls them
+FEWEST = 5  # pictures of each kind with which anything can be said
+POOR = 0.75  # accuracy of a classifier below which it judges nothing
 TITLES = {"to_b": "A to B", "to_a": "B to A"}
 _OTHER = {"to_b": "to_a", "to_a": "to_b"}
 
 _Pictures = TypeVar("_Pictures", bound=PictureFolder)
 
 
-def hold_out(data: _Pictures) -> tuple[_Pictures, _Pictures]:
-    """Return of 50 pictures or more those that are learned from, and those that networks are judged on.
+def hold_out(data: _Pictures, count: int | None = None) -> tuple[_Pictures, _Pictures]:
+    """Return the pictures that are learned from, and those that networks are judged on.
 
-    A tenth is held out, 10 at least and 100 at most: with fewer a Fréchet distance is noise, with more it would take
-    longer and say the same. (Of fewer than 50 pictures each one is needed to learn from.) Hashes of names decide, so
-    that a picture stays on its side when others come or go, and pictures of the same name in both kinds, which may show
-    the same, are on the same side.
+    Hashes of names decide, so that a picture stays on its side when others come or go, and pictures of the same name in
+    both kinds, which may show the same, are on the same side.
+
+    Args:
+        data: all of them; of fewer than 50 each one is needed to learn from.
+        count: how many are held out. By default a tenth, 10 at least and 100 at most: with fewer a Fréchet distance is
+            noise, with more it would take longer and say the same.
     """
-    count = min(_MOST, max(_LEAST, round(_SHARE * len(data))))
+    count = min(_MOST, max(_LEAST, round(_SHARE * len(data)))) if count is None else count
     order = sorted(range(len(data)), key=lambda number: hashlib.sha256(data.paths[number].stem.encode()).digest())
     return data.part(sorted(order[count:])), data.part(sorted(order[:count]), flip=False)
 
 
-def classifier_pictures(pictures: Tensor) -> Tensor:
+def seen(pictures: Tensor) -> Tensor:
     """Return pictures `(N, 3, H, H)` as a classifier of two kinds looks at them: 64 px, or smaller ones as they are."""
     side = min(_SIDE, pictures.shape[-1])
     return resize(pictures, (side, side)).clamp(0, 1)
@@ -73,10 +91,72 @@ def translate(way: Way, pictures: Tensor, device: torch.device) -> Tensor:
     return torch.cat([way(part.to(device)).float().cpu() for part in torch.split(pictures, _PART)])
 
 
+class Comparison:
+    """Translations between two kinds of pictures, beside what costs nothing, always of the same pictures.
+
+    Args:
+        pictures: of A and of B, `(N, 3, H, W)` and `(M, 3, H, W)` in [0, 1], that nobody learned from.
+        classifier: of the two, from `domains.iter_domains`.
+        device: where networks are.
+
+    Attributes:
+        free: what costs nothing, measured, by way and name.
+    """
+
+    def __init__(self, pictures: tuple[Tensor, Tensor], classifier: Classifier, device: torch.device) -> None:
+        self.pictures, self.classifier, self.device = pictures, classifier, device
+        self.free = {}
+        for way in TITLES:
+            source, wanted, kind = self._sides(way)
+            self.free[way] = judged({}, source, wanted, classifier, kind=kind)
+
+    def _sides(self, way: str) -> tuple[Tensor, Tensor, int]:
+        """Return what is translated, real pictures of what it should become, and which kind those are."""
+        kind = 1 if way == "to_b" else 0
+        return self.pictures[1 - kind], self.pictures[kind], kind
+
+    def measure(self, ways: Mapping[str, Way]) -> dict[str, Translation]:
+        """Return how well networks translate: "to_b", "to_a" or both, of which each is then the other's way back."""
+        found = {}
+        for name, way in ways.items():
+            source, wanted, kind = self._sides(name)
+            made = translate(way, source, self.device)
+            back = translate(ways[_OTHER[name]], made, self.device) if _OTHER[name] in ways else None
+            found[name] = judge_translation(made, source, wanted, self.classifier, back=back, kind=kind)
+        return found
+
+    def accuracy(self) -> float:
+        """Return how many of the real pictures the classifier takes for what they are."""
+        right = [
+            (look(self.classifier, fitted(kind, self.classifier)).labels == number).double()
+            for number, kind in enumerate(self.pictures)
+        ]
+        return float(torch.cat(right).mean())
+
+    def score(self, found: Mapping[str, Translation]) -> float:
+        """Return the one number that is declared: the mean over the ways of `domains.translation_score`."""
+        scores = [translation_score(one, self.free[way]["as they are"]) for way, one in found.items()]
+        return sum(scores) / len(scores)
+
+    def score_of(self, name: str, ways: Iterable[str]) -> float:
+        """Return the same of what costs nothing, by its name."""
+        return self.score({way: self.free[way][name] for way in ways})
+
+    def tables(self, found: Mapping[str, Translation]) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return each way's network beside what costs nothing, ready for `json.dumps`."""
+        return {
+            TITLES[way]: {
+                name: {**one.as_dict(), "score": self.score({way: one})}
+                for name, one in {**self.free[way], "network": network}.items()
+            }
+            for way, network in found.items()
+        }
+
+
 class DomainReferee:
     """Judges translations between two kinds of pictures, by a classifier that learns them first.
 
-    Its score is the mean over both ways of `domains.translation_score`: 1 for pictures as they are.
+    Its score is `Comparison.score`.
 
     Args:
         learned: pictures of A and of B that networks learn from; the classifier learns from some of them.
@@ -97,95 +177,76 @@ class DomainReferee:
     ) -> None:
         self.learned, self.held, self.options, self.path, self.resume = learned, held, options, path, resume
         self.device = find_device(options.device)
+        self.comparison: Comparison | None = None
+        self.accuracy = 0.0
 
     def prepare(self) -> Iterator[Event]:
         """Read the pictures that are held out, let a classifier learn if there is none, measure what costs nothing."""
-        self.pictures = [data.each() for data in self.held]
+        a, b = (data.each() for data in self.held)
         yield from _unread(self.held)
+        if min(len(a), len(b)) < FEWEST:
+            yield Note("too few of the pictures that are held out can be read, so nobody judges; the last are kept")
+            return
         if not (self.resume and self.path.is_file()):
-            yield from self._taught()
-        self.classifier: Classifier = load_classifier(self.path)
-        self.accuracy = float(load_state(self.path)[1]["accuracy"])
-        few = min(map(len, self.pictures)) < _LEAST // 2
-        self.able = self.accuracy >= _POOR and not few
-        a, b = (len(kind) for kind in self.pictures)
-        of = f"{self.accuracy:.0%} of {a} + {b} pictures that are held out"
-        if not self.able:
+            first, second = (data.each(_TAUGHT) for data in self.learned)
+            if min(len(first), len(second)) < FEWEST:
+                yield Note("too few pictures can be read, so nobody judges; the last networks are kept")
+                return
+            learned, held = ((seen(one), seen(other)) for one, other in ((first, second), (a, b)))
+            options = ClassifierOptions(steps=LESSONS, device=self.options.device, seed=self.options.seed)
+            yield from iter_domains(*learned, held, options, path=self.path)
+        classifier = load_classifier(self.path)
+        self.accuracy = float(load_state(self.path)[1].get("accuracy") or 0.0)
+        of = f"{self.accuracy:.0%} of {len(a)} + {len(b)} pictures that are held out"
+        if self.accuracy < POOR:
             yield Note(
-                f"a classifier tells A from B in {of} only, so nobody judges: the two are too alike, or too few; the "
-                "last networks are kept"
+                f"a classifier knows A from B in {of} only, so nobody judges: they are too alike, or too few; the last "
+                "networks are kept"
             )
             return
-        self.basis = {way: self._beside(way, {}) for way in _OTHER}
-        free = ", ".join(f"{name} get {self._free(tuple(_OTHER), name):.2f}" for name in self.basis["to_b"])
-        yield Note(f"a classifier names {of} rightly and will judge translations of them; score: {free}, 0 is best")
-
-    def _taught(self) -> Iterator[Event]:
-        a, b = (classifier_pictures(data.each(_TAUGHT)) for data in self.learned)
-        held = (classifier_pictures(self.pictures[0]), classifier_pictures(self.pictures[1]))
-        options = ClassifierOptions(steps=LESSONS, device=self.options.device, seed=self.options.seed)
-        return iter_domains(a, b, held, options, path=self.path)
-
-    def _sides(self, way: str) -> tuple[Tensor, Tensor, int]:
-        """Return what is translated, real pictures of what it should become, and which kind those are."""
-        kind = 1 if way == "to_b" else 0
-        return self.pictures[1 - kind], self.pictures[kind], kind
-
-    def _beside(self, way: str, made: Mapping[str, Tensor], **more: Any) -> dict[str, Translation]:
-        source, wanted, kind = self._sides(way)
-        return judged(made, source, wanted, self.classifier, kind=kind, **more)
-
-    def _free(self, ways: Iterable[str], name: str) -> float:
-        """Return the score of what costs nothing."""
-        basis = [self.basis[way] for way in ways]
-        return sum(translation_score(one[name], one["as they are"]) for one in basis) / len(basis)
-
-    def _judged(self, ways: Mapping[str, Way]) -> dict[str, Translation]:
-        found = {}
-        for name, way in ways.items():
-            source, wanted, kind = self._sides(name)
-            made = translate(way, source, self.device)
-            back = translate(ways[_OTHER[name]], made, self.device) if _OTHER[name] in ways else None
-            found[name] = judge_translation(made, source, wanted, self.classifier, back=back, kind=kind)
-        return found
+        self.comparison = Comparison((a, b), classifier, self.device)
+        free = ", ".join(f"{name} {self.comparison.score_of(name, TITLES):.2f}" for name in _FREE)
+        yield Note(f"a classifier knows A from B in {of}, and will judge translations of those; 0 is best, {free}")
 
     def look(self, ways: Mapping[str, Way]) -> Look | None:
         """Return the score, that of changed colors, and for each way how well it does."""
-        if not self.able:
+        if self.comparison is None:
             return None
-        found = self._judged(ways)
-        scores = [translation_score(one, self.basis[name]["as they are"]) for name, one in found.items()]
-        score = sum(scores) / len(scores)
-        measures = {"score": score, "score_of_colors_changed": self._free(found, "colors changed")}
-        for name, one in found.items():
+        found = self.comparison.measure(ways)
+        score, free = self.comparison.score(found), self.comparison.score_of("colors changed", found)
+        measures = {"score": score, "score_of_colors_changed": free}
+        for way, one in found.items():
             told = {field: getattr(one, field) for field in ("accuracy", "frechet", "structure", "cycle_psnr")}
-            measures |= {f"{field}_{name}": value for field, value in told.items() if value is not None}
+            measures |= {f"{field}_{way}": value for field, value in told.items() if value is not None}
         return Look(score, measures)
 
     def finish(self, ways: Mapping[str, Way]) -> tuple[dict[str, Any], list[str]]:
         """Return each way beside what costs nothing."""
-        found = self._judged(ways)
-        tables = {name: {**self.basis[name], "network": one} for name, one in found.items()}
+        assert self.comparison is not None
+        found = self.comparison.measure(ways)
+        tables = self.comparison.tables(found)
         told: dict[str, Any] = {
-            f"score_of_{name.replace(' ', '_')}": self._free(found, name) for name in self.basis["to_b"]
+            **{f"score_of_{name.replace(' ', '_')}": self.comparison.score_of(name, found) for name in _FREE},
+            **{f"held_{name}": len(kind) for name, kind in zip("ab", self.comparison.pictures, strict=True)},
+            "classifier": digest(self.comparison.classifier),
+            "classifier_accuracy": self.accuracy,
+            "tables": tables,
         }
-        told |= {"held_a": len(self.pictures[0]), "held_b": len(self.pictures[1])}
-        told |= {"classifier": digest(self.classifier), "classifier_accuracy": self.accuracy}
-        told["tables"] = {
-            TITLES[name]: {way: one.as_dict() for way, one in table.items()} for name, table in tables.items()
-        }
-        return told, [_words(TITLES[name], table) for name, table in tables.items()]
+        return told, [_words(title, table) for title, table in tables.items()]
 
 
-def _words(title: str, table: Mapping[str, Translation]) -> str:
+def _words(title: str, table: Mapping[str, Mapping[str, Any]]) -> str:
     """Return how good a network is, in words."""
-    made, same, changed = table["network"], table["as they are"], table["colors changed"]
-    back = "" if made.cycle_psnr is None else f"; back again {made.cycle_psnr:.1f} dB"
+    made, free = table["network"], [table[name] for name in _FREE]
+
+    def beside(field: str, form: str) -> str:
+        return f"{made[field]:{form}} ({', '.join(f'{one[field]:{form}}' for one in free)})"
+
+    back = "" if made["cycle_psnr"] is None else f"; back again {made['cycle_psnr']:.1f} dB"
     return (
-        f"{title}, of {made.pictures} pictures held out: {made.accuracy:.0%} are taken for {title[-1]} (with colors "
-        f"changed {changed.accuracy:.0%}, as they are {same.accuracy:.0%}); Fréchet distance {made.frechet:.3g} "
-        f"({changed.frechet:.3g}, {same.frechet:.3g}); structure distance {made.structure:.2f} "
-        f"({changed.structure:.2f}, {same.structure:.2f}){back}"
+        f"{title}, of {made['pictures']} pictures held out, and in brackets what costs nothing ({', '.join(_FREE)}): "
+        f"score {beside('score', '.2f')}, taken for {title[-1]} {beside('accuracy', '.0%')}, Fréchet distance "
+        f"{beside('frechet', '.3g')}, structure distance {beside('structure', '.2f')}{back}"
     )
 
 

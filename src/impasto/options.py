@@ -926,6 +926,15 @@ class EvaluateOptions(Options):
     classifier_steps: int = Field(1500, ge=1, le=1_000_000, description="steps of the training of that one")
     stacked: bool = Field(False, description="count modes: each channel of a picture is a picture with a class")
     stacked_count: int = Field(26_000, ge=10, le=1_000_000, description="pictures in which modes are counted")
+    crop: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        description="translations: side of the squares that are cut from pictures; by default as it learned, or 256",
+    )
+    direction: Literal["a-to-b", "b-to-a"] | None = Field(
+        None, description="translations of pairs: which is translated; by default as it learned, or a-to-b"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 
 

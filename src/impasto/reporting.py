@@ -304,9 +304,10 @@ def _results(run: Run) -> Iterator[str]:
     for note in notes if isinstance(notes, list) else ():
         yield f"<p>{safe(note)}.</p>"
     told = {**_of(run.result, "results"), **{name: run.result[name] for name in ("accuracy",) if name in run.result}}
-    rows = [(str(name).replace("_", " "), _told(value)) for name, value in told.items()]
+    rows = [(str(name).replace("_", " "), _told(value)) for name, value in _plain(told)]
     if rows:
         yield _table(Table(("measure", "value"), rows))
+    yield from map(_table, _compared(_of(run.result, "results")))
 
 
 def _evaluation(run: Run) -> Iterator[str]:
@@ -369,6 +370,19 @@ _MEASURES = {  # field: what it is called, and what is best
     "copies": ("copies", "0"),
     "pictures": ("pictures", ""),
 }
+_TRANSLATIONS = {
+    "score": ("score", "0"),
+    "accuracy": ("share that is taken for the other kind", "1"),
+    "frechet": ("Fréchet distance", "less"),
+    "structure": ("structure distance", "0"),
+    "cycle_psnr": ("PSNR of what comes back, dB", "more"),
+    "cycle_ssim": ("SSIM of what comes back", "1"),
+    "kept": ("share of labels kept", "1"),
+    "l1": ("mean difference from the truth", "0"),
+    "psnr": ("PSNR to the truth, dB", "more"),
+    "ssim": ("SSIM to the truth", "1"),
+    "pictures": ("pictures", ""),
+}
 _MODES = {
     "covered": ("modes that are there", "all"),
     "modes": ("modes in all", ""),
@@ -388,19 +402,26 @@ def evaluation_tables(found: Mapping[str, Any]) -> list[Table]:
         _beside(_of(found, "sets"), _MEASURES),
         _shares(_of(found, "sets")),
         _beside(_of(found, "modes"), _MODES),
+        *_compared(found),
         _rest(found),
     ]
     return [table for table in tables if table.rows]
 
 
-def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]]) -> Table:
+def _compared(found: Mapping[str, Any]) -> list[Table]:
+    """Return tables of translations, each way's for itself."""
+    tables = _of(found, "tables")
+    return [_beside(_of(tables, title), _TRANSLATIONS, title) for title in tables]
+
+
+def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]], title: str = "measure") -> Table:
     names = [name for name in sets if isinstance(sets[name], dict)]
     rows = []
     for field, (called, best) in measures.items():
         values = [sets[name].get(field) for name in names]
         if any(_finite(value) for value in values):
             rows.append((called, *map(_number, values), best))
-    return Table(("measure", *names, "best"), rows)
+    return Table((title, *names, "best"), rows)
 
 
 def _shares(sets: Mapping[str, Any]) -> Table:
@@ -424,8 +445,13 @@ def _rest(found: Mapping[str, Any]) -> Table:
         rows.append(("prior hole: Fréchet distance of made less reconstructed", _number(found["prior_hole"])))
     if _finite(asked.get("right")):
         rows.append(("share of the asked label", _number(asked["right"])))
-    known = [(str(name).replace("_", " "), _told(value)) for name, value in _of(found, "results").items()]
+    known = [(str(name).replace("_", " "), _told(value)) for name, value in _plain(_of(found, "results"))]
     return Table(("measure", "value"), [*rows, *((f"in training: {name}", value) for name, value in known)])
+
+
+def _plain(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield what is told but for tables, which are shown as such."""
+    yield from ((name, value) for name, value in told.items() if name != "tables")
 
 
 def _number(value: object) -> str:
