@@ -16,7 +16,7 @@ from impasto.comparing import iter_compare
 from impasto.datasets import AlignedPairs, PictureFolder
 from impasto.domains import judge_pairs
 from impasto.errors import ImageError, OptionError, WeightsError
-from impasto.events import Done, Judged, Note, Saved, Taught, Trained
+from impasto.events import Done, Judged, Note, Taught, Trained
 from impasto.judging import hold_out, sides
 from impasto.models import load_model
 from impasto.networks.translation import PatchDiscriminator, ResNetGenerator
@@ -163,11 +163,12 @@ def test_the_result_says_how_good_it_is(run):
     scores = {event.step: event.measures["score"] for event in steps(events) if event.measures}
     scores[10] = results["last_score"]
     assert results["score"] == min(scores.values()) and scores[results["step"]] == results["score"]
-    assert results["score_of_as_they_are"] == 1 and (results["held_a"], results["held_b"]) == (10, 10)
+    assert results["score_of_as_they_are"] == pytest.approx(1) and (results["held_a"], results["held_b"]) == (10, 10)
     assert list(results["tables"]) == ["A to B", "B to A"]
     for table in results["tables"].values():
         assert list(table) == ["as they are", "colors changed", "network"]
-        assert table["as they are"]["structure"] == pytest.approx(0, abs=1e-6) and table["as they are"]["score"] == 1
+        assert table["as they are"]["structure"] == pytest.approx(0, abs=1e-6)
+        assert table["as they are"]["score"] == pytest.approx(1)
         assert table["as they are"]["accuracy"] <= 0.2 and table["network"]["cycle_psnr"] > 0
     mean = np.mean([table["network"]["score"] for table in results["tables"].values()])
     assert results["score"] == pytest.approx(mean, rel=1e-6)
@@ -368,7 +369,11 @@ def test_evaluating_on_the_same_folders_gives_the_numbers_of_the_run(run, kinds)
     assert told["classifier"]["accuracy"] == pytest.approx(results["classifier_accuracy"])
     for title, table in results["tables"].items():
         for name, one in table.items():
-            assert told["tables"][title][name] == pytest.approx(one, rel=1e-3, abs=1e-4), (title, name)
+            ours, theirs = (
+                {field: value for field, value in some.items() if value is not None}
+                for some in (told["tables"][title][name], one)
+            )
+            assert ours == pytest.approx(theirs, rel=1e-3, abs=1e-4), (title, name)
     assert told["score"] == pytest.approx(results["score"], rel=1e-3)
     assert told["back"]["path"].endswith(BACK) and told["model"]["network"] == "resnet"
     done = events[-1]
@@ -423,7 +428,7 @@ def test_the_command_prints_the_table_and_the_report_shows_it(run, kinds, capfd)
     told = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     (judged,) = [event["found"] for event in told if event["event"] == "judged"]
     written = json.loads((path / "evaluation.json").read_text())
-    assert judged == written and Saved  # the same, said and written
+    assert judged == written
 
 
 def test_what_cannot_be_compared_is_one_sentence(run, kinds, pairs, tmp_path, capfd):
@@ -442,8 +447,8 @@ def test_what_cannot_be_compared_is_one_sentence(run, kinds, pairs, tmp_path, ca
     for path in sorted((kinds / "b").iterdir())[:9]:
         write(tmp_path / "few", path.stem, images.load(path).pixels)
     with pytest.raises(OptionError, match=r"few holds [0-9] pictures that .* did not learn from; expected 10 or more"):
-        list(iter_compare(run[0], CPU, a=kinds / "a", b=tmp_path / "few"))
+        iter_compare(run[0], CPU, a=kinds / "a", b=tmp_path / "few")
     with pytest.raises(ImageError, match="does not exist"):
-        list(iter_compare(run[0], CPU, a=kinds / "a", b=tmp_path / "nothing"))
+        iter_compare(run[0], CPU, a=kinds / "a", b=tmp_path / "nothing")
     with pytest.raises(WeightsError, match="is a network of painter; expected one of CycleGAN, CUT or pix2pix"):
         iter_compare("starry_night", CPU, a=kinds / "a", b=kinds / "b")

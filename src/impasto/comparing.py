@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -215,9 +215,20 @@ def _domains(
     seed, cut = int(network.options.get("seed", options.seed)), _cut(network, options)
     data = [PictureFolder(folder, seed=seed + number, **cut) for number, folder in enumerate(folders)]
     parts = [_fresh(network, kind, folder, 2 * FEWEST) for kind, folder in zip(data, folders, strict=True)]
+    return _compared(network, other, parts, _classifier(network, options), folders, options, device)
+
+
+def _compared(
+    network: _Translator,
+    other: _Translator | None,
+    parts: Sequence[tuple[PictureFolder, PictureFolder]],
+    classifier: Classifier | None,
+    folders: tuple[str | Path, str | Path],
+    options: EvaluateOptions,
+    device: torch.device,
+) -> Iterator[Event]:
     old, new = zip(*parts, strict=True)
     yield from _warned(network, f"{len(old[0])} pictures of A and {len(old[1])} of B" if any(map(len, old)) else "")
-    classifier = _classifier(network, options)
     pictures: tuple[Tensor, Tensor]
     if classifier is None:  # half of what is new, and what is old, is for it to learn from
         split = [hold_out(kind, len(kind) // 2) for kind in new]
@@ -249,7 +260,7 @@ def _domains(
             "pictures": {"a": str(folders[0]), "b": str(folders[1])},
             "features": f"classifier {about['digest']} of the two kinds, {right:.1%} right on {count} real pictures",
             "classifier": about,
-            "compared": {"a": len(pictures[0]), "b": len(pictures[1]), "side": cut["crop"]},
+            "compared": {"a": len(pictures[0]), "b": len(pictures[1]), "side": new[0].crop},
             "tables": comparison.tables(measured),
             "score": comparison.score(measured),
         }
@@ -282,7 +293,17 @@ def _classifier(network: _Translator, options: EvaluateOptions) -> Classifier | 
 def _pairs(network: _Translator, folder: str | Path, options: EvaluateOptions, device: torch.device) -> Iterator[Event]:
     cut = _cut(network, options)
     data = AlignedPairs(folder, seed=int(network.options.get("seed", options.seed)), **cut)
-    old, new = _fresh(network, data, folder, 1)
+    return _against_truth(network, *_fresh(network, data, folder, 1), folder, options, device)
+
+
+def _against_truth(
+    network: _Translator,
+    old: AlignedPairs,
+    new: AlignedPairs,
+    folder: str | Path,
+    options: EvaluateOptions,
+    device: torch.device,
+) -> Iterator[Event]:
     yield from _warned(network, f"{len(old)} pairs" if len(old) else "")
     direction = options.direction or ("b-to-a" if network.back else "a-to-b")
     pairs = new.each(options.count)
@@ -297,7 +318,7 @@ def _pairs(network: _Translator, folder: str | Path, options: EvaluateOptions, d
             "pictures": {"pairs": str(folder), "direction": direction},
             "features": "differences from the known truth",
             "classifier": None,
-            "compared": {"pairs": len(pairs), "side": cut["crop"]},
+            "compared": {"pairs": len(pairs), "side": new.crop},
             "tables": {"pairs": {name: one.as_dict() for name, one in table.items()}},
             "score": table["network"].l1,
         }

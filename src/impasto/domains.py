@@ -43,11 +43,13 @@ __all__ = [
     "reinhard",
     "structure_distance",
     "translation_score",
+    "unrelated_structure",
 ]
 
 LESSONS = 400  # steps of a classifier of two kinds, which are enough to tell photographs from paintings
 _PARTS = 5  # how often its lessons are told of
-_LEAST = 1e-9  # Fréchet distance, so that no share is of nothing
+_LEAST = 1e-9  # distance, so that no share is of nothing
+_OTHERS = 5  # pictures that each is compared with to know what is unrelated
 
 
 @dataclass(frozen=True)
@@ -131,22 +133,37 @@ def fitted(pictures: Tensor, classifier: Classifier) -> Tensor:
     return pictures if pictures.shape[2:] == classifier.size else resize(pictures, classifier.size).clamp(0, 1)
 
 
-def translation_score(found: Translation, untouched: Translation) -> float:
+def translation_score(found: Translation, untouched: Translation, unrelated: float) -> float:
     """Return how far a way of translating is from a good one, as one number: 0 is best, and 1 is nothing gained.
 
-    It is the Fréchet distance, as a share of that of the pictures as they are, plus the structure distance. Both ways
-    to cheat get 1: pictures as they are have all of the first and none of the second; real pictures of the wanted kind
-    that show something else have almost nothing of the first, and about 1 of the second. So have noise and one and the
-    same picture each time, at best. Only what gains more likeness than it loses of what was there comes below 1.
+    It is the Fréchet distance, as a share of that of the pictures as they are, plus the structure distance, as a share
+    of that to pictures which have nothing to do with them. So both ways to cheat get 1: pictures as they are have all
+    of the first and nothing of the second; real pictures of the wanted kind that show something else have nothing of
+    the first and all of the second, and noise, or one picture for all, gets no less. Only what gains more likeness than
+    it loses of what was there comes below 1.
 
     Accuracy is no part of it, since a network can be taken for B all the time that makes no picture of B well. Nor is
-    what comes back from there: that is learned, and is perfect if the way there hides the picture in noise nobody sees.
+    what comes back from there: that is learned, and is perfect if the way there hides the picture in what nobody sees.
 
     Args:
         found: the way in question.
         untouched: the pictures as they are, by the same classifier.
+        unrelated: `unrelated_structure` of the same pictures.
     """
-    return found.frechet / max(untouched.frechet, _LEAST) + found.structure
+    return found.frechet / max(untouched.frechet, _LEAST) + found.structure / max(unrelated, _LEAST)
+
+
+def unrelated_structure(source: Tensor, wanted: Tensor) -> float:
+    """Return the mean structure distance of pictures to some of the other kind that show something else.
+
+    Args:
+        source: `(N, 3, H, W)` RGB in [0, 1].
+        wanted: `(M, 3, H, W)`, M of 2 or more. Should pictures of the same place show the same, that is left out.
+    """
+    count = len(wanted)
+    places = torch.arange(len(source))
+    shifts = range(1, min(_OTHERS, count - 1) + 1)
+    return float(torch.stack([structure_distance(source, wanted[(places + by) % count]) for by in shifts]).mean())
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:

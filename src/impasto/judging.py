@@ -26,6 +26,7 @@ from impasto.domains import (
     judged,
     judged_pairs,
     translation_score,
+    unrelated_structure,
 )
 from impasto.evaluation import digest, load_classifier, look
 from impasto.events import Event, Note
@@ -101,14 +102,16 @@ class Comparison:
 
     Attributes:
         free: what costs nothing, measured, by way and name.
+        unrelated: the structure distance of pictures that have nothing to do with each other, by way.
     """
 
     def __init__(self, pictures: tuple[Tensor, Tensor], classifier: Classifier, device: torch.device) -> None:
         self.pictures, self.classifier, self.device = pictures, classifier, device
-        self.free = {}
+        self.free, self.unrelated = {}, {}
         for way in TITLES:
             source, wanted, kind = self._sides(way)
             self.free[way] = judged({}, source, wanted, classifier, kind=kind)
+            self.unrelated[way] = unrelated_structure(source, wanted)
 
     def _sides(self, way: str) -> tuple[Tensor, Tensor, int]:
         """Return what is translated, real pictures of what it should become, and which kind those are."""
@@ -135,7 +138,9 @@ class Comparison:
 
     def score(self, found: Mapping[str, Translation]) -> float:
         """Return the one number that is declared: the mean over the ways of `domains.translation_score`."""
-        scores = [translation_score(one, self.free[way]["as they are"]) for way, one in found.items()]
+        scores = [
+            translation_score(one, self.free[way]["as they are"], self.unrelated[way]) for way, one in found.items()
+        ]
         return sum(scores) / len(scores)
 
     def score_of(self, name: str, ways: Iterable[str]) -> float:
