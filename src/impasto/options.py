@@ -813,7 +813,7 @@ class TranslationOptions(TrainOptions):
         (), description="how pictures are changed before they are judged, for small sets: color, translation, cutout"
     )
     watch_steps: int = Field(
-        500,
+        1000,
         ge=0,
         le=100_000_000,
         description="every how many steps translations are measured, of pictures that are held out; 0: never, and none "
