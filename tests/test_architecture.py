@@ -52,7 +52,7 @@ MAY = {
     "teaching": "errors events options devices networks datasets recipes checkpoints models prediction stylization "
     "training",
     "domains": "errors events options ops networks fidelity recipes evaluation checkpoints training",
-    "judging": "events options devices ops networks datasets recipes evaluation checkpoints domains",
+    "judging": "events options devices ops networks datasets recipes evaluation domains",
     "translating": "errors events options networks datasets recipes checkpoints training judging",
     "latents": "errors networks checkpoints smallsets catalog",
     "atlas": "errors ops fidelity latents",

@@ -246,7 +246,7 @@ def _compared(
     else:
         pictures = _both([kind.each(options.count) for kind in new])
     comparison = Comparison(pictures, classifier, device)
-    right = comparison.accuracy()
+    right = comparison.accuracy
     count = sum(map(len, pictures))
     if right < POOR:
         yield Note(f"the classifier knows A from B in only {right:.0%} of these pictures, so its measures say little")

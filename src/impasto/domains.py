@@ -5,7 +5,7 @@ made from. Leaving pictures as they are fails in the first way only, and changin
 these two are measured beside every network.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 LESSONS = 400  # steps of a classifier of two kinds, which are enough to tell photographs from paintings
+_PART = 32  # pictures that are measured at once
 _PARTS = 5  # how often its lessons are told of
 _LEAST = 1e-9  # distance, so that no share is of nothing
 _OTHERS = 5  # pictures that each is compared with to know what is unrelated
@@ -118,11 +119,11 @@ def judge_translation(
     return Translation(
         accuracy=float((seen.labels == kind).double().mean()),
         frechet=frechet_distance(look(classifier, fitted(wanted, classifier)).features, seen.features),
-        structure=round(float(structure_distance(made, source).mean()), 9),  # the same picture is 0 away, not 1e-16
-        cycle_psnr=None if back is None else float(psnr(back, source).mean()),
-        cycle_ssim=None if back is None else float(ssim(back, source)),
+        structure=round(_mean(structure_distance, made, source), 9),  # the same picture is 0 away, not 1e-16
+        cycle_psnr=None if back is None else _mean(psnr, back, source),
+        cycle_ssim=None if back is None else _mean(ssim, back, source),
         kept=kept,
-        psnr=None if truth is None else float(psnr(made, truth).mean()),
+        psnr=None if truth is None else _mean(psnr, made, truth),
         pictures=len(made),
     )
 
@@ -163,7 +164,13 @@ def unrelated_structure(source: Tensor, wanted: Tensor) -> float:
     count = len(wanted)
     places = torch.arange(len(source))
     shifts = range(1, min(_OTHERS, count - 1) + 1)
-    return float(torch.stack([structure_distance(source, wanted[(places + by) % count]) for by in shifts]).mean())
+    return sum(_mean(structure_distance, source, wanted[(places + by) % count]) for by in shifts) / len(shifts)
+
+
+def _mean(measure: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> float:
+    """Return the mean of a measure of pairs of pictures, a few at a time, for in 64 bits all might not fit."""
+    parts = zip(torch.split(a, _PART), torch.split(b, _PART), strict=True)
+    return sum(float(measure(*some).mean()) * len(some[0]) for some in parts) / len(a)
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
@@ -237,8 +244,8 @@ def judge_pairs(made: Tensor, truth: Tensor) -> PairedTranslation:
         raise ImageError(f"pictures are {tuple(made.shape)}; expected {tuple(truth.shape)}, as the truth.")
     return PairedTranslation(
         l1=float((made.double() - truth.double()).abs().mean()),
-        psnr=float(psnr(made, truth).mean()),
-        ssim=float(ssim(made, truth)),
+        psnr=_mean(psnr, made, truth),
+        ssim=_mean(ssim, made, truth),
         pictures=len(made),
     )
 
@@ -295,15 +302,19 @@ def reinhard(source: Tensor, wanted: Tensor) -> Tensor:
 
     Source: Reinhard, Ashikhmin, Gooch & Shirley 2001, "Color transfer between images", IEEE CG&A 21(5).
     """
-    ours, theirs = _opponent(source), _opponent(wanted)
-    mean, deviation = ours.mean(2, keepdim=True), ours.std(2, correction=0, keepdim=True)
-    together = theirs.transpose(0, 1).flatten(1)  # (3, all places)
-    wanted_mean, wanted_deviation = together.mean(1), together.std(1, correction=0)
-    moved = (ours - mean) * (wanted_deviation[:, None] / deviation.clamp_min(1e-6)) + wanted_mean[:, None]
-    matrix = torch.tensor(_OPPONENT, dtype=torch.float64)
-    lms = torch.pow(10.0, matrix.inverse() @ moved)
-    rgb = torch.tensor(_LMS, dtype=torch.float64).inverse() @ lms
-    return rgb.view(source.shape).clamp(0, 1).to(source)
+    places = [(some.mean(2), some.var(2, correction=0)) for some in map(_opponent, torch.split(wanted, _PART))]
+    means, variances = (torch.cat(part) for part in zip(*places, strict=True))  # of each picture, (M, 3)
+    goal, spread = means.mean(0), (variances.mean(0) + means.var(0, correction=0)).sqrt()  # of all places together
+    matrix = torch.tensor(_OPPONENT, dtype=torch.float64).inverse()
+    to_rgb = torch.tensor(_LMS, dtype=torch.float64).inverse()
+    found = []
+    for some in torch.split(source, _PART):
+        ours = _opponent(some)
+        mean, deviation = ours.mean(2, keepdim=True), ours.std(2, correction=0, keepdim=True)
+        moved = (ours - mean) * (spread[:, None] / deviation.clamp_min(1e-6)) + goal[:, None]
+        rgb = to_rgb @ torch.pow(10.0, matrix @ moved)
+        found.append(rgb.view(some.shape).clamp(0, 1).to(source))
+    return torch.cat(found)
 
 
 def _opponent(pictures: Tensor) -> Tensor:

@@ -5,14 +5,13 @@ as one number, by which the best are kept.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from impasto.checkpoints import load_state
 from impasto.datasets import AlignedPairs, PictureFolder
 from impasto.devices import find_device
 from impasto.domains import (
@@ -101,12 +100,15 @@ class Comparison:
         device: where networks are.
 
     Attributes:
+        accuracy: how many of the real pictures the classifier takes for what they are, the mean of both kinds.
         free: what costs nothing, measured, by way and name.
         unrelated: the structure distance of pictures that have nothing to do with each other, by way.
     """
 
     def __init__(self, pictures: tuple[Tensor, Tensor], classifier: Classifier, device: torch.device) -> None:
         self.pictures, self.classifier, self.device = pictures, classifier, device
+        right = [look(classifier, fitted(kind, classifier)).labels == number for number, kind in enumerate(pictures)]
+        self.accuracy = sum(float(some.double().mean()) for some in right) / len(right)
         self.free, self.unrelated = {}, {}
         for way in TITLES:
             source, wanted, kind = self._sides(way)
@@ -127,14 +129,6 @@ class Comparison:
             back = translate(ways[_OTHER[name]], made, self.device) if _OTHER[name] in ways else None
             found[name] = judge_translation(made, source, wanted, self.classifier, back=back, kind=kind)
         return found
-
-    def accuracy(self) -> float:
-        """Return how many of the real pictures the classifier takes for what they are."""
-        right = [
-            (look(self.classifier, fitted(kind, self.classifier)).labels == number).double()
-            for number, kind in enumerate(self.pictures)
-        ]
-        return float(torch.cat(right).mean())
 
     def score(self, found: Mapping[str, Translation]) -> float:
         """Return the one number that is declared: the mean over the ways of `domains.translation_score`."""
@@ -168,7 +162,8 @@ class DomainReferee:
         held: pictures of A and of B that nobody learns from.
         options: of the training.
         path: where the classifier is kept, or will be.
-        resume: use the one that is there.
+        ways: which of "to_b" and "to_a" are learned.
+        resume: use the classifier that is there.
     """
 
     def __init__(
@@ -178,12 +173,13 @@ class DomainReferee:
         options: TranslationOptions,
         path: Path,
         *,
+        ways: Sequence[str] = tuple(TITLES),
         resume: bool = False,
     ) -> None:
-        self.learned, self.held, self.options, self.path, self.resume = learned, held, options, path, resume
+        self.learned, self.held, self.options, self.path = learned, held, options, path
+        self.ways, self.resume = ways, resume
         self.device = find_device(options.device)
         self.comparison: Comparison | None = None
-        self.accuracy = 0.0
 
     def prepare(self) -> Iterator[Event]:
         """Read the pictures that are held out, let a classifier learn if there is none, measure what costs nothing."""
@@ -200,17 +196,16 @@ class DomainReferee:
             learned, held = ((seen(one), seen(other)) for one, other in ((first, second), (a, b)))
             options = ClassifierOptions(steps=LESSONS, device=self.options.device, seed=self.options.seed)
             yield from iter_domains(*learned, held, options, path=self.path)
-        classifier = load_classifier(self.path)
-        self.accuracy = float(load_state(self.path)[1].get("accuracy") or 0.0)
-        of = f"{self.accuracy:.0%} of {len(a)} + {len(b)} pictures that are held out"
-        if self.accuracy < POOR:
+        comparison = Comparison((a, b), load_classifier(self.path), self.device)
+        of = f"{comparison.accuracy:.0%} of {len(a)} + {len(b)} pictures that are held out"
+        if comparison.accuracy < POOR:
             yield Note(
                 f"a classifier knows A from B in {of} only, so nobody judges: they are too alike, or too few; the last "
                 "networks are kept"
             )
             return
-        self.comparison = Comparison((a, b), classifier, self.device)
-        free = ", ".join(f"{name} {self.comparison.score_of(name, TITLES):.2f}" for name in _FREE)
+        self.comparison = comparison
+        free = ", ".join(f"{name} {comparison.score_of(name, self.ways):.2f}" for name in _FREE)
         yield Note(f"a classifier knows A from B in {of}, and will judge translations of those; 0 is best, {free}")
 
     def look(self, ways: Mapping[str, Way]) -> Look | None:
@@ -234,7 +229,7 @@ class DomainReferee:
             **{f"score_of_{name.replace(' ', '_')}": self.comparison.score_of(name, found) for name in _FREE},
             **{f"held_{name}": len(kind) for name, kind in zip("ab", self.comparison.pictures, strict=True)},
             "classifier": digest(self.comparison.classifier),
-            "classifier_accuracy": self.accuracy,
+            "classifier_accuracy": self.comparison.accuracy,
             "tables": tables,
         }
         return told, [_words(title, table) for title, table in tables.items()]

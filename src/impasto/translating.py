@@ -64,8 +64,9 @@ def iter_cyclegan(
     referee, remarks = None, tuple[str, ...]()
     if options.watch_steps and min(len(first), len(second)) >= ENOUGH:
         (first, held_a), (second, held_b) = hold_out(first), hold_out(second)
-        place = Path(run) / CLASSIFIER
-        referee = DomainReferee((first, second), (held_a, held_b), options, place, resume=resume)
+        held, place = (held_a, held_b), Path(run) / CLASSIFIER
+        ways = ("to_b", "to_a") if options.method == "cyclegan" else ("to_b",)
+        referee = DomainReferee((first, second), held, options, place, ways=ways, resume=resume)
     elif options.watch_steps:
         remarks = _few(f"there are {len(first)} pictures of A and {len(second)} of B")
 
