@@ -182,7 +182,7 @@ def test_neither_way_to_cheat_pays(judge):
     scores = {name: translation_score(one, same, unrelated) for name, one in found.items()}
     assert scores["as they are"] == pytest.approx(1, abs=1e-6)
     assert scores["truth"] < 0.5 and scores["half"] < 0.5
-    assert min(scores[name] for name in ("others", "one", "noise")) > 0.95
+    assert min(scores[name] for name in ("others", "one", "noise")) > 0.9
     made = found["half"]
     assert scores["half"] == pytest.approx(made.frechet / same.frechet + made.structure / unrelated)
 

@@ -140,8 +140,8 @@ def translation_score(found: Translation, untouched: Translation, unrelated: flo
     It is the Fréchet distance, as a share of that of the pictures as they are, plus the structure distance, as a share
     of that to pictures which have nothing to do with them. So both ways to cheat get 1: pictures as they are have all
     of the first and nothing of the second; real pictures of the wanted kind that show something else have nothing of
-    the first and all of the second, and noise, or one picture for all, gets no less. Only what gains more likeness than
-    it loses of what was there comes below 1.
+    the first and all of the second, and so has one picture for all, and noise has more of the first. Only what gains
+    more likeness than it loses of what was there comes well below 1.
 
     Accuracy is no part of it, since a network can be taken for B all the time that makes no picture of B well. Nor is
     what comes back from there: that is learned, and is perfect if the way there hides the picture in what nobody sees.
