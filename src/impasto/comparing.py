@@ -278,16 +278,17 @@ def _both(pictures: list[Tensor]) -> tuple[Tensor, Tensor]:
 
 def _classifier(network: _Translator, options: EvaluateOptions) -> Classifier | None:
     """Return the classifier that was asked for, or that judged the network while it learned, if there is one."""
-    if options.classifier:
-        path = Path(options.classifier).expanduser()
-        found = load_classifier(path / MODEL if path.is_dir() else path)
-        if (found.classes, found.channels) != (2, 3):
-            raise OptionError(
-                f"{options.classifier} knows {found.classes} classes in {found.channels} channels; expected 2 and 3."
-            )
-        return found
     beside = network.path.with_name(CLASSIFIER)
-    return load_classifier(beside) if beside.is_file() else None
+    path = Path(options.classifier).expanduser() if options.classifier else beside
+    if path == beside and not path.is_file():
+        return None
+    found = load_classifier(path / MODEL if path.is_dir() else path)
+    if (found.classes, found.channels) != (2, 3):
+        raise OptionError(
+            f"{path} knows {found.classes} classes in {found.channels} channels; expected the two kinds in 3, name "
+            "another --classifier."
+        )
+    return found
 
 
 def _pairs(network: _Translator, folder: str | Path, options: EvaluateOptions, device: torch.device) -> Iterator[Event]:
