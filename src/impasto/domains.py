@@ -119,7 +119,7 @@ def judge_translation(
     return Translation(
         accuracy=float((seen.labels == kind).double().mean()),
         frechet=frechet_distance(look(classifier, fitted(wanted, classifier)).features, seen.features),
-        structure=round(_mean(structure_distance, made, source), 9),  # the same picture is 0 away, not 1e-16
+        structure=max(0.0, round(_mean(structure_distance, made, source), 9)),  # of the same picture 0, and not 1e-16
         cycle_psnr=None if back is None else _mean(psnr, back, source),
         cycle_ssim=None if back is None else _mean(ssim, back, source),
         kept=kept,

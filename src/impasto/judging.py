@@ -52,7 +52,7 @@ __all__ = [
 ENOUGH = 50  # pictures from which on some are held out
 _SHARE, _LEAST, _MOST = 0.1, 10, 100  # of them are
 _SIDE = 64  # px, of what a classifier of the two kinds looks at
-_TAUGHT = 400  # pictures of each kind that it learns from, at most
+_TAUGHT = 400  # crops of pictures of each kind that it learns from
 _PART = 8  # pictures that are translated at once
 _FREE = ("as they are", "colors changed")  # as `domains.baselines` calls them
 FEWEST = 5  # pictures of each kind with which anything can be said
@@ -189,10 +189,7 @@ class DomainReferee:
             yield Note("too few of the pictures that are held out can be read, so nobody judges; the last are kept")
             return
         if not (self.resume and self.path.is_file()):
-            first, second = (data.each(_TAUGHT) for data in self.learned)
-            if min(len(first), len(second)) < FEWEST:
-                yield Note("too few pictures can be read, so nobody judges; the last networks are kept")
-                return
+            first, second = (data.batch(range(_TAUGHT)) for data in self.learned)  # of few pictures several crops each
             learned, held = ((seen(one), seen(other)) for one, other in ((first, second), (a, b)))
             options = ClassifierOptions(steps=LESSONS, device=self.options.device, seed=self.options.seed)
             yield from iter_domains(*learned, held, options, path=self.path)
