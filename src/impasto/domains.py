@@ -393,7 +393,7 @@ def learn_domains(
     *,
     run: str | Path,
 ) -> tuple[Classifier, float]:
-    """Return a classifier as `iter_domains` makes it, and its accuracy on the first fifth of each, which it did not see.
+    """Return a classifier as `iter_domains` makes it, and its accuracy on the first fifth of each, unseen by it.
 
     Do not judge by pictures that it learned from: those after the first fifth.
 
