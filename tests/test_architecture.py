@@ -27,7 +27,7 @@ MAY = {
     "recipes": "errors events options ops losses networks motion augmentation",
     "checkpoints": "errors weights networks",
     "catalog": "errors weights",
-    "charts": "",
+    "charts": "images",
     "reporting": "errors weights images catalog charts",
     "models": "errors networks checkpoints catalog",
     "prediction": "devices ops networks checkpoints models",

@@ -16,6 +16,7 @@ from impasto.checkpoints import save_state
 from impasto.cli import main
 from impasto.errors import CheckpointError
 from impasto.events import Saved, Trained
+from impasto.images import read_metadata
 from impasto.learning import iter_autoencoder
 from impasto.options import AutoencoderOptions
 from impasto.reporting import REPORT, evaluation_tables, read_run, write_report
@@ -79,6 +80,11 @@ def run(tmp_path):
     return folder
 
 
+def curves(run):
+    """The points of each curve of a report."""
+    return re.findall(r"<polyline points='([^']*)'[^>]* stroke='#", (run / REPORT).read_text())
+
+
 def change(run, **told):
     record = json.loads((run / "options.json").read_text())
     (run / "options.json").write_text(json.dumps({**record, **told}))
@@ -103,11 +109,21 @@ def test_a_training_leaves_its_report(finished):
     assert "weights 1,138" in page.text  # 64 x 8 + 8, 8 x 2 + 2, 2 x 8 + 8, 8 x 64 + 64
     titles = [attrs["aria-label"] for attrs in page.all("svg")]
     assert titles == ["mse", "learning rate", "images per second"]
-    curves = re.findall(r"<polyline points='([^']*)'", (run / REPORT).read_text())
-    assert len(curves[0].split()) == 30
-    assert sorted(path.name for path in (run / "figures").iterdir()) == [
-        "images_per_second.svg", "learning_rate.svg", "mse.svg",
-    ]  # fmt: skip
+    assert len(curves(run)[0].split()) == 30
+
+
+def test_figures_lie_beside_it_in_full_quality(finished):
+    """Of the preview: 3 rows of 10 pictures of 8 px with 4 px around each, without what JPEG would do to it."""
+    run, _ = finished
+    figures = {path.name: Image.open(path) for path in (run / "figures").iterdir()}
+    assert sorted(figures) == ["images_per_second.png", "learning_rate.png", "mse.png", "preview.png"]
+    assert figures["mse.png"].size == (1280, 560)
+    shown = np.asarray(figures["preview.png"])
+    assert shown.shape == (40, 124, 3) and (shown[:4] == 255).all() and (shown[:, 12:16] == 255).all()
+    assert (shown == shown[..., :1]).all()  # gray, to the bit
+    nearly = np.asarray(Image.open(run / "preview.jpg"), float)
+    assert 0 < np.abs(nearly - shown).mean() < 10
+    assert read_metadata(run / "figures" / "preview.png") == {"step": 30, "rows": 3, "columns": 10, "margin": 4}
 
 
 def test_it_holds_everything_that_it_shows(finished):
@@ -149,10 +165,10 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_training(sets, tmp_pa
     run = tmp_path / "run"
     events = iter_autoencoder(sets, OPTIONS.changed(steps=2), run=run)
     next(event for event in events if isinstance(event, Trained))
-    (run / "figures").write_text("in the way")
+    (run / REPORT).mkdir()  # in the way
     texts = [event.text for event in events if hasattr(event, "text")]
     assert [text for text in texts if text.startswith("the report could not be written: ")]
-    assert (run / MODEL).is_file() and not (run / REPORT).exists()
+    assert (run / MODEL).is_file() and (run / REPORT).is_dir()
 
 
 # --- runs that are not as they should be ---------------------------------------------------------
@@ -190,8 +206,8 @@ def test_damaged_lines_are_counted_and_left_out(run):
     assert "6 lines of its log cannot be read and are left out." in page.text
     assert "Step 6: the loss kl is not finite." in page.text
     assert [attrs["aria-label"] for attrs in page.all("svg")] == ["kl", "frechet"]
-    curve = re.search(r"points='([^']*)'", (run / "figures" / "kl.svg").read_text())[1]
-    assert len(curve.split()) == 4
+    assert len(curves(run)[0].split()) == 4
+    assert sorted(path.name for path in (run / "figures").iterdir()) == ["frechet.png", "kl.png"]
 
 
 def test_pictures_that_cannot_be_read_are_named_and_large_ones_shrink(run):
@@ -272,7 +288,7 @@ def test_nothing_from_files_becomes_more_than_text(tmp_path):
     known |= {"text-anchor", "font-size", "font-family", "font-weight"}
     assert {name for _, attrs in page.tags for name in attrs} <= known
     assert page.text.count("<script>alert(2)") > 15 and "alert(1)" in page.text
-    assert all(path.parent == folder / "figures" for path in tmp_path.rglob("*.svg"))
+    assert all(path.parent == folder / "figures" for path in tmp_path.rglob("*.png"))
 
 
 def test_a_name_that_is_no_text_can_be_shown(run):
