@@ -80,6 +80,11 @@ def run(tmp_path):
     return folder
 
 
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
 def curves(run):
     """The points of each curve of a report."""
     return re.findall(r"<polyline points='([^']*)'[^>]* stroke='#", (run / REPORT).read_text())
@@ -113,16 +118,15 @@ def test_a_training_leaves_its_report(finished):
 
 
 def test_figures_lie_beside_it_in_full_quality(finished):
-    """Of the preview: 3 rows of 10 pictures of 8 px with 4 px around each, without what JPEG would do to it."""
+    """Of the preview: 3 rows of 10 pictures of 64 px with 4 px around each, without what JPEG would do to it."""
     run, _ = finished
-    figures = {path.name: Image.open(path) for path in (run / "figures").iterdir()}
-    assert sorted(figures) == ["images_per_second.png", "learning_rate.png", "mse.png", "preview.png"]
-    assert figures["mse.png"].size == (1280, 560)
-    shown = np.asarray(figures["preview.png"])
-    assert shown.shape == (40, 124, 3) and (shown[:4] == 255).all() and (shown[:, 12:16] == 255).all()
+    figures = sorted(path.name for path in (run / "figures").iterdir())
+    assert figures == ["images_per_second.png", "learning_rate.png", "mse.png", "preview.png"]
+    assert pixels(run / "figures" / "mse.png").shape == (560, 1280, 3)
+    shown = pixels(run / "figures" / "preview.png")
+    assert shown.shape == (208, 684, 3) and (shown[:4] == 255).all() and (shown[:, 68:72] == 255).all()
     assert (shown == shown[..., :1]).all()  # gray, to the bit
-    nearly = np.asarray(Image.open(run / "preview.jpg"), float)
-    assert 0 < np.abs(nearly - shown).mean() < 10
+    assert 0 < np.abs(pixels(run / "preview.jpg").astype(float) - shown).mean() < 10
     assert read_metadata(run / "figures" / "preview.png") == {"step": 30, "rows": 3, "columns": 10, "margin": 4}
 
 

@@ -1,7 +1,8 @@
 """What a network makes is measured: drawn, looked at, and set beside real pictures and those of one class only.
 
 The numbers are those of `evaluation`. Here is what has to be there first: the network, the pictures that it learned
-from, and a classifier of them, which is trained once for each set and kept in impasto's folder.
+from, and a classifier of them: the one that watched the training, so that numbers are those of its log; or else one
+that is trained once for each set and kept in impasto's folder.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -26,7 +27,7 @@ from impasto.errors import CheckpointError, ImageError, OptionError, WeightsErro
 from impasto.evaluation import Evaluator, Likeness, PixelEvaluator, digest, load_classifier, look, stacked_modes
 from impasto.events import Began, Done, Event, Judged, Note, Saved, Trained
 from impasto.latents import Maker, load_maker
-from impasto.learning import iter_classifier
+from impasto.learning import CLASSIFIER, iter_classifier
 from impasto.networks.classifier import Classifier
 from impasto.options import ClassifierOptions, EvaluateOptions
 from impasto.smallsets import Sets, read_sets
@@ -57,7 +58,7 @@ def iter_evaluate(
 
     - "model", "pictures", "options", "version", "torch", "device": the conditions
     - "features": in words, what pictures are compared by; numbers of different features are never comparable
-    - "classifier": None, or its "digest", "accuracy", "held"
+    - "classifier": None, or its "digest", "accuracy", "held", and whether it is "own": the one that watched the training
     - "compared": how many pictures were, of each kind, and the "neighbors"
     - "sets": by name "made", "reconstructed" (of autoencoders, from held-out pictures), and the two anchors, "real" and
       "one class" (or "one kind", without classes), each with the fields of `evaluation.Quality` or `Likeness`
@@ -91,7 +92,7 @@ def _events(
     found = _conditions(maker, options, pictures)
     classifier = None
     if sets.train.labels is not None or options.classifier:
-        classifier, found["classifier"] = yield from _classifier(sets, options)
+        classifier, found["classifier"] = yield from _classifier(maker, sets, options)
     yield from map(Note, _warnings(maker, sets, options, found["classifier"]))
     if options.stacked:
         if classifier is None:
@@ -144,7 +145,8 @@ def _features(classifier: Classifier | None, about: Mapping[str, Any] | None) ->
     if classifier is None or about is None:
         return {"features": "principal components of pixels, as there are no classes"}
     right = "" if about["accuracy"] is None else f", {about['accuracy']:.1%} right on {about['held']:,} held out"
-    return {"features": f"classifier {about['digest']} of {classifier.classes} classes{right}"}
+    own = ", which watched its training" if about["own"] else ""
+    return {"features": f"classifier {about['digest']} of {classifier.classes} classes{right}{own}"}
 
 
 def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping[str, Any] | None) -> Iterator[str]:
@@ -156,6 +158,8 @@ def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping
         )
     elif about["accuracy"] is not None and about["accuracy"] < _POOR:
         yield f"the classifier names only {about['accuracy']:.0%} rightly, so its classes say little"
+    if about is not None and _watcher(maker) is not None and not about["own"]:
+        yield f"classifier {_watcher(maker)} watched its training; distances in its log are not comparable with these"
     fewer = min(options.count, len(sets.train), len(sets.test))
     if fewer < options.count and not options.stacked:
         yield f"{fewer} pictures are compared instead of {options.count}: there are no more real ones held out"
@@ -168,8 +172,9 @@ def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping
 # --- who looks ------------------------------------------------------------------------------------
 
 
-def _classifier(sets: Sets, options: EvaluateOptions) -> _School:
-    """Return a classifier of the set and what is known of it: the one that was asked for, or our own."""
+def _classifier(maker: Maker, sets: Sets, options: EvaluateOptions) -> _School:
+    """Return a classifier of the set and what is known of it: the one asked for, the training's, or the set's."""
+    own = None if options.classifier else _own(maker)
     if options.classifier:
         path = Path(options.classifier).expanduser()
         path = path / MODEL if path.is_dir() else path
@@ -178,9 +183,29 @@ def _classifier(sets: Sets, options: EvaluateOptions) -> _School:
         if ours != sets.train.shape:
             ours_, theirs = ("×".join(map(str, shape)) for shape in (ours, sets.train.shape))
             raise OptionError(f"{path} looks at pictures of {ours_}; expected one for {theirs}.")
+    elif own is not None and (own[0].channels, *own[0].size) == sets.train.shape:  # of stacked digits it is not
+        classifier, about = own
     else:
         classifier, about = yield from _kept(sets, options)
-    return classifier.to(find_device(options.device)), about
+    return classifier.to(find_device(options.device)), {**about, "own": about["digest"] == _watcher(maker)}
+
+
+def _watcher(maker: Maker) -> str | None:
+    """Return the digest of the classifier that looked at pictures while the network learned."""
+    results = maker.header.get("results")
+    return results.get("classifier") if isinstance(results, dict) else None
+
+
+def _own(maker: Maker) -> tuple[Classifier, dict[str, Any]] | None:
+    """Return that classifier, if it is still where it was."""
+    watcher, named = _watcher(maker), maker.header.get("options", {}).get("classifier")
+    for path in (maker.path.parent / CLASSIFIER, *([Path(named)] if named else [])):
+        if watcher is not None and path.is_file():
+            with suppress(CheckpointError, WeightsError):
+                found = _loaded(path)
+                if found[1]["digest"] == watcher:
+                    return found
+    return None
 
 
 def _loaded(path: Path) -> tuple[Classifier, dict[str, Any]]:

@@ -185,7 +185,9 @@ def _thinned(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, floa
 
 def _polyline(stroke: Stroke) -> str:
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in stroke.points)
-    look = f"stroke='{stroke.color or 'currentColor'}' stroke-width='{stroke.width:g}' stroke-opacity='{stroke.opacity:g}'"
+    look = (
+        f"stroke='{stroke.color or 'currentColor'}' stroke-width='{stroke.width:g}' stroke-opacity='{stroke.opacity:g}'"
+    )
     return f"<polyline points='{points}' fill='none' stroke-linejoin='round' {look}/>"
 
 

@@ -195,7 +195,9 @@ def _charts(lines: Sequence[Mapping[str, Any]]) -> list[Chart]:
                         title = (part, True) if name in _ALONE else (name.replace("_", " "), False)
                         points.setdefault(title, {}).setdefault(part, {})[line["step"]] = float(number)
     return [
-        chart(title, [Line(part, *zip(*sorted(some.items()), strict=True)) for part, some in parts.items()], steep=steep)
+        chart(
+            title, [Line(part, *zip(*sorted(some.items()), strict=True)) for part, some in parts.items()], steep=steep
+        )
         for (title, steep), parts in points.items()
     ]
 
