@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from impasto.latents import Maker
 from impasto.learning import iter_classifier, iter_gan, iter_vae
 from impasto.networks.autoencoder import VAE
 from impasto.options import ClassifierOptions, EvaluateOptions, GANOptions, VAEOptions
+from impasto.reporting import evaluation_tables
 from impasto.smallsets import Sets, small_set
 
 QUICK = EvaluateOptions(count=150, classifier_steps=60, device="cpu")
@@ -183,6 +185,17 @@ def test_a_conditional_network_is_asked_for_each_class_in_turn(sets):
     assert bad["asked"]["right"] == pytest.approx(0.5, abs=0.03) and bad["asked"]["by_class"][0] < 0.05
     fewer = found(iter_evaluate(maker(Printer(pictures, labels, 3)), QUICK, pictures=sets))
     assert "asked" not in fewer  # its classes are not those of the set
+
+
+def test_classes_are_called_by_name(sets):
+    names = ("rows", "columns", "slants", "others")
+    told = found(
+        iter_evaluate(
+            maker(Printer(sets.test.images)), QUICK, pictures=Sets(*(replace(part, names=names) for part in sets))
+        )
+    )
+    assert told["classes"] == list(names)
+    assert [row[0] for row in evaluation_tables(told)[1].rows] == list(names)
 
 
 def test_stacked_pictures_have_modes(sets):

@@ -53,7 +53,7 @@ MAY = {
     "training",
     "translating": "errors events options networks datasets recipes training",
     "domains": "errors events options ops networks fidelity recipes evaluation training",
-    "latents": "errors networks checkpoints smallsets catalog",
+    "latents": "errors images networks checkpoints smallsets catalog",
     "atlas": "errors ops fidelity latents",
     "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
     "watching": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "

@@ -255,6 +255,9 @@ def test_an_evaluation_is_shown_and_an_old_one_is_called_so(run):
 def test_tables_of_whatever_was_found():
     for odd in ({}, {"sets": 3}, {"sets": {"made": None}}, {"sets": {"a": {"kl": "x", "shares": [None]}}, "asked": []}):
         assert evaluation_tables(odd) == []
+    named = {"sets": {"made": {"shares": [0.25, 0.5, 0.25]}}, "classes": ["cats", "<dogs>"]}
+    (table,) = evaluation_tables(named)
+    assert table.rows == [("cats", "25.0%"), ("<dogs>", "50.0%"), ("class 2", "25.0%")]
     many = {"sets": {"made": {"shares": tuple([0.01] * 100), "kl": -0.0, "classes": 100, "pictures": 26000}}}
     (table,) = evaluation_tables(many)
     assert [row[1] for row in table.rows] == ["100", "0", "26,000"]
@@ -279,9 +282,22 @@ def test_nothing_from_files_becomes_more_than_text(tmp_path):
     (folder / "options.json").write_text(json.dumps(record))
     line = {"step": 1, "note": HOSTILE, "losses": {HOSTILE: 1, "../../up": 2}, "learning_rate": {HOSTILE: 1, "b": 2}}
     (folder / "log.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, HOSTILE: 3}) + "\n")
-    told = {"step": 1, "pictures": HOSTILE, "results": value, "notes": [HOSTILE, value], "accuracy": HOSTILE}
+    told = {
+        "step": 1,
+        "classes": [HOSTILE],
+        "pictures": HOSTILE,
+        "results": value,
+        "notes": [HOSTILE, value],
+        "accuracy": HOSTILE,
+    }
     save_state(folder / MODEL, {"x": torch.zeros(1)}, told)
-    found = {"features": HOSTILE, "compared": value, "sets": {HOSTILE: {"frechet": 1, "shares": [1]}}, "results": value}
+    found = {
+        "classes": [HOSTILE],
+        "features": HOSTILE,
+        "compared": value,
+        "sets": {HOSTILE: {"frechet": 1, "shares": [1]}},
+        "results": value,
+    }
     (folder / "evaluation.json").write_text(json.dumps(found))
     page = Page(write_report(folder))
     usual = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "figure", "figcaption", "div"}

@@ -58,7 +58,8 @@ def iter_evaluate(
 
     - "model", "pictures", "options", "version", "torch", "device": the conditions
     - "features": in words, what pictures are compared by; numbers of different features are never comparable
-    - "classifier": None, or its "digest", "accuracy", "held", and whether it is "own": the one that watched the training
+    - "classifier": None, or its "digest", "accuracy", "held", and if it is its "own": the one that watched the training
+    - "classes": their names, if the set has some
     - "compared": how many pictures were, of each kind, and the "neighbors"
     - "sets": by name "made", "reconstructed" (of autoencoders, from held-out pictures), and the two anchors, "real" and
       "one class" (or "one kind", without classes), each with the fields of `evaluation.Quality` or `Likeness`
@@ -89,7 +90,7 @@ def _events(
     maker: Maker, sets: Sets, options: EvaluateOptions, pictures: str | Path | Sets | None, output: Path | None
 ) -> Iterator[Event]:
     begun = time.monotonic()
-    found = _conditions(maker, options, pictures)
+    found = _conditions(maker, options, pictures) | {"classes": list(sets.train.names)}
     classifier = None
     if sets.train.labels is not None or options.classifier:
         classifier, found["classifier"] = yield from _classifier(maker, sets, options)

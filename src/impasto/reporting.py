@@ -316,6 +316,8 @@ def _surroundings(run: Run) -> Iterator[tuple[str, str]]:
     for name in ("version", "torch", "data"):
         if name in run.record:
             yield {"version": "impasto", "data": "fingerprint of the pictures"}.get(name, name), _told(run.record[name])
+    if isinstance(names := run.result.get("classes"), list):
+        yield "classes", ", ".join(map(str, names))
     yield from ((str(name), _told(value)) for name, value in _of(run.record, "record").items())
 
 
@@ -378,7 +380,7 @@ def evaluation_tables(found: Mapping[str, Any]) -> list[Table]:
     """
     tables = [
         _beside(_of(found, "sets"), _MEASURES),
-        _shares(_of(found, "sets")),
+        _shares(_of(found, "sets"), found.get("classes")),
         _beside(_of(found, "modes"), _MODES),
         _rest(found),
     ]
@@ -395,14 +397,16 @@ def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]]) ->
     return Table(("measure", *names, "best"), rows)
 
 
-def _shares(sets: Mapping[str, Any]) -> Table:
+def _shares(sets: Mapping[str, Any], classes: object) -> Table:
     shares = {
         name: one["shares"] for name, one in sets.items() if isinstance(one, dict) and _numbers(one.get("shares"))
     }
     count = max(map(len, shares.values()), default=0)
     listed = range(count) if count <= _MANY else range(0)
+    called = [str(name) for name in classes] if isinstance(classes, list | tuple) else []
+    called += [f"class {one}" for one in range(len(called), count)]
     rows = [
-        (f"class {one}", *(f"{some[one]:.1%}" if one < len(some) else "" for some in shares.values())) for one in listed
+        (called[one], *(f"{some[one]:.1%}" if one < len(some) else "" for some in shares.values())) for one in listed
     ]
     return Table(("share", *shares), rows)
 
