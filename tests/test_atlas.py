@@ -261,6 +261,14 @@ def test_the_manifold_of_a_generator_is_where_pictures_change():
     torch.testing.assert_close(sheet.cells[1][1].flatten()[1], torch.tensor(0.5))
 
 
+def test_planes_and_strips_are_of_the_class_that_is_asked_for():
+    network = Linear(weight(2), classes=3)
+    sheet = atlas.manifold(maker(network), 1, 1, chance(), label=2)
+    torch.testing.assert_close(sheet.cells[0], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
+    strip = atlas.traversal(maker(network), torch.zeros(2), 2, 3, label=2)
+    torch.testing.assert_close(strip.cells[0][1:2], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
+
+
 def test_activity_by_hand():
     """Seven places from -3 to 3 have the variance 28 / 6; one of six pixels moves."""
     gains = torch.tensor([0.01, 0.03, 0.0])
@@ -329,6 +337,8 @@ def test_reconstructions_of_what_loses_nothing():
     other = atlas.reconstructions(maker(network), shown, given=shown + 0.1)
     assert other.told["given_mse"] == pytest.approx(0.01, rel=1e-4)
     torch.testing.assert_close(other.cells[-1], shown + 0.1)
+    torch.testing.assert_close(other.cells[1], shown + 0.1)
+    assert list(other.rows) == ["picture", "noisy", "6 numbers", "given back"]
 
 
 def test_copies_are_seen():
@@ -343,6 +353,8 @@ def test_copies_are_seen():
     assert float(sheet.columns[2]) == pytest.approx(float(gray.min()), abs=5e-4)
     torch.testing.assert_close(sheet.cells[2][2], training[gray.argsort()[1]].float() / 255)
     assert atlas.copies(made, training, 1).told["copies"] == 2  # one is shown, two are measured
+    pair = torch.tensor([10, 11, 100, 101], dtype=torch.uint8).view(4, 1, 1, 1)
+    assert atlas.copies(torch.full((1, 1, 1, 1), 9 / 255), pair, 3).told["copies"] == 0  # as near to the second
 
 
 # --- a VAE that knows classes --------------------------------------------------------------------

@@ -62,6 +62,14 @@ def test_lines_that_differ_have_names_and_colors():
     drawn = chart("rate", [Line("first", [0, 1], [0, 1]), Line("second", [0, 1], [1, 0])])
     assert {"first", "second"} <= set(texts(drawn))
     assert len({color for _, color in CURVE.findall(drawn.svg())}) == 2
+    ends = {words.text: words.x for words in drawn.words}
+    assert ends["second"] == 624 - (8 * len("first") + 14) and ends["first"] == 624  # beside each other
+    many = [Line(str(index), [0, 1], [0, index]) for index in range(8)]
+    assert len(CURVE.findall(chart("rate", many).svg())) == 8  # more than there are colors
+
+
+def test_the_axis_across_says_what_it_counts():
+    assert texts(chart("a", [Line("", [0, 1], [0, 1])], across="epoch"))[-1] == "epoch"
 
 
 @pytest.mark.parametrize(

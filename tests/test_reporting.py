@@ -201,6 +201,34 @@ def test_a_result_of_fewer_steps_than_were_taken(run):
     assert "It is finished, after 3 steps in 3 min." in Page(write_report(run)).text
 
 
+def test_a_checkpoint_may_know_more_than_the_log(run):
+    save_state(run / "checkpoint.safetensors", {"x": torch.zeros(1)}, {"step": 5, "seconds": 290.0})
+    assert "It is not finished: 5 steps of 200 in 5 min, as far" in Page(write_report(run)).text
+    save_state(run / "checkpoint.safetensors", {"x": torch.zeros(1)}, {"step": 2, "seconds": 100.0})
+    assert "It is not finished: 3 steps of 200 in 3 min, as far" in Page(write_report(run)).text
+    (run / "log.jsonl").write_text('{"step": 1, "seconds": 12.4}\n')
+    (run / "checkpoint.safetensors").unlink()
+    assert "It is not finished: 1 step of 200 in 12 s, as far" in Page(write_report(run)).text
+
+
+def test_what_a_classifier_says_of_itself(run):
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3, "accuracy": 0.9662, "classes": ["cats", "owls"]})
+    text = Page(write_report(run)).text
+    assert "accuracy 0.9662" in text and "classes cats, owls" in text
+
+
+def test_losses_and_measures_may_be_steep_and_other_numbers_not(run):
+    numbers = [(1, 1000.0), (2, 10.0), (3, 0.1)]
+    lines = [
+        {"step": step, "losses": {"kl": x}, "measures": {"frechet": x}, "learning_rate": {"adam": x}}
+        for step, x in numbers
+    ]
+    (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_report(run)
+    middle = [points.split()[1].split(",")[1] for points in curves(run)]  # 10 is halfway on a logarithmic axis
+    assert middle == ["138.0", "138.0", "239.9"]  # 242 - 208 / 100
+
+
 def test_damaged_lines_are_counted_and_left_out(run):
     with (run / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "losses": {"kl": \n[1, 2]\n"text"\n\n{"step": "5"}\n' + "[" * 100_000 + "\n")
@@ -261,6 +289,16 @@ def test_tables_of_whatever_was_found():
     many = {"sets": {"made": {"shares": tuple([0.01] * 100), "kl": -0.0, "classes": 100, "pictures": 26000}}}
     (table,) = evaluation_tables(many)
     assert [row[1] for row in table.rows] == ["100", "0", "26,000"]
+    (table,) = evaluation_tables(
+        {"asked": {"right": 0.9451}, "reconstruction": {"mse": 0.01234}, "results": {"negative_elbo": 111.094}}
+    )
+    assert table.rows == [
+        ("MSE of reconstructions", "0.0123"),
+        ("share of the asked label", "0.945"),
+        ("in training: negative elbo", "111.1"),
+    ]
+    (table,) = evaluation_tables({"sets": {"made": {"frechet": 1234.56}, "real": {"frechet": 99.96}}})
+    assert table.rows == [("Fréchet distance", "1234.6", "100", "less")]
     modes = {"modes": {name: {"covered": 950, "modes": 1000, "kl": 0.12345} for name in ("made", "real")}}
     (table,) = evaluation_tables(modes)
     assert table.headings == ("measure", "made", "real", "best") and table.rows[0][:3] == (
