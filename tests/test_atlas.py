@@ -392,13 +392,12 @@ def runs(sets, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_a_class_is_told_to_both_halves(kind):
-    """Beside numbers and beside what is left of the picture stand zeros and a one: a column of the next layer."""
+    """Beside numbers and beside what is left of the picture stand zeros and a 5: five times a column of the next layer."""
     network = VAE((1, 16, 16), 3, kind, (5,), 4, classes=4).eval()
     codes, labels = torch.randn(2, 3), torch.tensor([3, 0])
     first = network.decoder[0]
-    torch.testing.assert_close(
-        first(network._told(codes, labels)), codes @ first.weight[:, :3].T + first.weight[:, 3 + labels].T + first.bias
-    )
+    wanted = codes @ first.weight[:, :3].T + 5 * first.weight[:, 3 + labels].T + first.bias
+    torch.testing.assert_close(first(network._told(codes, labels)), wanted)
     pictures = torch.rand(2, 1, 16, 16)
     seen = [network.encode(pictures, torch.tensor(pair))[0] for pair in ((3, 0), (3, 1))]
     assert torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[0][1], seen[1][1])
