@@ -194,7 +194,8 @@ def _classifier(maker: Maker, sets: Sets, options: EvaluateOptions) -> _School:
 def _watcher(maker: Maker) -> str | None:
     """Return the digest of the classifier that looked at pictures while the network learned."""
     results = maker.header.get("results")
-    return results.get("classifier") if isinstance(results, dict) else None
+    found: str | None = results.get("classifier") if isinstance(results, dict) else None
+    return found
 
 
 def _own(maker: Maker) -> tuple[Classifier, dict[str, Any]] | None:
