@@ -191,8 +191,8 @@ class _Work:
         order = torch.randperm(len(test), generator=self.random)
         if of is not None and labels is not None:
             order = order[labels[order] == of]
-        if not len(order):
-            raise OptionError(f"no test picture is of class {self.maker.called(of)}; name another by --classes.")
+            if not len(order):
+                raise OptionError(f"no test picture is of class {self.maker.called(of)}; name another by --classes.")
         order = order[:count]
         return as_floats(test.images[order].cpu()), None if labels is None else labels[order]
 
