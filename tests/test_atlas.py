@@ -392,7 +392,7 @@ def runs(sets, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_a_class_is_told_to_both_halves(kind):
-    """Beside numbers and beside what is left of the picture stand zeros and a 5: five times a column of the next layer."""
+    """Beside numbers, and what is left of the picture, stand zeros and a 5: five times a column of the next layer."""
     network = VAE((1, 16, 16), 3, kind, (5,), 4, classes=4).eval()
     codes, labels = torch.randn(2, 3), torch.tensor([3, 0])
     first = network.decoder[0]
