@@ -2,8 +2,10 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +21,10 @@ from impasto.errors import FileExists, ImageError, OptionError, WeightsError
 from impasto.evaluation import digest
 from impasto.events import Began, Done, Judged, Note, Saved, Trained
 from impasto.latents import Maker
-from impasto.learning import iter_classifier, iter_vae
+from impasto.learning import iter_classifier, iter_gan, iter_vae
 from impasto.networks.autoencoder import VAE
-from impasto.options import ClassifierOptions, EvaluateOptions, VAEOptions
+from impasto.options import ClassifierOptions, EvaluateOptions, GANOptions, VAEOptions
+from impasto.reporting import evaluation_tables
 from impasto.smallsets import Sets, small_set
 
 QUICK = EvaluateOptions(count=150, classifier_steps=60, device="cpu")
@@ -184,6 +187,17 @@ def test_a_conditional_network_is_asked_for_each_class_in_turn(sets):
     assert "asked" not in fewer  # its classes are not those of the set
 
 
+def test_classes_are_called_by_name(sets):
+    names = ("rows", "columns", "slants", "others")
+    told = found(
+        iter_evaluate(
+            maker(Printer(sets.test.images)), QUICK, pictures=Sets(*(replace(part, names=names) for part in sets))
+        )
+    )
+    assert told["classes"] == list(names)
+    assert [row[0] for row in evaluation_tables(told)[1].rows] == list(names)
+
+
 def test_stacked_pictures_have_modes(sets):
     random = torch.Generator().manual_seed(0)
     digits, labels = bars(3000, seed=5)
@@ -257,11 +271,37 @@ def test_a_classifier_of_ones_own(sets, tmp_path):
     assert told["classifier"]["accuracy"] == load_state(tmp_path / "own" / "model.safetensors")[1]["accuracy"] > 0.9
     save_state("bars", dict(schooled().state_dict()), {"network": "classifier", "settings": schooled().settings})
     told = found(iter_evaluate(maker(Printer(sets.test.images)), QUICK.changed(classifier="bars"), pictures=sets))
-    assert told["classifier"] == {"digest": digest(schooled()), "accuracy": None, "held": 0}
+    assert told["classifier"] == {"digest": digest(schooled()), "accuracy": None, "held": 0, "own": False}
     assert told["features"] == f"classifier {digest(schooled())} of 4 classes"
     wide = Sets(*(small_set(np.zeros((20, 16, 16), np.uint8), [0, 1] * 10) for _ in range(2)))
     with pytest.raises(OptionError, match="bars looks at pictures of 1×12×12; expected one for 1×16×16"):
         list(iter_evaluate(maker(Printer(wide.train.images)), QUICK.changed(classifier="bars"), pictures=wide))
+
+
+def test_the_classifier_that_watched_a_training_looks_again(sets, tmp_path):
+    """So that distances are those of its log; any other file of that name is left alone."""
+    options = GANOptions(
+        steps=40, hidden=(16,), latent=4, watch_steps=20, watch_pictures=100, device="cpu", preview_seconds=1e9
+    )
+    list(iter_gan(sets, options, run="run"))
+    header = load_state("run/model.safetensors")[1]
+    watcher = header["results"]["classifier"]
+    alone = QUICK.changed(count=100, seed=2)  # the numbers that a run ends with are drawn from this seed
+    told = found(iter_evaluate("run", alone, pictures=sets))
+    assert told["classifier"]["digest"] == watcher and told["classifier"]["own"] is True
+    assert told["features"].startswith(f"classifier {watcher} of 4 classes, ")
+    assert told["features"].endswith("right on 200 held out, which watched its training")
+    assert told["sets"]["made"]["frechet"] == pytest.approx(header["results"]["frechet"], rel=1e-4)
+    save_state(
+        "judge.safetensors", dict(schooled().state_dict()), {"network": "classifier", "settings": schooled().settings}
+    )
+    events = list(iter_evaluate("run", alone.changed(classifier="judge.safetensors"), pictures=sets))
+    assert found(events)["classifier"]["digest"] == digest(schooled())
+    warning = f"classifier {watcher} watched its training; distances in its log are not comparable with these"
+    assert warning in notes(events)
+    shutil.copy("judge.safetensors", "run/classifier.safetensors")  # of another training
+    events = list(iter_evaluate("run", alone, pictures=sets))
+    assert found(events)["classifier"]["digest"] not in (watcher, digest(schooled())) and warning in notes(events)
 
 
 def test_batches_for_it_have_labels(sets):

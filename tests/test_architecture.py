@@ -27,7 +27,7 @@ MAY = {
     "recipes": "errors events options ops losses networks motion augmentation",
     "checkpoints": "errors weights networks",
     "catalog": "errors weights",
-    "charts": "",
+    "charts": "images",
     "reporting": "errors weights images catalog charts",
     "models": "errors networks checkpoints catalog",
     "prediction": "devices ops networks checkpoints models",
@@ -54,7 +54,7 @@ MAY = {
     "domains": "errors events options ops networks fidelity recipes evaluation checkpoints training",
     "judging": "events options devices ops networks datasets recipes evaluation domains",
     "translating": "errors events options networks datasets recipes checkpoints training judging",
-    "latents": "errors networks checkpoints smallsets catalog",
+    "latents": "errors images networks checkpoints smallsets catalog",
     "atlas": "errors ops fidelity latents",
     "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
     "watching": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
@@ -121,19 +121,56 @@ def test_imports_go_where_the_table_says():
 def test_public_names_are_what_is_exported():
     assert impasto.__all__ == [
         "ApplyOptions",
+        "AutoencoderOptions",
+        "ClassifierOptions",
+        "CompressOptions",
+        "CycleGANOptions",
+        "DCGANOptions",
+        "EvaluateOptions",
+        "GANOptions",
         "ImpastoError",
+        "JohnsonOptions",
+        "Pix2PixOptions",
+        "PredictorOptions",
+        "SampleOptions",
+        "StyleOptions",
         "StylizeOptions",
+        "VAEOptions",
         "iter_apply",
+        "iter_autoencoder",
+        "iter_classifier",
+        "iter_compress",
+        "iter_cyclegan",
+        "iter_dcgan",
+        "iter_evaluate",
+        "iter_gan",
+        "iter_johnson",
         "iter_optimize",
+        "iter_painter",
+        "iter_pix2pix",
+        "iter_predictor",
+        "iter_rerun",
+        "iter_sample",
+        "iter_style",
         "iter_stylize",
+        "iter_vae",
         "load",
         "load_encoder",
         "optimize",
         "score",
         "stylize",
+        "write_report",
     ]
     for name in impasto.__all__:
         assert getattr(impasto, name).__module__.startswith("impasto.")
+
+
+def test_python_can_do_what_the_command_line_can():
+    """Each function and each kind of options that a command uses is public."""
+    tree = ast.parse((ROOT / "cli.py").read_text())
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
+    used = {name for name in names if name.startswith("iter_") or name.endswith("Options")} - {"Options"}
+    assert len(used) > 25 and used | {"write_report"} <= set(impasto.__all__)
 
 
 def test_importing_impasto_loads_no_torch():

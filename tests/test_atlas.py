@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from statistics import NormalDist
 
@@ -260,6 +261,14 @@ def test_the_manifold_of_a_generator_is_where_pictures_change():
     torch.testing.assert_close(sheet.cells[1][1].flatten()[1], torch.tensor(0.5))
 
 
+def test_planes_and_strips_are_of_the_class_that_is_asked_for():
+    network = Linear(weight(2), classes=3)
+    sheet = atlas.manifold(maker(network), 1, 1, chance(), label=2)
+    torch.testing.assert_close(sheet.cells[0], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
+    strip = atlas.traversal(maker(network), torch.zeros(2), 2, 3, label=2)
+    torch.testing.assert_close(strip.cells[0][1:2], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
+
+
 def test_activity_by_hand():
     """Seven places from -3 to 3 have the variance 28 / 6; one of six pixels moves."""
     gains = torch.tensor([0.01, 0.03, 0.0])
@@ -328,6 +337,8 @@ def test_reconstructions_of_what_loses_nothing():
     other = atlas.reconstructions(maker(network), shown, given=shown + 0.1)
     assert other.told["given_mse"] == pytest.approx(0.01, rel=1e-4)
     torch.testing.assert_close(other.cells[-1], shown + 0.1)
+    torch.testing.assert_close(other.cells[1], shown + 0.1)
+    assert list(other.rows) == ["picture", "noisy", "6 numbers", "given back"]
 
 
 def test_copies_are_seen():
@@ -342,6 +353,8 @@ def test_copies_are_seen():
     assert float(sheet.columns[2]) == pytest.approx(float(gray.min()), abs=5e-4)
     torch.testing.assert_close(sheet.cells[2][2], training[gray.argsort()[1]].float() / 255)
     assert atlas.copies(made, training, 1).told["copies"] == 2  # one is shown, two are measured
+    pair = torch.tensor([10, 11, 100, 101], dtype=torch.uint8).view(4, 1, 1, 1)
+    assert atlas.copies(torch.full((1, 1, 1, 1), 9 / 255), pair, 3).told["copies"] == 0  # as near to the second
 
 
 # --- a VAE that knows classes --------------------------------------------------------------------
@@ -379,13 +392,12 @@ def runs(sets, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_a_class_is_told_to_both_halves(kind):
-    """Beside numbers and beside what is left of the picture stand zeros and a one: a column of the next layer."""
+    """Beside numbers, and what is left of the picture, stand zeros and a 5: five times a column of the next layer."""
     network = VAE((1, 16, 16), 3, kind, (5,), 4, classes=4).eval()
     codes, labels = torch.randn(2, 3), torch.tensor([3, 0])
     first = network.decoder[0]
-    torch.testing.assert_close(
-        first(network._told(codes, labels)), codes @ first.weight[:, :3].T + first.weight[:, 3 + labels].T + first.bias
-    )
+    wanted = codes @ first.weight[:, :3].T + 5 * first.weight[:, 3 + labels].T + first.bias
+    torch.testing.assert_close(first(network._told(codes, labels)), wanted)
     pictures = torch.rand(2, 1, 16, 16)
     seen = [network.encode(pictures, torch.tensor(pair))[0] for pair in ((3, 0), (3, 1))]
     assert torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[0][1], seen[1][1])
@@ -397,7 +409,7 @@ def test_a_class_is_told_to_both_halves(kind):
 
 
 def test_the_likelihood_given_a_class():
-    """As of the network whose first layers have that class's column in their biases."""
+    """As of the network whose first layers have five times that class's column in their biases."""
     network, plain = VAE((1, 2, 2), 2, hidden=(3,), classes=2), VAE((1, 2, 2), 2, hidden=(3,))
     plain.load_state_dict({key: value.clone() for key, value in plain.state_dict().items()})
     for half, columns in (("encoder", 4), ("decoder", 2)):
@@ -406,7 +418,7 @@ def test_the_likelihood_given_a_class():
             if isinstance(layer, nn.Linear):
                 fits = layer.weight.shape == theirs[index].weight.shape
                 theirs[index].weight.data = layer.weight.data if fits else layer.weight.data[:, :columns]
-                theirs[index].bias.data = layer.bias.data + (0 if fits else layer.weight.data[:, columns + 1])
+                theirs[index].bias.data = layer.bias.data + (0 if fits else 5 * layer.weight.data[:, columns + 1])
     pictures = torch.rand(5, 1, 2, 2).round()
     with_class = importance_bound(network, pictures, 7, chance(), torch.ones(5, dtype=torch.long))
     torch.testing.assert_close(with_class, importance_bound(plain, pictures, 7, chance()))
@@ -416,11 +428,10 @@ def test_a_class_can_be_asked_for(runs, sets):
     made = load_maker(runs / "classes")
     assert made.classes == 2
     numbers = made.draw(30, chance())
-    level = {}
     for label in (0, 1):
         pictures = made.make(numbers, torch.full((30,), label))[:, 0]
-        level[label] = (pictures.std(1).mean() > pictures.std(2).mean()).item()  # do columns or rows vary
-    assert level == {0: False, 1: True}
+        level = pictures.std(1).mean(1) > pictures.std(2).mean(1)  # do columns or rows vary
+        assert (level == bool(label)).double().mean() > 0.9
     results = [load_maker(runs / name).header["results"] for name in ("vae", "classes")]
     assert results[1]["kl"] < results[0]["kl"]  # the class need not be told by the numbers
     for labels, sentence in (
@@ -543,13 +554,64 @@ def test_the_command_line_shows_a_model(runs, tmp_path):
     assert [json.loads(line)["event"] for line in told.stdout.splitlines()] == ["note", "saved", "done"]
 
 
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """A set in folders, one of whose names is the number of the other, and two networks that learned it."""
+    folder = tmp_path_factory.mktemp("named")
+    for index, (picture, label) in enumerate(zip(*bars(60, 2), strict=True)):
+        place = folder / "bars" / ("upright", "0")[label]
+        place.mkdir(parents=True, exist_ok=True)
+        images.save(place / f"{index}.png", images.load(np.repeat(picture[..., None] / np.float32(255), 3, 2)))
+    options = VAEOptions(**QUICK, crop=12, latent=3, steps=5, importance_samples=0)
+    list(iter_vae(folder / "bars", options.changed(conditional=True), run=folder / "classes"))
+    list(iter_vae(folder / "bars", options, run=folder / "plain"))
+    return folder
+
+
+def test_classes_have_the_names_of_their_folders(named, tmp_path):
+    """They are sorted, so the folder 0 is the class 0 and upright is the class 1; and a name goes before a number."""
+    maker = load_maker(named / "classes")
+    assert maker.names == load_maker(named / "plain").names == ("0", "upright")
+    assert [maker.label(text) for text in ("upright", "0", "1")] == [1, 0, 1]
+    assert [maker.called(label) for label in (0, 1, 2)] == ["0", "upright", "2"]
+    turned = replace(maker, header={**maker.header, "classes": ["1", "0", "\x1b[31m\udcff"]})
+    assert turned.label("0") == 1 and turned.names[2] == " [31m "
+    shown = list(iter_sample(maker, SampleOptions(classes=["upright"], columns=3), output=tmp_path / "a.png"))
+    again = list(iter_sample(maker, SampleOptions(classes=[1], columns=3), output=tmp_path / "b.png"))
+    assert torch.equal(shown[-1].image, again[-1].image)
+    way = SampleOptions(kind="arithmetic", classes=["upright", "0"], rows=2, device="cpu")
+    told = [
+        event.text for event in iter_sample(named / "plain", way, output=tmp_path / "c.png") if hasattr(event, "text")
+    ]
+    assert told[0].startswith(
+        "upright - upright + 0: what the mean numbers of 0 have more than those of upright, added"
+    )
+    for text in ("level", "2", "-1"):
+        with pytest.raises(OptionError, match=f"class {text} is asked for; .* knows 0, upright."):
+            maker.label(text)
+
+
+def test_rows_and_columns_are_called_by_their_classes():
+    network = maker(Both(weight(), classes=3), classes=["cat", "dog", "owl"])
+    random = torch.Generator().manual_seed(0)
+    assert atlas.grid(network, 1, 2, random).rows == ["cat", "dog", "owl"]
+    pictures, labels = torch.rand(2, 1, 2, 3), torch.tensor([2, 0])
+    assert atlas.analogies(network, pictures, labels, (1, 2)).columns == ["picture", "dog", "owl"]
+    ends = torch.zeros(2, network.latent), torch.ones(2, network.latent)
+    assert atlas.interpolation(network, *ends, 3, labels=labels).rows == ["owl", "cat"]
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         ("nothing", "nothing does not exist; expected a network of `impasto train autoencoder`"),
         ("{runs}/vae --kind sphere", "kind is 'sphere'; expected"),
         ("{runs}/vae --classes 1", "knows no classes; leave out --classes"),
-        ("{runs}/classes --classes 2", "class 2 is asked for"),
+        (
+            "{runs}/classes --classes 2",
+            "class 2 is asked for; {runs}/classes/model.safetensors knows those from 0 to 1.",
+        ),
+        ("{runs}/classes --classes cat", "class cat is asked for"),
         ("{runs}/vae --kind manifold --axes 1", "axes are 1; expected two numbers, as 1,2."),
         ("{runs}/vae --kind manifold --axes 1,4", "expected two different numbers from 1 to 3"),
         ("{runs}/vae --kind arithmetic", "does not say what it learned from; name the pictures"),
@@ -567,7 +629,7 @@ def test_bad_words_are_one_sentence(runs, tmp_path, monkeypatch, capfd, words, s
     np.savez(runs / "small.npz", images=bars(20, 0)[0][:, :6, :6])
     code = main(["sample", *words.format(runs=runs).split(), "--device", "cpu"])
     said = capfd.readouterr().err
-    assert code in (1, 2) and sentence in said and said.count("\n") == 1
+    assert code in (1, 2) and sentence.format(runs=runs) in said and said.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 

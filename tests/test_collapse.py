@@ -40,6 +40,8 @@ def test_it_says_why():
     assert json.loads(json.dumps(found.as_dict()))["level"] == "full"
     partial = CollapseAlarm(patience=1).see_classes(7, growing(362))
     assert partial.text.startswith("the generator begins to collapse (partial): 36% of what is made is of class 3")
+    named = CollapseAlarm(patience=1, names=[*"abcdefghij"]).see_classes(7, growing(362))
+    assert "36% of what is made is of class d, expected 10%" in named.text
 
 
 def test_limits_of_ten_classes_by_hand():

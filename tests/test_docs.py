@@ -1,5 +1,8 @@
 """The pages say what the program does: quoted code, figures, command lines and links are all real."""
 
+import ast
+import importlib
+import inspect
 import re
 import shlex
 import subprocess
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import impasto
 from impasto.networks.translation import PatchDiscriminator, ResNetGenerator, UNetGenerator, field_of_view
 from impasto.networks.vgg import layer_names
 from impasto.options import PRESETS, StylizeOptions
@@ -148,6 +152,32 @@ def test_command_lines_are_understood(line):
         if place.startswith("examples/"):
             assert (ROOT / place).exists(), place
     assert "." in places[-1] or "/" in places[-1] or places[-1] in names()
+
+
+def examples():
+    for page in PAGES:
+        for language, code in FENCE.findall(QUOTE.sub("", page.read_text())):
+            if language == "python" and re.search(r"^(import|from) impasto", code, re.MULTILINE):
+                yield pytest.param(code, id=f"{called(page)}-{code.splitlines()[2]}")
+
+
+@pytest.mark.parametrize("code", list(examples()))
+def test_python_examples_use_what_there_is(code):
+    """Names are public, and calls have parameters of these names; options are made, with these values."""
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "impasto":
+            assert node.attr in impasto.__all__
+        if isinstance(node, ast.ImportFrom):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, alias.name) for alias in node.names)
+        called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if re.fullmatch(r"impasto\.\w+Options(\.preset)?", called):
+            eval(ast.unparse(node), {"impasto": impasto})
+        elif re.fullmatch(r"impasto\.\w+", called):
+            known = inspect.signature(getattr(impasto, node.func.attr)).parameters
+            free = any(one.kind is one.VAR_KEYWORD for one in known.values())
+            assert free or {word.arg for word in node.keywords} <= known.keys()
 
 
 def test_every_page_command_has_a_test():

@@ -16,6 +16,7 @@ from impasto.checkpoints import save_state
 from impasto.cli import main
 from impasto.errors import CheckpointError
 from impasto.events import Saved, Trained
+from impasto.images import read_metadata
 from impasto.learning import iter_autoencoder
 from impasto.options import AutoencoderOptions
 from impasto.reporting import REPORT, evaluation_tables, read_run, write_report
@@ -79,6 +80,16 @@ def run(tmp_path):
     return folder
 
 
+def pixels(path):
+    with Image.open(path) as picture:
+        return np.asarray(picture)
+
+
+def curves(run):
+    """The points of each curve of a report."""
+    return re.findall(r"<polyline points='([^']*)'[^>]* stroke='#", (run / REPORT).read_text())
+
+
 def change(run, **told):
     record = json.loads((run / "options.json").read_text())
     (run / "options.json").write_text(json.dumps({**record, **told}))
@@ -103,11 +114,20 @@ def test_a_training_leaves_its_report(finished):
     assert "weights 1,138" in page.text  # 64 x 8 + 8, 8 x 2 + 2, 2 x 8 + 8, 8 x 64 + 64
     titles = [attrs["aria-label"] for attrs in page.all("svg")]
     assert titles == ["mse", "learning rate", "images per second"]
-    curves = re.findall(r"<polyline points='([^']*)'", (run / REPORT).read_text())
-    assert len(curves[0].split()) == 30
-    assert sorted(path.name for path in (run / "figures").iterdir()) == [
-        "images_per_second.svg", "learning_rate.svg", "mse.svg",
-    ]  # fmt: skip
+    assert len(curves(run)[0].split()) == 30
+
+
+def test_figures_lie_beside_it_in_full_quality(finished):
+    """Of the preview: 3 rows of 10 pictures of 64 px with 4 px around each, without what JPEG would do to it."""
+    run, _ = finished
+    figures = sorted(path.name for path in (run / "figures").iterdir())
+    assert figures == ["images_per_second.png", "learning_rate.png", "mse.png", "preview.png"]
+    assert pixels(run / "figures" / "mse.png").shape == (560, 1280, 3)
+    shown = pixels(run / "figures" / "preview.png")
+    assert shown.shape == (208, 684, 3) and (shown[:4] == 255).all() and (shown[:, 68:72] == 255).all()
+    assert (shown == shown[..., :1]).all()  # gray, to the bit
+    assert 0 < np.abs(pixels(run / "preview.jpg").astype(float) - shown).mean() < 10
+    assert read_metadata(run / "figures" / "preview.png") == {"step": 30, "rows": 3, "columns": 10, "margin": 4}
 
 
 def test_it_holds_everything_that_it_shows(finished):
@@ -149,10 +169,10 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_training(sets, tmp_pa
     run = tmp_path / "run"
     events = iter_autoencoder(sets, OPTIONS.changed(steps=2), run=run)
     next(event for event in events if isinstance(event, Trained))
-    (run / "figures").write_text("in the way")
+    (run / REPORT).mkdir()  # in the way
     texts = [event.text for event in events if hasattr(event, "text")]
     assert [text for text in texts if text.startswith("the report could not be written: ")]
-    assert (run / MODEL).is_file() and not (run / REPORT).exists()
+    assert (run / MODEL).is_file() and (run / REPORT).is_dir()
 
 
 # --- runs that are not as they should be ---------------------------------------------------------
@@ -181,6 +201,34 @@ def test_a_result_of_fewer_steps_than_were_taken(run):
     assert "It is finished, after 3 steps in 3 min." in Page(write_report(run)).text
 
 
+def test_a_checkpoint_may_know_more_than_the_log(run):
+    save_state(run / "checkpoint.safetensors", {"x": torch.zeros(1)}, {"step": 5, "seconds": 290.0})
+    assert "It is not finished: 5 steps of 200 in 5 min, as far" in Page(write_report(run)).text
+    save_state(run / "checkpoint.safetensors", {"x": torch.zeros(1)}, {"step": 2, "seconds": 100.0})
+    assert "It is not finished: 3 steps of 200 in 3 min, as far" in Page(write_report(run)).text
+    (run / "log.jsonl").write_text('{"step": 1, "seconds": 12.4}\n')
+    (run / "checkpoint.safetensors").unlink()
+    assert "It is not finished: 1 step of 200 in 12 s, as far" in Page(write_report(run)).text
+
+
+def test_what_a_classifier_says_of_itself(run):
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3, "accuracy": 0.9662, "classes": ["cats", "owls"]})
+    text = Page(write_report(run)).text
+    assert "accuracy 0.9662" in text and "classes cats, owls" in text
+
+
+def test_losses_and_measures_may_be_steep_and_other_numbers_not(run):
+    numbers = [(1, 1000.0), (2, 10.0), (3, 0.1)]
+    lines = [
+        {"step": step, "losses": {"kl": x}, "measures": {"frechet": x}, "learning_rate": {"adam": x}}
+        for step, x in numbers
+    ]
+    (run / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    write_report(run)
+    middle = [points.split()[1].split(",")[1] for points in curves(run)]  # 10 is halfway on a logarithmic axis
+    assert middle == ["138.0", "138.0", "239.9"]  # 242 - 208 / 100
+
+
 def test_damaged_lines_are_counted_and_left_out(run):
     with (run / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "losses": {"kl": \n[1, 2]\n"text"\n\n{"step": "5"}\n' + "[" * 100_000 + "\n")
@@ -190,8 +238,8 @@ def test_damaged_lines_are_counted_and_left_out(run):
     assert "6 lines of its log cannot be read and are left out." in page.text
     assert "Step 6: the loss kl is not finite." in page.text
     assert [attrs["aria-label"] for attrs in page.all("svg")] == ["kl", "frechet"]
-    curve = re.search(r"points='([^']*)'", (run / "figures" / "kl.svg").read_text())[1]
-    assert len(curve.split()) == 4
+    assert len(curves(run)[0].split()) == 4
+    assert sorted(path.name for path in (run / "figures").iterdir()) == ["frechet.png", "kl.png"]
 
 
 def test_pictures_that_cannot_be_read_are_named_and_large_ones_shrink(run):
@@ -235,9 +283,22 @@ def test_an_evaluation_is_shown_and_an_old_one_is_called_so(run):
 def test_tables_of_whatever_was_found():
     for odd in ({}, {"sets": 3}, {"sets": {"made": None}}, {"sets": {"a": {"kl": "x", "shares": [None]}}, "asked": []}):
         assert evaluation_tables(odd) == []
+    named = {"sets": {"made": {"shares": [0.25, 0.5, 0.25]}}, "classes": ["cats", "<dogs>"]}
+    (table,) = evaluation_tables(named)
+    assert table.rows == [("cats", "25.0%"), ("<dogs>", "50.0%"), ("class 2", "25.0%")]
     many = {"sets": {"made": {"shares": tuple([0.01] * 100), "kl": -0.0, "classes": 100, "pictures": 26000}}}
     (table,) = evaluation_tables(many)
     assert [row[1] for row in table.rows] == ["100", "0", "26,000"]
+    (table,) = evaluation_tables(
+        {"asked": {"right": 0.9451}, "reconstruction": {"mse": 0.01234}, "results": {"negative_elbo": 111.094}}
+    )
+    assert table.rows == [
+        ("MSE of reconstructions", "0.0123"),
+        ("share of the asked label", "0.945"),
+        ("in training: negative elbo", "111.1"),
+    ]
+    (table,) = evaluation_tables({"sets": {"made": {"frechet": 1234.56}, "real": {"frechet": 99.96}}})
+    assert table.rows == [("Fréchet distance", "1234.6", "100", "less")]
     modes = {"modes": {name: {"covered": 950, "modes": 1000, "kl": 0.12345} for name in ("made", "real")}}
     (table,) = evaluation_tables(modes)
     assert table.headings == ("measure", "made", "real", "best") and table.rows[0][:3] == (
@@ -259,9 +320,22 @@ def test_nothing_from_files_becomes_more_than_text(tmp_path):
     (folder / "options.json").write_text(json.dumps(record))
     line = {"step": 1, "note": HOSTILE, "losses": {HOSTILE: 1, "../../up": 2}, "learning_rate": {HOSTILE: 1, "b": 2}}
     (folder / "log.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, HOSTILE: 3}) + "\n")
-    told = {"step": 1, "pictures": HOSTILE, "results": value, "notes": [HOSTILE, value], "accuracy": HOSTILE}
+    told = {
+        "step": 1,
+        "classes": [HOSTILE],
+        "pictures": HOSTILE,
+        "results": value,
+        "notes": [HOSTILE, value],
+        "accuracy": HOSTILE,
+    }
     save_state(folder / MODEL, {"x": torch.zeros(1)}, told)
-    found = {"features": HOSTILE, "compared": value, "sets": {HOSTILE: {"frechet": 1, "shares": [1]}}, "results": value}
+    found = {
+        "classes": [HOSTILE],
+        "features": HOSTILE,
+        "compared": value,
+        "sets": {HOSTILE: {"frechet": 1, "shares": [1]}},
+        "results": value,
+    }
     (folder / "evaluation.json").write_text(json.dumps(found))
     page = Page(write_report(folder))
     usual = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "p", "figure", "figcaption", "div"}
@@ -272,7 +346,7 @@ def test_nothing_from_files_becomes_more_than_text(tmp_path):
     known |= {"text-anchor", "font-size", "font-family", "font-weight"}
     assert {name for _, attrs in page.tags for name in attrs} <= known
     assert page.text.count("<script>alert(2)") > 15 and "alert(1)" in page.text
-    assert all(path.parent == folder / "figures" for path in tmp_path.rglob("*.svg"))
+    assert all(path.parent == folder / "figures" for path in tmp_path.rglob("*.png"))
 
 
 def test_a_name_that_is_no_text_can_be_shown(run):

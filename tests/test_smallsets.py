@@ -145,6 +145,7 @@ def test_a_folder_of_pictures_of_any_size(tmp_path):
         wanted = (255, 0, 0) if label == 0 else (255, 255, 255)
         assert (image == torch.tensor(wanted).view(3, 1, 1)).all()
     assert sorted(both[1].tolist()) == [0, 0, 1]
+    assert sets.train.names == sets.test.names == ("cats", "dogs")
     assert [Path(name).name for name in sets.train.skipped] == ["broken.png"]
     assert read_sets(tmp_path).train.shape == (3, 32, 32)
 

@@ -583,6 +583,18 @@ sys.exit(cli.main())
     assert load_state(run / CHECKPOINT)[1]["step"] >= 1
 
 
+def test_previews_and_checkpoints_are_as_rare_as_asked(folder, tmp_path):
+    def there_are(**settings):
+        run = tmp_path / str(settings)
+        events = list(trained(folder, run, QUICK.changed(**settings)))
+        saves = sum(event == Saved(run / CHECKPOINT, "checkpoint") for event in events)
+        return [int(path.stem) for path in sorted((run / "previews").iterdir())], saves
+
+    assert there_are(save_seconds=1e9, preview_seconds=1e9) == ([1, 12], 1)
+    assert there_are(preview_steps=(3, 5)) == ([1, 3, 5, 12], 1)
+    assert there_are(save_seconds=0, preview_seconds=0, steps=4) == ([1, 2, 3, 4], 5)  # also before the first step
+
+
 def test_done_carries_the_last_preview(folder, tmp_path):
     image = drain(trained(folder, tmp_path / "run"))
     assert image.shape == (1, 3, 36, 36)

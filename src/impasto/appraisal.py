@@ -1,7 +1,8 @@
 """What a network makes is measured: drawn, looked at, and set beside real pictures and those of one class only.
 
 The numbers are those of `evaluation`. Here is what has to be there first: the network, the pictures that it learned
-from, and a classifier of them, which is trained once for each set and kept in impasto's folder.
+from, and a classifier of them: the one that watched the training, so that numbers are those of its log; or else one
+that is trained once for each set and kept in impasto's folder.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from torch import Tensor
 
 from impasto import images
-from impasto.checkpoints import MODEL, load_state
+from impasto.checkpoints import CLASSIFIER, MODEL, load_state
 from impasto.devices import find_device
 from impasto.errors import CheckpointError, ImageError, OptionError, WeightsError
 from impasto.evaluation import Evaluator, Likeness, PixelEvaluator, digest, load_classifier, look, stacked_modes
@@ -57,7 +58,8 @@ def iter_evaluate(
 
     - "model", "pictures", "options", "version", "torch", "device": the conditions
     - "features": in words, what pictures are compared by; numbers of different features are never comparable
-    - "classifier": None, or its "digest", "accuracy", "held"
+    - "classifier": None, or its "digest", "accuracy", "held", and if it is its "own": the one that watched the training
+    - "classes": their names, if the set has some
     - "compared": how many pictures were, of each kind, and the "neighbors"
     - "sets": by name "made", "reconstructed" (of autoencoders, from held-out pictures), and the two anchors, "real" and
       "one class" (or "one kind", without classes), each with the fields of `evaluation.Quality` or `Likeness`
@@ -88,10 +90,10 @@ def _events(
     maker: Maker, sets: Sets, options: EvaluateOptions, pictures: str | Path | Sets | None, output: Path | None
 ) -> Iterator[Event]:
     begun = time.monotonic()
-    found = _conditions(maker, options, pictures)
+    found = _conditions(maker, options, pictures) | {"classes": list(sets.train.names)}
     classifier = None
     if sets.train.labels is not None or options.classifier:
-        classifier, found["classifier"] = yield from _classifier(sets, options)
+        classifier, found["classifier"] = yield from _classifier(maker, sets, options)
     yield from map(Note, _warnings(maker, sets, options, found["classifier"]))
     if options.stacked:
         if classifier is None:
@@ -144,7 +146,8 @@ def _features(classifier: Classifier | None, about: Mapping[str, Any] | None) ->
     if classifier is None or about is None:
         return {"features": "principal components of pixels, as there are no classes"}
     right = "" if about["accuracy"] is None else f", {about['accuracy']:.1%} right on {about['held']:,} held out"
-    return {"features": f"classifier {about['digest']} of {classifier.classes} classes{right}"}
+    own = ", which watched its training" if about["own"] else ""
+    return {"features": f"classifier {about['digest']} of {classifier.classes} classes{right}{own}"}
 
 
 def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping[str, Any] | None) -> Iterator[str]:
@@ -156,6 +159,8 @@ def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping
         )
     elif about["accuracy"] is not None and about["accuracy"] < _POOR:
         yield f"the classifier names only {about['accuracy']:.0%} rightly, so its classes say little"
+    if about is not None and _watcher(maker) is not None and not about["own"]:
+        yield f"classifier {_watcher(maker)} watched its training; distances in its log are not comparable with these"
     fewer = min(options.count, len(sets.train), len(sets.test))
     if fewer < options.count and not options.stacked:
         yield f"{fewer} pictures are compared instead of {options.count}: there are no more real ones held out"
@@ -168,8 +173,9 @@ def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping
 # --- who looks ------------------------------------------------------------------------------------
 
 
-def _classifier(sets: Sets, options: EvaluateOptions) -> _School:
-    """Return a classifier of the set and what is known of it: the one that was asked for, or our own."""
+def _classifier(maker: Maker, sets: Sets, options: EvaluateOptions) -> _School:
+    """Return a classifier of the set and what is known of it: the one asked for, the training's, or the set's."""
+    own = None if options.classifier else _own(maker)
     if options.classifier:
         path = Path(options.classifier).expanduser()
         path = path / MODEL if path.is_dir() else path
@@ -178,9 +184,30 @@ def _classifier(sets: Sets, options: EvaluateOptions) -> _School:
         if ours != sets.train.shape:
             ours_, theirs = ("×".join(map(str, shape)) for shape in (ours, sets.train.shape))
             raise OptionError(f"{path} looks at pictures of {ours_}; expected one for {theirs}.")
+    elif own is not None and (own[0].channels, *own[0].size) == sets.train.shape:  # of stacked digits it is not
+        classifier, about = own
     else:
         classifier, about = yield from _kept(sets, options)
-    return classifier.to(find_device(options.device)), about
+    return classifier.to(find_device(options.device)), {**about, "own": about["digest"] == _watcher(maker)}
+
+
+def _watcher(maker: Maker) -> str | None:
+    """Return the digest of the classifier that looked at pictures while the network learned."""
+    results = maker.header.get("results")
+    found: str | None = results.get("classifier") if isinstance(results, dict) else None
+    return found
+
+
+def _own(maker: Maker) -> tuple[Classifier, dict[str, Any]] | None:
+    """Return that classifier, if it is still where it was."""
+    watcher, named = _watcher(maker), maker.header.get("options", {}).get("classifier")
+    for path in (maker.path.parent / CLASSIFIER, *([Path(named)] if named else [])):
+        if watcher is not None and path.is_file():
+            with suppress(CheckpointError, WeightsError):
+                found = _loaded(path)
+                if found[1]["digest"] == watcher:
+                    return found
+    return None
 
 
 def _loaded(path: Path) -> tuple[Classifier, dict[str, Any]]:

@@ -213,7 +213,7 @@ def grid(maker: Maker, rows: int, columns: int, random: torch.Generator, classes
     return Sheet(
         list(torch.split(pictures, columns)),
         "pictures of drawn numbers, a row for each class, the numbers of a column the same",
-        [str(one) for one in chosen],
+        [maker.called(one) for one in chosen],
     )
 
 
@@ -250,7 +250,7 @@ def interpolation(
         cells = torch.cat([left, cells, right], 1)
         heads = ["picture", *heads, "picture"]
         caption += " of pictures, which are at both ends"
-    return Sheet(list(cells), caption, [] if labels is None else list(map(str, labels.tolist())), heads)
+    return Sheet(list(cells), caption, [] if labels is None else list(map(maker.called, labels.tolist())), heads)
 
 
 def manifold(
@@ -369,14 +369,14 @@ def arithmetic(
     Args:
         maker: a network that reads pictures.
         means: `(3, Z)`, mean numbers of the classes a, b and c.
-        classes: what these are called.
+        classes: which these are.
         pictures: `(N, C, H, W)` in [0, 1], of class a, a row each.
         columns: how many places on the way.
         mean_picture: `(C, H, W)` in [0, 1], of class a, which is shown where the way of `means` begins.
 
     Source: Radford, Metz & Chintala 2016, arXiv:1511.06434, section 6.3.2, where means are over three pictures.
     """
-    a, b, c = classes
+    a, b, c = map(maker.called, classes)
     shares = torch.linspace(0, 1, columns)
     starts = torch.cat([means[:1], maker.encode(pictures).to(means)])
     ways = lerp(starts, starts + means[2] - means[1], shares).flatten(0, 1)
@@ -385,7 +385,7 @@ def arithmetic(
     return Sheet(
         list(torch.cat([originals, cells], 1)),
         f"{a} - {b} + {c}: what the mean numbers of {c} have more than those of {b}, added to pictures of {a}",
-        [f"mean {a}", *[str(a)] * len(pictures)],
+        [f"mean {a}", *[a] * len(pictures)],
         ["picture", *(f"{share:.2g}" for share in shares.tolist())],
     )
 
@@ -408,7 +408,7 @@ def analogies(maker: Maker, pictures: Tensor, labels: Tensor, classes: Sequence[
         list(torch.cat([pictures.to(cells)[:, None], cells], 1)),
         "numbers of the pictures on the left, in every class: they tell what a class leaves open",
         [],
-        ["picture", *(str(one) for one in chosen.tolist())],
+        ["picture", *map(maker.called, chosen.tolist())],
     )
 
 

@@ -1,18 +1,20 @@
-"""Curves as SVG, drawn with nothing but text: axes with ticks, a smoothed line over what was measured."""
+"""Curves: axes with ticks, a smoothed line over what was measured; as SVG, which is nothing but text, or as pixels."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Line", "chart", "label", "log_ticks", "safe", "smoothed", "ticks"]
+from impasto import images
+from impasto.images import Stroke, Words
+
+__all__ = ["Chart", "Line", "chart", "label", "log_ticks", "safe", "smoothed", "ticks"]
 
 WIDTH, HEIGHT = 640, 280
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 34, 38  # of the axes, from the edges
 _COLORS = ("#3b82d6", "#d9672b", "#3a9d5d", "#9b5fc0", "#b8892b", "#c74a6b")
 _STEEP = 30.0  # ratio of highest to lowest from which on an axis is logarithmic
 _BINS = 400  # across a chart; more points than two in each are not seen
-_Scale = Callable[[float], float]
 _OUTLIERS = 0.01  # share of the points, at either end, for which no room is made
 
 
@@ -31,17 +33,39 @@ class Line:
     y: Sequence[float]
 
 
-def chart(title: str, lines: Sequence[Line], *, steep: bool = False, across: str = "step", alone: bool = False) -> str:
-    """Return an SVG of lines over common axes; its colors are those of the text around it.
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn, on a field of `WIDTH` by `HEIGHT`.
 
-    Single numbers that lie far out are cut off at the frame.
+    Attributes:
+        title: what it shows.
+        strokes: axes and curves, from the back to the front.
+        words: what is written.
+    """
+
+    title: str
+    strokes: Sequence[Stroke]
+    words: Sequence[Words]
+
+    def svg(self) -> str:
+        """Return it as SVG, in the color of the text around it where it has none of its own."""
+        space, box = "xmlns='http://www.w3.org/2000/svg'", f"viewBox='0 0 {WIDTH} {HEIGHT}'"
+        opening = f"<svg {space} {box} role='img' aria-label='{safe(self.title)}'>"
+        return "\n".join([opening, *map(_polyline, self.strokes), *map(_text, self.words), "</svg>"])
+
+    def pixels(self, scale: int = 2) -> images.Floats:
+        """Return it as a picture `(scale * HEIGHT, scale * WIDTH, 3)` in [0, 1], dark on white."""
+        return images.drawing((HEIGHT, WIDTH), self.strokes, self.words, scale)
+
+
+def chart(title: str, lines: Sequence[Line], *, steep: bool = False, across: str = "step") -> Chart:
+    """Return lines over common axes. Single numbers that lie far out are cut off at the frame.
 
     Args:
         title: above it.
         lines: one or more, each with a point at least.
         steep: logarithmic, if smoothed numbers are positive and span a factor of more than 30.
         across: what the axis across counts.
-        alone: for a file of its own: with colors and background.
     """
     smooth = [smoothed(line.y) for line in lines]
     low = min(min(values) for values in smooth)
@@ -59,32 +83,30 @@ def chart(title: str, lines: Sequence[Line], *, steep: bool = False, across: str
         share = math.log(y / bottom) / math.log(top / bottom) if steep else (y - bottom) / (top - bottom)
         return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
 
-    parts = [_text(LEFT, 16, title, "start", "font-weight='bold'")]
+    def curve(xs: Sequence[float], ys: Sequence[float], color: str, width: float, opacity: float) -> Stroke:
+        return Stroke([(across_(x), up(y)) for x, y in _thinned(xs, ys)], color, width, opacity)
+
+    left, right, floor = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
+    words = [Words(left, 16, title, "start", bold=True)]
+    strokes = []
     for y in log_ticks(bottom, top) if steep else ticks(bottom, top):
-        parts += [
-            f"<path d='M{LEFT} {up(y):.1f}H{WIDTH - RIGHT}' stroke='currentColor' stroke-opacity='.15'/>",
-            _text(LEFT - 6, up(y) + 4, label(y), "end"),
-        ]
+        strokes.append(Stroke([(left, up(y)), (right, up(y))], opacity=0.15))
+        words.append(Words(left - 6, up(y) + 4, label(y), "end"))
     for x in ticks(first, last, 6):
-        parts += [
-            f"<path d='M{across_(x):.1f} {HEIGHT - BOTTOM}v5' stroke='currentColor'/>",
-            _text(across_(x), HEIGHT - BOTTOM + 18, label(x), "middle"),
-        ]
-    parts.append(f"<path d='M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}' stroke='currentColor' fill='none'/>")
-    parts.append(_text(WIDTH - RIGHT, HEIGHT - 4, across, "end"))
-    place = float(WIDTH - RIGHT)
+        strokes.append(Stroke([(across_(x), floor), (across_(x), floor + 5)]))
+        words.append(Words(across_(x), floor + 18, label(x), "middle"))
+    strokes.append(Stroke([(left, TOP), (left, floor), (right, floor)]))
+    words.append(Words(right, HEIGHT - 4, across, "end"))
+    place = float(right)
     for index, (line, values) in enumerate(zip(lines, smooth, strict=True)):
         color = _COLORS[index % len(_COLORS)]
         if list(line.y) != values:
-            parts.append(_curve(line.x, line.y, across_, up, color, "stroke-opacity='.3'"))
-        parts.append(_curve(line.x, values, across_, up, color, "stroke-width='2'"))
+            strokes.append(curve(line.x, line.y, color, 1, 0.3))
+        strokes.append(curve(line.x, values, color, 2, 1))
         if len(lines) > 1:
-            parts.append(_text(place, 16, line.name, "end", f"style='fill:{color}'"))
+            words.append(Words(place, 16, line.name, "end", color))
             place -= 8 * len(line.name) + 14
-    look = " style='color:#222;background:#fff'" if alone else ""
-    space, box = "xmlns='http://www.w3.org/2000/svg'", f"viewBox='0 0 {WIDTH} {HEIGHT}'"
-    opening = f"<svg {space} {box} role='img' aria-label='{safe(title)}'{look}>"
-    return "\n".join([opening, *parts, "</svg>"])
+    return Chart(title, strokes, words)
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -129,7 +151,7 @@ def label(value: float) -> str:
 
 def safe(text: object) -> str:
     """Return a text that can stand anywhere in HTML or SVG, also inside quotes, and does nothing there."""
-    return escape("".join(letter if letter.isprintable() else " " for letter in str(text)), quote=True)
+    return escape(images.printable(str(text)), quote=True)
 
 
 def _inner(values: Sequence[float]) -> list[float]:
@@ -148,11 +170,6 @@ def _span(values: Sequence[float], steep: bool) -> tuple[float, float]:
     return (low, high) if steep or low < 0 or low > 0.3 * high else (0.0, high)
 
 
-def _curve(xs: Sequence[float], ys: Sequence[float], across: _Scale, up: _Scale, color: str, more: str) -> str:
-    points = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in _thinned(xs, ys))
-    return f"<polyline points='{points}' fill='none' stroke='{color}' stroke-linejoin='round' {more}/>"
-
-
 def _thinned(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, float]]:
     """Return the lowest and the highest point of each part, in their order, if there are too many."""
     points = list(zip(xs, ys, strict=True))
@@ -166,8 +183,17 @@ def _thinned(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, floa
     return kept
 
 
-def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
+def _polyline(stroke: Stroke) -> str:
+    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in stroke.points)
+    look = (
+        f"stroke='{stroke.color or 'currentColor'}' stroke-width='{stroke.width:g}' stroke-opacity='{stroke.opacity:g}'"
+    )
+    return f"<polyline points='{points}' fill='none' stroke-linejoin='round' {look}/>"
+
+
+def _text(words: Words) -> str:
+    weight = "bold" if words.bold else "normal"
     return (
-        f"<text x='{x:.1f}' y='{y:.1f}' text-anchor='{anchor}' font-size='12' font-family='sans-serif' "
-        f"fill='currentColor' {more}>{safe(text)}</text>"
+        f"<text x='{words.x:.1f}' y='{words.y:.1f}' text-anchor='{words.anchor}' font-size='12' font-weight='{weight}' "
+        f"font-family='sans-serif' fill='{words.color or 'currentColor'}'>{safe(words.text)}</text>"
     )

@@ -97,6 +97,7 @@ class CollapseAlarm:
         classes: int = 10,
         *,
         expected: Sequence[float] | Tensor | None = None,
+        names: Sequence[str] = (),
         patience: int = 2,
         begin: int = 0,
         limits: Mapping[Level, Limits] = LIMITS,
@@ -106,6 +107,7 @@ class CollapseAlarm:
         Args:
             classes: how many there are.
             expected: share of each in the real pictures; by default all the same.
+            names: what they are called; by default by number.
             patience: how many times in a row something must be beyond its limit.
             begin: steps before that are not judged: all generators begin with one picture.
             limits: for each level, the lower first.
@@ -124,6 +126,7 @@ class CollapseAlarm:
         shares = shares.clamp_min(_SHOWN / classes)  # one that should not be there is no collapse
         self.expected = shares / shares.sum()
         self.level = None
+        self._names = list(names) or list(map(str, range(classes)))
         self._streaks = dict.fromkeys(self.limits, 0)
 
     def see_classes(self, step: int, counts: Sequence[int] | Tensor, confidence: float = 1.0) -> Alarm | None:
@@ -176,7 +179,8 @@ class CollapseAlarm:
         worst = int(excess.argmax())
         top, limit = float(shares[worst]), float(self.expected[worst] + limits.top * (1 - self.expected[worst]))
         if top > limit + _ROUNDING:
-            text = f"{top:.0%} of what is made is of class {worst}, expected {float(self.expected[worst]):.0%}"
+            name, usual = self._names[worst], float(self.expected[worst])
+            text = f"{top:.0%} of what is made is of class {name}, expected {usual:.0%}"
             return "top share", top, limit, text
         wanted = self.expected >= _SHOWN
         made, least = int((shares[wanted] >= _SHOWN).sum()), (1 - limits.missing) * int(wanted.sum())

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property, lru_cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -30,12 +30,17 @@ from PIL import ExifTags, Image, ImageCms, ImageDraw, ImageFont, PngImagePlugin,
 from impasto.errors import FileExists, ImageError, OptionError
 
 __all__ = [
+    "Floats",
     "Picture",
+    "Stroke",
+    "Words",
     "check_place",
     "check_target",
     "draft",
+    "drawing",
     "find_pictures",
     "load",
+    "printable",
     "read_metadata",
     "resize",
     "resize_to",
@@ -1199,3 +1204,62 @@ def _text(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Floa
     image = Image.new("L", (math.ceil(box[2]) + 1, math.ceil(box[3]) + 1), 255)
     ImageDraw.Draw(image).multiline_text((0, 0), text, fill=0, font=font)
     return _three_channels(np.asarray(image, np.float32)[..., None] / np.float32(255))
+
+
+# --- drawings -----------------------------------------------------------------------------------
+
+
+class Stroke(NamedTuple):
+    """A line through points (x, y), x to the right and y down; without a color of its own it has that of words."""
+
+    points: Sequence[tuple[float, float]]
+    color: str | None = None
+    width: float = 1
+    opacity: float = 1
+
+
+class Words(NamedTuple):
+    """A line of text that stands at x, y: the left end, the middle or the right end of the line below its letters."""
+
+    x: float
+    y: float
+    text: str
+    anchor: Literal["start", "middle", "end"]
+    color: str | None = None
+    bold: bool = False
+
+
+_INK = "#222222"  # of what has no color of its own
+_LETTERS = 12  # height of letters, in the units of a drawing
+_FINER = 2  # pixels are drawn so much smaller, and then made one
+_ANCHORS = {"start": "ls", "middle": "ms", "end": "rs"}
+
+
+def drawing(size: tuple[int, int], strokes: Sequence[Stroke], words: Sequence[Words], scale: int = 2) -> Floats:
+    """Return lines and texts on white, `(scale * height, scale * width, 3)` in [0, 1].
+
+    Args:
+        size: height and width of what is drawn on, in the units of points; letters are 12 high.
+        strokes: from the back to the front.
+        words: over them. What cannot be printed is left blank.
+        scale: pixels to a unit.
+    """
+    fine = scale * _FINER
+    height, width = (side * fine for side in size)
+    canvas = Image.new("RGB", (width, height), "white")
+    for stroke in strokes:
+        mask = Image.new("L", canvas.size)  # so that where a line meets itself it is no darker
+        points = [(fine * x, fine * y) for x, y in stroke.points]
+        ink = round(255 * stroke.opacity)
+        ImageDraw.Draw(mask).line(points, ink, round(fine * stroke.width), joint="curve")
+        canvas.paste(stroke.color or _INK, mask=mask)
+    pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(_LETTERS * fine)
+    for one in words:
+        place, text, color = (fine * one.x, fine * one.y), printable(one.text), one.color or _INK
+        pen.text(place, text, color, font, _ANCHORS[one.anchor], stroke_width=int(one.bold), stroke_fill=color)
+    return np.asarray(canvas.reduce(_FINER), np.float32) / np.float32(255)
+
+
+def printable(text: str) -> str:
+    """Return a text with a blank for each letter that cannot be shown."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto import catalog
+from impasto import catalog, images
 from impasto.checkpoints import CHECKPOINT, MODEL, decoded, read_tensors
 from impasto.errors import OptionError, WeightsError
 from impasto.networks.adversarial import Generator
@@ -22,6 +22,7 @@ _KINDS: dict[str, type[Autoencoder] | type[VAE] | type[Generator]] = {  # as fil
     "vae": VAE,
     "generator": Generator,
 }
+_LISTED = 20  # names of classes, in an error
 _ROWS = 500  # pictures that are made or looked at together
 
 
@@ -56,6 +57,34 @@ class Maker:
     def classes(self) -> int:
         """How many classes can be asked for; 0: pictures are of whatever class comes."""
         return int(getattr(self.network, "classes", 0))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the classes of its pictures are called, whether it knows them or not; () if nobody named them."""
+        names = self.header.get("classes")
+        return tuple(images.printable(str(name)) for name in names) if isinstance(names, list) else ()
+
+    def called(self, label: int) -> str:
+        """Return what a class is called: by its name, or else its number."""
+        return self.names[label] if label < len(self.names) else str(label)
+
+    def label(self, called: str) -> int:
+        """Return the number of a class.
+
+        Args:
+            called: its name or, if there is none of that name, its number.
+
+        Raises:
+            OptionError: the pictures have no such class.
+        """
+        if called in self.names:
+            return self.names.index(called)
+        count = len(self.names) or self.classes
+        if called.isdecimal() and (int(called) < count or not count):
+            return int(called)
+        known = ", ".join(self.names[:_LISTED]) + (", …" if len(self.names) > _LISTED else "")
+        known = known or (f"those from 0 to {count - 1}" if count else "numbers of classes, and no names")
+        raise OptionError(f"class {called} is asked for; {self.path} knows {known}.")
 
     @property
     def reads(self) -> bool:

@@ -67,7 +67,7 @@ def iter_autoencoder(
     sets, options = _sets(pictures, options)
     network = _seeded(options.seed, lambda: Autoencoder(**_shaped(sets, options)))
     method = Autoencoding(network, sets.train.images, sets.test.images, options)
-    method.about = _named(pictures)
+    method.about = _named(pictures, sets)
     return iter_train(method, sets.train, options, run=run, resume=resume, force=force)
 
 
@@ -95,7 +95,7 @@ def iter_vae(
         raise OptionError("the test set has other classes, or no labels; a conditional VAE needs the same ones.")
     network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options), classes=classes))
     method = Variational(network, test.images, options, test.labels if classes else None)
-    method.about = _named(pictures)
+    method.about = _named(pictures, sets)
     return iter_train(method, train.labeled() if classes else train, options, run=run, resume=resume, force=force)
 
 
@@ -188,7 +188,7 @@ def _played(
 ) -> Iterator[Event]:
     judge = make_judge(sets, options, Path(run) / CLASSIFIER, resume=resume) if options.watch_steps else None
     method = Adversarial(generator, discriminator, options, judge)
-    method.about = _named(pictures)
+    method.about = _named(pictures, sets)
     if options.classifier and judge is not None:
         method.record = {"classifier": digest(load_classifier(options.classifier))}
     data = sets.train.labeled() if generator.classes else sets.train
@@ -219,7 +219,7 @@ def iter_classifier(
     network = _seeded(options.seed, lambda: Classifier(high + 1, train.shape[0], train.shape[1:]))
     held = (test.images, test.labels) if test.labels is not None else (test.images[:0], torch.zeros(0).long())
     method = Classifying(network, held, options)
-    method.about = _named(pictures)
+    method.about = _named(pictures, Sets(train, test))
     return iter_train(method, data, options, run=run, resume=resume, force=force)
 
 
@@ -232,9 +232,10 @@ def _sets(pictures: str | Path | Sets, options: _Options) -> tuple[Sets, _Option
     return Sets(train.shuffled(options.seed).to(find_device(options.device)), test), options.planned(len(train))
 
 
-def _named(pictures: str | Path | Sets) -> dict[str, str]:
-    """Return what the finished file says of the set, so that it can be found again."""
-    return {} if isinstance(pictures, Sets) else {"pictures": str(pictures)}
+def _named(pictures: str | Path | Sets, sets: Sets) -> dict[str, Any]:
+    """Return what the finished file says of the set: where it is to be found again, and the names of its classes."""
+    found = {} if isinstance(pictures, Sets) else {"pictures": str(pictures)}
+    return {**found, "classes": list(sets.train.names)} if sets.train.names else found
 
 
 def _called(pictures: str | Path | Sets) -> str:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from impasto.errors import OptionError, unknown_name
 
@@ -653,9 +653,10 @@ class SampleOptions(Options):
     axes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (), description="manifold: two numbers, counted from 1; by default the directions in which pictures vary most"
     )
-    classes: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+    classes: tuple[Annotated[str, BeforeValidator(str), Field(min_length=1)], ...] = Field(
         (),
-        description="arithmetic: a,b,c for a - b + c, or b,c; else which a network is asked for that knows classes",
+        description="names or numbers. arithmetic: a,b,c for a - b + c, or b,c; else which a network is asked for that "
+        "knows classes",
     )
     pictures: str | None = Field(None, description="the set that it learned from, if it is not where it was")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of everything that is drawn")

@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, TypeGuard
 
 from impasto import images
 from impasto.catalog import read_header
-from impasto.charts import Line, chart, safe
+from impasto.charts import Chart, Line, chart, safe
 from impasto.errors import CheckpointError, ImageError
 from impasto.weights import sha256
 
@@ -125,7 +125,7 @@ def read_run(run: str | Path) -> Run:
 
 
 def write_report(run: str | Path) -> Path:
-    """Write `report.html` into a run's folder, and its curves into `figures/`; older ones are replaced.
+    """Write `report.html` into a run's folder, and its curves as PNG into `figures/`; older ones are replaced.
 
     Args:
         run: the folder of a training, also of one that has not ended.
@@ -135,25 +135,21 @@ def write_report(run: str | Path) -> Path:
 
     Raises:
         CheckpointError: there is no run.
+        ImageError: a figure cannot be written.
         OSError: the folder cannot be written.
     """
     read = read_run(run)
-    curves = _curves(read.lines)
-    figures = read.path / FIGURES
-    if curves:
-        figures.mkdir(exist_ok=True)
-    for curve in curves:
-        file = re.sub("[^A-Za-z0-9_-]+", "_", curve.title)[:80] or "curve"
-        _put(figures / f"{file}.svg", chart(curve.title, curve.lines, steep=curve.steep, alone=True) + "\n")
-    page = "\n".join(_page(read, curves))
-    return _put(read.path / REPORT, page + "\n")
-
-
-def _put(path: Path, text: str) -> Path:
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
-    return path
+    charts = _charts(read.lines)
+    if charts:
+        (read.path / FIGURES).mkdir(exist_ok=True)
+    for one in charts:
+        file = re.sub("[^A-Za-z0-9_-]+", "_", one.title)[:80] or "curve"
+        images.save(read.path / FIGURES / f"{file}.png", images.load(one.pixels()), force=True)
+    report = read.path / REPORT
+    part = report.with_name(report.name + ".part")
+    part.write_text("\n".join(_page(read, charts)) + "\n", encoding="utf-8")
+    os.replace(part, report)
+    return report
 
 
 # --- files, whatever they hold --------------------------------------------------------------------
@@ -188,14 +184,8 @@ def _of(told: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-class _Curve(NamedTuple):
-    title: str
-    steep: bool  # whether the axis may be logarithmic
-    lines: list[Line]
-
-
-def _curves(lines: Sequence[Mapping[str, Any]]) -> list[_Curve]:
-    """Return all numbers of the log, each loss and measure by itself, learning rates together."""
+def _charts(lines: Sequence[Mapping[str, Any]]) -> list[Chart]:
+    """Return all numbers of the log as curves, each loss and measure by itself, learning rates together."""
     points: dict[tuple[str, bool], dict[str, dict[int, float]]] = {}
     for line in lines:
         for name, value in line.items():
@@ -205,8 +195,10 @@ def _curves(lines: Sequence[Mapping[str, Any]]) -> list[_Curve]:
                         title = (part, True) if name in _ALONE else (name.replace("_", " "), False)
                         points.setdefault(title, {}).setdefault(part, {})[line["step"]] = float(number)
     return [
-        _Curve(*title, [Line(part, *zip(*sorted(some.items()), strict=True)) for part, some in parts.items()])
-        for title, parts in points.items()
+        chart(
+            title, [Line(part, *zip(*sorted(some.items()), strict=True)) for part, some in parts.items()], steep=steep
+        )
+        for (title, steep), parts in points.items()
     ]
 
 
@@ -217,7 +209,7 @@ def _finite(value: object) -> TypeGuard[float]:
 # --- the page -------------------------------------------------------------------------------------
 
 
-def _page(run: Run, curves: Sequence[_Curve]) -> Iterator[str]:
+def _page(run: Run, charts: Sequence[Chart]) -> Iterator[str]:
     name = run.path.resolve().name
     yield f"<!DOCTYPE html>\n<html lang='en'>\n<head>\n<meta charset='utf-8'>\n<title>{safe(name)}</title>"
     yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
@@ -227,7 +219,7 @@ def _page(run: Run, curves: Sequence[_Curve]) -> Iterator[str]:
     yield from _section("Pictures", list(_pictures(run)))
     yield from _section("Results", list(_results(run)))
     yield from _section("Evaluation", list(_evaluation(run)))
-    drawn = [f"<figure>{chart(curve.title, curve.lines, steep=curve.steep)}</figure>" for curve in curves]
+    drawn = [f"<figure>{one.svg()}</figure>" for one in charts]
     about = "<p>By step; what was measured is faint, and a mean of its neighbors is drawn over it.</p>"
     yield from _section("Curves", [about, "<div class='curves'>", *drawn, "</div>"] if drawn else [])
     happened = [line for line in run.lines if isinstance(line.get("note"), str)]
@@ -325,6 +317,8 @@ def _surroundings(run: Run) -> Iterator[tuple[str, str]]:
     for name in ("version", "torch", "data"):
         if name in run.record:
             yield {"version": "impasto", "data": "fingerprint of the pictures"}.get(name, name), _told(run.record[name])
+    if isinstance(names := run.result.get("classes"), list):
+        yield "classes", ", ".join(map(str, names))
     yield from ((str(name), _told(value)) for name, value in _of(run.record, "record").items())
 
 
@@ -400,7 +394,7 @@ def evaluation_tables(found: Mapping[str, Any]) -> list[Table]:
     """
     tables = [
         _beside(_of(found, "sets"), _MEASURES),
-        _shares(_of(found, "sets")),
+        _shares(_of(found, "sets"), found.get("classes")),
         _beside(_of(found, "modes"), _MODES),
         *_compared(found),
         _rest(found),
@@ -424,14 +418,16 @@ def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]], ti
     return Table((title, *names, "best"), rows)
 
 
-def _shares(sets: Mapping[str, Any]) -> Table:
+def _shares(sets: Mapping[str, Any], classes: object) -> Table:
     shares = {
         name: one["shares"] for name, one in sets.items() if isinstance(one, dict) and _numbers(one.get("shares"))
     }
     count = max(map(len, shares.values()), default=0)
     listed = range(count) if count <= _MANY else range(0)
+    called = [str(name) for name in classes] if isinstance(classes, list | tuple) else []
+    called += [f"class {one}" for one in range(len(called), count)]
     rows = [
-        (f"class {one}", *(f"{some[one]:.1%}" if one < len(some) else "" for some in shares.values())) for one in listed
+        (called[one], *(f"{some[one]:.1%}" if one < len(some) else "" for some in shares.values())) for one in listed
     ]
     return Table(("share", *shares), rows)
 

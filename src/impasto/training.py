@@ -44,7 +44,7 @@ _MARGIN = 4  # pixels between the pictures of a preview
 _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up
 # folders in a run's, and what we put there
-_FILLED = ("previews/*.jpg", f"{FIGURES}/*.svg", "tensorboard/events.*", "model-*.safetensors")
+_FILLED = ("previews/*.jpg", f"{FIGURES}/*.png", "tensorboard/events.*", "model-*.safetensors")
 _AHEAD = 4  # batches that are read before they are needed
 
 _State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -323,6 +323,7 @@ class _Folder:
         self.checkpoint, self.model = path / CHECKPOINT, path / MODEL
         self.options, self.log = path / "options.json", path / "log.jsonl"
         self.preview, self.previews = path / "preview.jpg", path / "previews"
+        self.figure = path / FIGURES / "preview.png"
         self._board: Any = None
 
     def check(self, record: Mapping[str, Any], resume: bool, force: bool) -> _State | None:
@@ -348,7 +349,8 @@ class _Folder:
     def begin(self, record: Mapping[str, Any], saved: _State | None) -> None:
         """Make the folder, without what an earlier run wrote after the state that is continued."""
         try:
-            self.previews.mkdir(parents=True, exist_ok=True)
+            for folder in (self.previews, self.figure.parent):
+                folder.mkdir(parents=True, exist_ok=True)
             if saved is None:
                 ours = [self.checkpoint, self.model, self.preview, self.log, self.path / REPORT, self.path / EVALUATION]
                 for old in [*ours, *(old for where in _FILLED for old in self.path.glob(where))]:
@@ -380,7 +382,7 @@ class _Folder:
         cells = [[cell.permute(1, 2, 0).numpy() for cell in row] for row in grid]
         sheet = images.sheet(cells, margin=_MARGIN)
         layout = {"step": step, "rows": len(cells), "columns": len(cells[0]), "margin": _MARGIN}
-        for path in (self.previews / f"{step:08}.jpg", self.preview):
+        for path in (self.previews / f"{step:08}.jpg", self.preview, self.figure):
             images.save(path, images.load(sheet), metadata=layout, force=True, quality=90)
         picture = torch.from_numpy(sheet).permute(2, 0, 1)
         if self._board is not None:

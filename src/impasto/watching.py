@@ -112,9 +112,9 @@ class ClassJudge(_Judge):
         assert labels is not None
         self.path, self.classifier, self.classes = path, known, int(labels.max()) + 1
         self.expected = class_shares(labels, self.classes)
-        super().__init__(
-            sets, options, CollapseAlarm(self.classes, expected=self.expected, begin=2 * options.watch_steps)
-        )
+        begin = 2 * options.watch_steps
+        alarm = CollapseAlarm(self.classes, expected=self.expected, names=sets.train.names, begin=begin)
+        super().__init__(sets, options, alarm)
         self.count = max(self.count, _EACH * self.classes)
 
     def prepare(self) -> Iterator[Event]:

@@ -13,6 +13,7 @@ __all__ = ["VAE", "Autoencoder"]
 
 _SMALLEST = 8  # convolutions halve the sides until they are no larger
 _HIDDEN = {"dense": (512, 256), "conv": (256,)}
+_LOUD = 5.0  # a class as loud as one number is learned too late: by then the numbers tell it, and it is not heeded
 
 
 class _Coder(nn.Module):
@@ -29,7 +30,8 @@ class _Coder(nn.Module):
         hidden: widths of the dense layers, from pictures to numbers; empty: 512 and 256, in "conv" 256.
         width: channels of the first convolution.
         told: for how many things of each number the encoder has an output.
-        classes: if there are any, both halves are told the picture's class, as so many numbers of which one is 1.
+        classes: if there are any, both halves are told the picture's class, as so many numbers of which one is 5 and
+            the others are 0.
 
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
@@ -105,7 +107,7 @@ class _Coder(nn.Module):
             return rows
         if labels is None:
             raise OptionError(f"this network knows {self.classes} classes; expected a label for each picture.")
-        return torch.cat([rows, F.one_hot(labels.to(rows.device), self.classes).to(rows.dtype)], 1)
+        return torch.cat([rows, _LOUD * F.one_hot(labels.to(rows.device), self.classes).to(rows.dtype)], 1)
 
 
 def _convolutions(shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], list[nn.Module], tuple[int, int, int]]:
