@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +44,26 @@ RUNS: dict[str, tuple[Any, Any]] = {
 }
 
 
-class OneByOne(Dataset[Tensor]):
+class OneByOne(Dataset[tuple[Tensor, int]]):
     """Pictures as data sets of tutorials give them: each an image that becomes a tensor when it is asked for."""
 
     def __init__(self, small: SmallSet) -> None:
-        self.images = small.images[:, 0]
+        assert small.labels is not None
+        self.images, self.labels = small.images[:, 0], small.labels
 
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> Tensor:
-        image = Image.fromarray(self.images[index].numpy())
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        image, label = Image.fromarray(self.images[index].numpy()), int(self.labels[index])
         values = torch.from_numpy(np.array(image, np.uint8, copy=True))
-        return values.view(image.size[1], image.size[0], 1).permute(2, 0, 1).contiguous().float().div(255)
+        return values.view(image.size[1], image.size[0], 1).permute(2, 0, 1).contiguous().float().div(255), label
 
 
 def plain_epoch(small: SmallSet, network: VAE, optimizer: torch.optim.Optimizer) -> float:
     """Train one epoch by the loop that tutorials show; return its seconds."""
     begun = time.perf_counter()
-    for batch in DataLoader(OneByOne(small), batch_size=128, shuffle=True):
+    for batch, _ in DataLoader(OneByOne(small), batch_size=128, shuffle=True):
         optimizer.zero_grad()
         mu, logvar = network.encode(batch)
         codes = mu + torch.randn_like(mu) * torch.exp(0.5 * logvar)
@@ -74,10 +76,9 @@ def plain_epoch(small: SmallSet, network: VAE, optimizer: torch.optim.Optimizer)
 
 
 def our_epoch(sets: Sets, precision: str) -> float:
-    """Train one epoch by impasto; return its seconds, without reading the set and measuring the result."""
-    options = VAEOptions(**QUIET, hidden=(400,), epochs=1, importance_samples=0, precision=precision)
-    with tempfile.TemporaryDirectory() as run:
-        events = iter_vae(sets, options, run=Path(run) / "run")
+    """Train one epoch by impasto, as the plain loop does; return its seconds, without reading and measuring."""
+    options = VAEOptions(**QUIET | TUTORIAL | {"epochs": 1}, importance_samples=0, precision=precision)
+    with tempfile.TemporaryDirectory() as run, closing(iter_vae(sets, options, run=Path(run) / "run")) as events:
         begun = time.perf_counter()
         for event in events:
             if isinstance(event, Trained) and event.step == event.steps:

@@ -9,6 +9,7 @@ are kept under build/figures/ and found again: handy while a figure's layout is 
 import hashlib
 import io
 import json
+import math
 import sys
 import tempfile
 import time
@@ -20,7 +21,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
 from impasto import StylizeOptions, atlas, images, iter_optimize, load_encoder, measures, ops, stylize
@@ -35,9 +36,11 @@ from impasto.options import QUALITIES, SampleOptions
 from impasto.painted import paint
 from impasto.prediction import predict_row
 from impasto.sampling import drawn, iter_sample
+from impasto.smallsets import read_sets
 from impasto.stylization import as_pixels, as_tensor, open_picture
 
 matplotlib.use("Agg")
+from matplotlib import font_manager  # noqa: E402
 from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.ticker import LogLocator  # noqa: E402
 
@@ -616,6 +619,236 @@ def dcgan() -> plt.Figure:
     return as_it_is(shown("dcgan", "grid", rows=6, columns=14))
 
 
+# What the figures of docs/cyclegan.md and docs/choosing-data.md show is left there by benchmarks/translated_digits.py.
+TRANSLATED = ROOT / "build" / "translation"
+KIND_A, KIND_B, LOSS, SOFT = "#1f4e9c", "#c8561c", "#a3214a", "#9aa0a6"
+INK = "#3c4043"
+FINE = 3  # a board is drawn so many times as large, so that edges are smooth
+
+
+class Board:
+    """A drawing of boxes, arrows, pictures and words; all numbers are pixels of the result."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self.size = (width, height)
+        self.image = Image.new("RGB", (width * FINE, height * FINE), "white")
+        self.draw = ImageDraw.Draw(self.image)
+        self.tiles: list[tuple[tuple[int, int], Image.Image]] = []
+
+    def text(self, x: float, y: float, words: str, size: int = 15, color: str = INK, at: str = "mm") -> None:
+        """Write words with their middle there, or their left ("lm") or right ("rm") end."""
+        font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), size * FINE)
+        self.draw.text((x * FINE, y * FINE), words, fill=color, font=font, anchor=at)
+
+    def box(
+        self, x: float, y: float, size: tuple[float, float], color: str, words: tuple[str, str], full: bool
+    ) -> None:
+        """Draw a box around a place, filled or not, with a name and a smaller one below it."""
+        (w, h), (name, code) = size, words
+        corners = [FINE * value for value in (x - w / 2, y - h / 2, x + w / 2, y + h / 2)]
+        self.draw.rounded_rectangle(corners, 12 * FINE, fill=color if full else "white", outline=color, width=2 * FINE)
+        self.text(x, y - 11 if code else y, name, 19, "white" if full else color)
+        self.text(x, y + 12, code, 13, "white" if full else color)
+
+    def tile(self, x: float, y: float, side: int, picture: np.ndarray, color: str, frame: int = 4) -> None:
+        """Put a picture (H, W, 3) in [0, 1] around a place, in a frame."""
+        reach = side / 2 + frame
+        corners = [FINE * value for value in (x - reach, y - reach, x + reach, y + reach)]
+        self.draw.rectangle(corners, fill=color)
+        shown = Image.fromarray((picture * 255).round().astype(np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+        self.tiles.append(((round(x - side / 2), round(y - side / 2)), shown))
+
+    def line(self, *points: tuple[float, float], color: str = "#e3e5e8", width: float = 2) -> None:
+        """Draw a line from point to point."""
+        scaled = [(x * FINE, y * FINE) for x, y in points]
+        self.draw.line(scaled, fill=color, width=round(width * FINE), joint="curve")
+
+    def arrow(self, *points: tuple[float, float], color: str = INK) -> None:
+        """Draw a line from point to point that ends in a head."""
+        self.line(*points, color=color, width=2.2)
+        (x0, y0), (x, y) = points[-2:]
+        angle = math.atan2(y - y0, x - x0)
+        sides = [(x - 9 * math.cos(angle + turn), y - 9 * math.sin(angle + turn)) for turn in (0.42, -0.42)]
+        tip = (x + 3 * math.cos(angle), y + 3 * math.sin(angle))
+        self.draw.polygon([(u * FINE, v * FINE) for u, v in (tip, *sides)], fill=color)
+
+    def bow(self, start: tuple[float, float], top: float, end: tuple[float, float], color: str, words: str) -> None:
+        """Draw a dashed arrow in a bow, with words in its middle."""
+        middle = ((start[0] + end[0]) / 2, 2 * top - (start[1] + end[1]) / 2)
+        t = np.linspace(0, 1, 2 * round(abs(start[0] - end[0]) / 8) + 2)[:, None]
+        points = (1 - t) ** 2 * np.array(start) + 2 * t * (1 - t) * np.array(middle) + t * t * np.array(end)
+        for first, second in zip(points[:-2:2], points[1:-2:2], strict=False):
+            self.line(first, second, color=color, width=1.8)
+        self.arrow(*points[-2:], color=color)
+        font = ImageFont.truetype(font_manager.findfont("DejaVu Sans"), 15)
+        half = font.getlength(words) / 2 + 8
+        x = (start[0] + end[0]) / 2
+        self.draw.rectangle([FINE * v for v in (x - half, top - 12, x + half, top + 12)], fill="white")
+        self.text(x, top, words, 15, color)
+
+    def done(self) -> plt.Figure:
+        """Return the drawing."""
+        image = self.image.resize(self.size, Image.Resampling.LANCZOS)
+        for place, tile in self.tiles:
+            image.paste(tile, place)
+        return as_it_is(np.asarray(image) / 255)
+
+
+@cache
+def held_digits(kind: str) -> Tensor:
+    """Held-out digits as pictures of A or of B, one of each class first, then others."""
+    test = read_sets("mnist5k").test
+    first = [int((test.labels == label).nonzero()[2]) for label in range(10)]
+    digits = test.images[first] / 255
+    ink, paper = {"a": ((1.0,) * 3, (0.0,) * 3), "b": ((0.10, 0.25, 0.70), (1.0, 0.95, 0.60))}[kind]
+    inks, papers = (torch.tensor(color).view(1, 3, 1, 1) for color in (ink, paper))
+    return papers + digits * (inks - papers)
+
+
+@torch.no_grad()
+def translated(run: str, kind: str) -> tuple[Tensor, Tensor]:
+    """What a run makes of held-out pictures of A or of B, and what comes back from there."""
+    to_b, to_a = (load_model(TRANSLATED / run / f"{name}.safetensors").network for name in ("model", "model-back"))
+    there, back = (to_b, to_a) if kind == "a" else (to_a, to_b)
+    made = there(held_digits(kind))
+    return made, back(made)
+
+
+def cell(pictures: Tensor, number: int) -> np.ndarray:
+    """One of pictures (N, 3, H, W) as (H, W, 3)."""
+    return pictures[number].permute(1, 2, 0).clamp(0, 1).numpy()
+
+
+def digit_rows(rows: Sequence[tuple[str, Tensor | None, str]]) -> plt.Figure:
+    """Rows of ten digits, each with words before it; a row without pictures is a heading."""
+    side, left = 84, 240
+    high = sum(96 if pictures is not None else 44 for _, pictures, _ in rows) + 8
+    board, y = Board(left + 10 * (side + 12) + 4, high), 4.0
+    for words, pictures, color in rows:
+        if pictures is None:
+            board.text(8, y + 26, words, 17, color, "lm")
+            y += 44
+            continue
+        for line, part in enumerate(lines := words.split("\n")):
+            board.text(left - 16, y + 48 + 22 * (line - (len(lines) - 1) / 2), part, 15, INK, "rm")
+        for number in range(10):
+            board.tile(left + number * (side + 12) + side / 2, y + 48, side, cell(pictures, number), color, 3)
+        y += 96
+    return board.done()
+
+
+def cyclegan_digits() -> plt.Figure:
+    """There and back, with the cycle loss and without it."""
+    rows: list[tuple[str, Tensor | None, str]] = [("a, held out", held_digits("a"), KIND_A)]
+    rows.append(("what it should become", held_digits("b"), KIND_B))
+    for run, words in (("cycle", "CycleGAN"), ("no-cycle", "the same with --cycle-weight 0")):
+        made, again = translated(run, "a")
+        rows += [(words, None, INK), ("G(a)", made, KIND_B), ("back again: F(G(a))", again, KIND_A)]
+    return digit_rows(rows)
+
+
+def cyclegan_curves() -> plt.Figure:
+    """Share of labels kept, PSNR to the truth and of what comes back, against steps."""
+    figure, all_axes = plt.subplots(1, 3, figsize=(12, 3.4))
+    for run, color, words in (("cycle", KIND_A, "with the cycle loss"), ("no-cycle", KIND_B, "without")):
+        lines = [json.loads(line) for line in (TRANSLATED / run / "log.jsonl").read_text().splitlines()]
+        seen = [line for line in lines if line["measures"]]
+        for axes, name, factor in zip(all_axes, ("kept", "psnr", "back"), (100, 1, 1), strict=True):
+            values = [factor * (line["measures"][f"{name}_a"] + line["measures"][f"{name}_b"]) / 2 for line in seen]
+            axes.plot([line["step"] for line in seen], values, "o-", color=color, label=words)
+    for axes, words in zip(all_axes, ("labels kept, %", "PSNR to the truth, dB", "PSNR back again, dB"), strict=True):
+        axes.set(xlabel="step", title=words)
+        axes.title.set_color(GREY)
+        axes.grid(axis="y", color="#eceef0")
+    all_axes[0].legend(frameon=False, loc="lower right")
+    figure.tight_layout()
+    return figure
+
+
+def cyclegan_patches() -> plt.Figure:
+    """What a PatchGAN of one to four strided layers judges at once."""
+    picture = Image.fromarray((pixels(photo("cat")) * 255).round().astype(np.uint8))
+    side = min(picture.size)
+    left = (picture.width - side) // 2
+    picture = picture.crop((left, 0, left + side, side)).resize((256, 256), Image.Resampling.LANCZOS)
+    board, (x, y) = Board(1200, 428), (88, 104)  # the middle of the squares, in the photograph
+    values = np.asarray(picture) / 255
+    board.tile(204, 204, 384, values, "white", 0)
+    figures = zip((16, 34, 70, 142), ("#a3214a", "#c8561c", "#1f4e9c", "#2b7a4b"), strict=True)
+    for number, (seen, color) in enumerate(figures):
+        top, start = y - seen // 2, x - seen // 2
+        patch = values[top : top + seen, start : start + seen]
+        middle = 505 + 200 * number
+        board.tile(middle, 204, 170, patch, color, 4)
+        board.text(middle, 204 + 118, f"{seen} × {seen} px", 16, color)
+        board.text(middle, 204 + 144, f"--judge-layers {number + 1}", 14)
+    board.text(204, 414, "256 × 256 px", 15)
+    figure = np.asarray(rendered(board.done())).copy()
+    for seen, color in zip((16, 34, 70, 142), ("#a3214a", "#c8561c", "#1f4e9c", "#2b7a4b"), strict=True):
+        frame(figure, 12 + 1.5 * (x - seen / 2), 12 + 1.5 * (y - seen / 2), 1.5 * seen, color)
+    return as_it_is(figure / 255)
+
+
+def frame(image: np.ndarray, left: float, top: float, side: float, color: str) -> None:
+    """Draw a square of lines 3 px wide into (H, W, 3) bytes."""
+    x, y, end_x, end_y = (round(value) for value in (left, top, left + side, top + side))
+    value = ImageColor.getrgb(color)
+    image[y - 1 : y + 2, x - 1 : end_x + 2] = image[end_y - 1 : end_y + 2, x - 1 : end_x + 2] = value
+    image[y - 1 : end_y + 2, x - 1 : x + 2] = image[y - 1 : end_y + 2, end_x - 1 : end_x + 2] = value
+
+
+def cyclegan_networks() -> plt.Figure:
+    """Four networks, and where each loss is asked."""
+    board, shown = Board(1200, 640), {"a": 3, "b": 7}  # digits
+    for row, (top, one, two, there, back) in enumerate(((0, "a", "b", "G", "F"), (320, "b", "a", "F", "G"))):
+        colors = {"a": KIND_A, "b": KIND_B}
+        first, second = colors[one], colors[two]
+        made, again = translated("cycle", one)
+        real_one, real_two = cell(held_digits(one), shown[one]), cell(held_digits(two), shown[two])
+        y, (x1, x2, x3, x4, x5) = top + 120, (80, 250, 420, 590, 760)
+        board.tile(x1, y, 92, real_one, first)
+        board.tile(x3, y, 92, cell(made, shown[one]), second)
+        board.tile(x5, y, 92, cell(again, shown[one]), first)
+        board.text(x1, y + 66, f"a real picture {one}", 14)
+        board.text(x3 + 58, y + 64, f"{there}({one})", 14, at="lm")
+        board.text(x5, y + 66, f"back again: {back}({there}({one}))", 14)
+        board.box(x2, y, (104, 62), second, (there, f"to_{two}"), True)
+        board.box(x4, y, (104, 62), first, (back, f"to_{one}"), True)
+        for start, end in ((x1 + 52, x2 - 56), (x2 + 52, x3 - 56), (x3 + 52, x4 - 56), (x4 + 52, x5 - 56)):
+            board.arrow((start, y), (end, y))
+        board.bow((x5, y - 54), y - 92, (x1, y - 54), LOSS, f"cycle_{one}: the same picture again")
+
+        low = y + 128
+        board.tile(x2 - 60, low, 62, real_two, second)
+        board.text(x2 - 60, low + 46, f"a real picture {two}", 14)
+        board.box(x3, low, (112, 56), second, (f"D_{two.upper()}", f"judge_{two}"), False)
+        board.arrow((x3, y + 52), (x3, low - 33))
+        board.arrow((x2 - 22, low), (x3 - 61, low))
+        board.text(x3 - 12, low - 50, "or one of 50 earlier ones", 12, SOFT, "rm")
+        board.text(x3 + 72, low - 13, f"judge_{two}: which one is real? D_{two.upper()} learns", 15, LOSS, "lm")
+        board.text(x3 + 72, low + 13, f"fool_{two}: is {there}({one}) taken for real? {there} learns", 15, LOSS, "lm")
+
+        board.line((872, top + 40), (872, top + 290))
+        board.tile(935, y, 62, real_two, second)
+        board.box(1035, y, (70, 50), second, (there, ""), True)
+        board.tile(1135, y, 62, real_two, second)
+        board.arrow((971, y), (996, y))
+        board.arrow((1070, y), (1096, y))
+        board.text(935, y + 48, two, 14)
+        board.text(1135, y + 48, f"{there}({two})", 14)
+        board.bow((1135, y - 40), y - 64, (935, y - 40), LOSS, f"identity_{two}: stays itself")
+        steps = (
+            ("1.  G and F learn, by the sum of", "fool_a + fool_b + cycle_a + cycle_b", "+ identity_a + identity_b;",
+             "D_A and D_B keep still."),
+            ("2.  Then D_A and D_B learn, by", "judge_a + judge_b;", "G and F keep still."),
+        )[row]  # fmt: skip
+        for place, words in enumerate(steps):
+            color = LOSS if 0 < place < len(steps) - 1 else INK
+            board.text(924 if place else 897, top + 218 + place * 23, words, 14, color, "lm")
+    board.line((30, 318), (1170, 318))
+    return board.done()
+
+
 ALL: dict[str, Callable[[], plt.Figure]] = {
     "features": features,
     "content-reconstructions": content_reconstructions,
@@ -648,6 +881,10 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "gan-collapse": gan_collapse,
     "gan-classes": gan_classes,
     "dcgan": dcgan,
+    "cyclegan-networks": cyclegan_networks,
+    "cyclegan-patches": cyclegan_patches,
+    "cyclegan-digits": cyclegan_digits,
+    "cyclegan-curves": cyclegan_curves,
 }
 
 

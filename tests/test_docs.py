@@ -9,7 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 
+from impasto.networks.translation import PatchDiscriminator, ResNetGenerator, UNetGenerator, field_of_view
 from impasto.networks.vgg import layer_names
 from impasto.options import PRESETS, StylizeOptions
 from impasto.painted import names
@@ -166,3 +168,23 @@ def test_table_of_what_layers_see():
         elif layer.endswith("_1"):
             row = rf"^\| {layer} \| \d+ \| {stride} px \| {field} × {field} px \|$"
             assert re.search(row, page, re.MULTILINE), layer
+
+
+def weights(layer):
+    return sum(weight.numel() for weight in layer.parameters())
+
+
+def test_tables_of_cyclegan_are_those_of_the_networks():
+    page = (ROOT / "docs" / "cyclegan.md").read_text()
+    network = ResNetGenerator()
+    for layer in network.model:
+        if weights(layer):
+            assert re.search(rf"\| (9 × )?{weights(layer):,} \|", page), layer
+    for blocks, width in ((9, 64), (6, 64), (6, 32), (4, 16)):
+        assert f"{weights(ResNetGenerator(width, blocks)):,}" in page
+    for layers in range(1, 5):
+        judge, seen = PatchDiscriminator(64, layers), field_of_view(layers)
+        sides = judge(torch.zeros(1, 3, 256, 256)).shape[-1]
+        row = rf"^\| {layers}[^|]* \| {seen} × {seen} px \| {sides} × {sides} \| {weights(judge):,} \|$"
+        assert re.search(row, page, re.MULTILINE), layers
+    assert f"{weights(UNetGenerator()):,}" in page

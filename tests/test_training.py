@@ -95,7 +95,8 @@ def test_it_learns_and_leaves_a_run_folder(folder, tmp_path):
     assert lines[5]["images_per_second"] == pytest.approx(4 * lines[5]["pace"])
     shown = sorted(path.name for path in (run / "previews").iterdir())
     assert shown[0] == "00000001.jpg" and shown[-1] == "00000150.jpg"
-    assert len(shown) == sum(event == Saved(run / "preview.jpg", "preview") for event in events)
+    saved = sum(event == Saved(run / "preview.jpg", "preview") for event in events)
+    assert saved - len(shown) in (0, 1)  # one may have been due after the last step, too
     assert (run / "preview.jpg").read_bytes() == (run / "previews" / shown[-1]).read_bytes()
     with Image.open(run / "preview.jpg") as shown:
         assert shown.size == (3 * 4 + 2 * 12, 3 * 4 + 2 * 12)

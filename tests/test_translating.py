@@ -127,6 +127,26 @@ def test_cyclegan_takes_the_steps_of_a_plain_loop(domains, tmp_path, norm, ident
                 torch.testing.assert_close(one, other, rtol=0, atol=4e-5)
 
 
+def test_two_processes_lose_what_one_with_the_whole_batch_does(domains, tmp_path):
+    """Started as people start them. Each has a pool of its own, which is not full yet, so that nothing is exchanged."""
+    settings = ["--batch", "2", "--steps", "5", "--log-steps", "1", "--identity-weight", "0.5", "--quiet"]
+    for name, value in TINY.items():
+        settings += [f"--{name.replace('_', '-')}", str(value)]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    logs = []
+    for name, before in (("one", []), ("two", launcher)):
+        command = [sys.executable, *before, "-m", "impasto", "train", "cyclegan", "-o", str(tmp_path / name)]
+        done = subprocess.run(
+            [*command, "--a", str(domains / "a"), "--b", str(domains / "b"), *settings], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        logs.append([json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()])
+    assert [line["step"] for line in logs[1]] == [1, 2, 3, 4, 5]
+    for one, two in zip(*logs, strict=True):
+        assert two["losses"] == pytest.approx(one["losses"], abs=1e-4)
+    assert load_state(tmp_path / "two" / CHECKPOINT)[1]["processes"] == 2
+
+
 def test_pix2pix_takes_the_steps_of_a_plain_loop(pairs, tmp_path):
     options = Pix2PixOptions(**TINY | {"crop": 32}, steps=3, ema=0, no_dropout=True, batch=2, direction="b-to-a")
     torch.manual_seed(3)

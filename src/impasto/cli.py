@@ -229,8 +229,39 @@ class _Talk:
 
 
 _Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=_TALK)]
+
+
+@Parameter(name="*", group=_TALK)
+@dataclass(frozen=True)
+class _Place:
+    """Where a training goes.
+
+    Attributes:
+        output: folder for everything that is written, the network as model.safetensors; by default one that is named
+            as what is trained, here
+        resume: go on with the run in that folder
+        force: start anew in a folder that has a run already
+    """
+
+    output: _Output = None
+    resume: bool = False
+    force: bool = False
+
+
+@Parameter(name="*", group=_TALK)
+@dataclass(frozen=True)
+class _Run(_Talk, _Place):  # the flags of the last come first
+    """Where a training goes, and how much is said of it."""
+
+    def follow(self, train: Callable[..., Iterator[Event]], *words: Any, name: str, **more: Any) -> int:
+        """Train to the end."""
+        folder = self.output or Path(name)
+        events = train(*words, **more, run=folder, resume=self.resume, force=self.force)
+        _follow(events, self, folder, "the same command with --resume goes on")
+        return DONE
+
+
 _Force = Annotated[bool, Parameter(group=_TALK)]
-_Resume = Annotated[bool, Parameter(group=_TALK)]
 _Base = Annotated[str, Parameter(metavar="MODEL", group=_TALK)]
 _QUALITIES = f"how much time a picture gets: {', '.join(QUALITIES)}; good unless a preset says otherwise"
 _Quality = Annotated[str | None, Parameter(metavar="NAME", group=_SORTED["Time"], help=_QUALITIES)]
@@ -573,12 +604,9 @@ def encoder(
 @train.command(usage="Usage: impasto train johnson STYLE PHOTOS... [OPTIONS]")
 def johnson(
     *pictures: Annotated[str, Parameter(show=False)],
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     preset: Annotated[str, Parameter(metavar="NAME", help=_JOHNSON_PRESETS)] = "default",
     settings: Learning | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network to paint any picture in one style, in one pass.
 
@@ -587,13 +615,9 @@ def johnson(
 
     Args:
         pictures: the style, then folders of photographs
-        output: folder for everything that is written, the network as model.safetensors; by default named as the
-            style, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         preset: settings to begin with
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     if len(pictures) < 2:
         raise OptionError("train johnson needs a style and then one or more folders of photographs.")
@@ -601,20 +625,15 @@ def johnson(
     style, *photographs = pictures
     from impasto.teaching import iter_johnson
 
-    run = output or _run_of(style)
-    events = iter_johnson(style, photographs, options, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_johnson, style, photographs, options, name=_run_of(style))
 
 
 @train.command(usage="Usage: impasto train painter STYLES PHOTOS... [OPTIONS]")
 def painter(
     *folders: Annotated[str, Parameter(show=False)],
     start: Annotated[str | None, Parameter(metavar="MODEL", group=_TALK)] = None,
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     settings: Learning | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network to paint in many styles, each of which is a row of numbers.
 
@@ -624,11 +643,8 @@ def painter(
     Args:
         folders: of the styles, then of photographs
         start: a network of many styles to begin with, as painter, which comes with impasto
-        output: folder for everything that is written, the network as model.safetensors; by default painter, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     if len(folders) < 2:
         raise OptionError("train painter needs a folder of styles and then one or more folders of photographs.")
@@ -638,20 +654,15 @@ def painter(
     from impasto.teaching import iter_painter
 
     styles = {path.stem: path for path in images.find_pictures(looks)}
-    run = output or Path("painter")
-    events = iter_painter(styles, photographs, options, start=start, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_painter, styles, photographs, options, start=start, name="painter")
 
 
 @train.command(usage="Usage: impasto train style STYLE [PHOTOS...] [OPTIONS]")
 def style(
     *pictures: Annotated[str, Parameter(show=False)],
     base: _Base = "painter",
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     settings: LearningRow | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network of many styles one more, in less than two minutes.
 
@@ -661,12 +672,8 @@ def style(
     Args:
         pictures: the style, then folders of photographs
         base: the network of many styles: a name from `impasto models`, a file, or the folder of its training
-        output: folder for everything that is written, the style as model.safetensors; by default named as the
-            style, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     if not pictures:
         raise OptionError("train style needs a style: a picture, or a name from `impasto styles`.")
@@ -674,20 +681,15 @@ def style(
     name, *photographs = pictures
     from impasto.teaching import iter_style
 
-    run = output or _run_of(name)
-    events = iter_style(name, photographs, base, options, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_style, name, photographs, base, options, name=_run_of(name))
 
 
 @train.command(usage="Usage: impasto train predictor PAINTINGS PHOTOS... [OPTIONS]")
 def predictor(
     *folders: Annotated[str, Parameter(show=False)],
     base: _Base = "painter",
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     settings: LearningAny | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network of many styles to paint after any picture, without teaching it that picture.
 
@@ -697,11 +699,8 @@ def predictor(
     Args:
         folders: of paintings, then of photographs
         base: the network of many styles: a name from `impasto models`, a file, or the folder of its training
-        output: folder for everything that is written, the predictor as model.safetensors; by default predictor, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     if len(folders) < 2:
         raise OptionError("train predictor needs a folder of paintings and then one or more folders of photographs.")
@@ -709,19 +708,12 @@ def predictor(
     paintings, *photographs = folders
     from impasto.teaching import iter_predictor
 
-    run = output or Path("predictor")
-    events = iter_predictor(paintings, photographs, base, options, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_predictor, paintings, photographs, base, options, name="predictor")
 
 
-def _run_of(style: str) -> Path:
-    """Return the folder of a training that is named as its style."""
-    return Path(Path(style.replace(":", "-")).stem)
-
-
-def _learn(events: Iterator[Event], talk: _Talk, run: Path) -> int:
-    _follow(events, talk, run, "the same command with --resume goes on")
-    return DONE
+def _run_of(style: str) -> str:
+    """Return the name of a training's folder that is that of its style."""
+    return Path(style.replace(":", "-")).stem
 
 
 @train.command(usage="Usage: impasto train autoencoder [PICTURES] [OPTIONS]")
@@ -729,11 +721,8 @@ def autoencoder(
     pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
     /,
     *,
-    output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
-    force: _Force = False,
     settings: LearningCodes | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network to turn small pictures into a few numbers and back, or to clean them.
 
@@ -742,18 +731,13 @@ def autoencoder(
 
     Args:
         pictures: what it learns from
-        output: folder for everything that is written, the network as model.safetensors; by default autoencoder, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     options = AutoencoderOptions(**_parsed(settings, AutoencoderOptions))
     from impasto.learning import iter_autoencoder
 
-    run = output or Path("autoencoder")
-    events = iter_autoencoder(pictures, options, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_autoencoder, pictures, options, name="autoencoder")
 
 
 @train.command(usage="Usage: impasto train vae [PICTURES] [OPTIONS]")
@@ -761,11 +745,8 @@ def vae(
     pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
     /,
     *,
-    output: _Output = None,
-    resume: Annotated[bool, Parameter(group=_TALK)] = False,
-    force: _Force = False,
     settings: LearningVAE | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network to make new small pictures, from numbers that are drawn at random.
 
@@ -773,18 +754,13 @@ def vae(
 
     Args:
         pictures: what it learns from
-        output: folder for everything that is written, the network as model.safetensors; by default vae, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     options = VAEOptions(**_parsed(settings, VAEOptions))
     from impasto.learning import iter_vae
 
-    run = output or Path("vae")
-    events = iter_vae(pictures, options, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_vae, pictures, options, name="vae")
 
 
 @train.command(usage="Usage: impasto train gan [PICTURES] [OPTIONS]")
@@ -792,12 +768,9 @@ def gan(
     pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
     /,
     *,
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(GAN_PRESETS))] = "cure",
     settings: LearningGAN | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network to make new small pictures, by another that tells them from real ones.
 
@@ -806,19 +779,14 @@ def gan(
 
     Args:
         pictures: what it learns from
-        output: folder for everything that is written, the network as model.safetensors; by default gan, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         preset: settings to begin with
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     options = GANOptions.preset(preset, **_parsed(settings, GANOptions))
     from impasto.learning import iter_gan
 
-    run = output or Path("gan")
-    events = iter_gan(pictures, options, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_gan, pictures, options, name="gan")
 
 
 @train.command(usage="Usage: impasto train dcgan [PICTURES] [OPTIONS]")
@@ -826,12 +794,9 @@ def dcgan(
     pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
     /,
     *,
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(DCGAN_PRESETS))] = "light",
     settings: LearningDCGAN | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network of convolutions to make new small pictures, by another that tells them from real ones.
 
@@ -840,19 +805,14 @@ def dcgan(
 
     Args:
         pictures: what it learns from
-        output: folder for everything that is written, the network as model.safetensors; by default dcgan, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         preset: settings to begin with
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     options = DCGANOptions.preset(preset, **_parsed(settings, DCGANOptions))
     from impasto.learning import iter_dcgan
 
-    run = output or Path("dcgan")
-    events = iter_dcgan(pictures, options, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_dcgan, pictures, options, name="dcgan")
 
 
 @train.command(usage="Usage: impasto train classifier [PICTURES] [OPTIONS]")
@@ -860,11 +820,8 @@ def classifier(
     pictures: Annotated[str, Parameter(show=False)] = "mnist5k",
     /,
     *,
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     settings: LearningClasses | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network to tell classes of small pictures apart, for `impasto evaluate --classifier`.
 
@@ -873,17 +830,13 @@ def classifier(
 
     Args:
         pictures: what it learns from
-        output: folder for everything that is written, the network as model.safetensors; by default classifier, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     options = ClassifierOptions(**_parsed(settings, ClassifierOptions))
     from impasto.learning import iter_classifier
 
-    run = output or Path("classifier")
-    return _learn(iter_classifier(pictures, options, run=run, resume=resume, force=force), talk, run)
+    return run.follow(iter_classifier, pictures, options, name="classifier")
 
 
 _Folders = Annotated[tuple[str, ...], Parameter(metavar="FOLDER", group=_TALK)]
@@ -894,36 +847,28 @@ def cyclegan(
     *,
     a: _Folders = (),
     b: _Folders = (),
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(CYCLEGAN_PRESETS))] = "small",
     settings: LearningCycle | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach two networks to translate between two kinds of pictures, of which there need be no pairs.
 
     For example: `impasto train cyclegan --a photos/ --b monets/ --budget 8h`. On a processor begin with
-    `--preset tiny`.
+    `--preset tiny`. What translates A into B is written as model.safetensors, B into A as model-back.safetensors.
 
     Args:
         a: folder of pictures, as they are; can be repeated
         b: folder of pictures of the other kind; can be repeated
-        output: folder for everything that is written: the network from A to B as model.safetensors, that from B to A
-            as model-back.safetensors; by default cyclegan, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         preset: settings to begin with
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     if not a or not b:
         raise OptionError("train cyclegan needs two kinds of pictures: --a FOLDER --b FOLDER.")
     options = CycleGANOptions.preset(preset, **_parsed(settings, CycleGANOptions))
     from impasto.translating import iter_cyclegan
 
-    run = output or Path("cyclegan")
-    return _learn(iter_cyclegan(a, b, options, run=run, resume=resume, force=force), talk, run)
+    return run.follow(iter_cyclegan, a, b, options, name="cyclegan")
 
 
 @train.command(usage="Usage: impasto train pix2pix --pairs FOLDER [OPTIONS]")
@@ -932,12 +877,9 @@ def pix2pix(
     pairs: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
     a: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
     b: Annotated[str | None, Parameter(metavar="FOLDER", group=_TALK)] = None,
-    output: _Output = None,
-    resume: _Resume = False,
-    force: _Force = False,
     preset: Annotated[str, Parameter(metavar="NAME", help=_beginning(PIX2PIX_PRESETS))] = "small",
     settings: LearningPairs | None = None,
-    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+    run: _Run = _Run(),  # noqa: B008 - frozen
 ) -> int:
     """Teach a network to translate pictures as pairs of them show it.
 
@@ -948,21 +890,16 @@ def pix2pix(
         pairs: folder of pictures each of which is two, side by side; or one that has the folders a and b
         a: in place of that, the folder of what is translated
         b: the folder of what it should become, under the same names
-        output: folder for everything that is written, the network as model.safetensors; by default pix2pix, here
-        resume: go on with the run in that folder
-        force: start anew in a folder that has a run already
         preset: settings to begin with
         settings: everything else
-        talk: how much is said
+        run: where it goes, and how much is said
     """
     if (pairs is None) == (a is None) or (a is None) != (b is None):
         raise OptionError("train pix2pix needs pairs: --pairs FOLDER, or --a FOLDER --b FOLDER with the same names.")
     options = Pix2PixOptions.preset(preset, **_parsed(settings, Pix2PixOptions))
     from impasto.translating import iter_pix2pix
 
-    run = output or Path("pix2pix")
-    events = iter_pix2pix(pairs or str(a), options, second=b, run=run, resume=resume, force=force)
-    return _learn(events, talk, run)
+    return run.follow(iter_pix2pix, pairs or str(a), options, second=b, name="pix2pix")
 
 
 # --- what came of it ----------------------------------------------------------------------------

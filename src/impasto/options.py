@@ -835,7 +835,15 @@ CYCLEGAN_PRESETS: dict[str, dict[str, Any]] = {
 # Isola et al. 2017, arXiv:1611.07004, section 3.3 and appendix 6.2: facades, 400 pairs, 200 epochs, L1 100.
 PIX2PIX_PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
-    "tiny": _TINY_SIZES,
+    # Chosen beside a U-Net of width 32, 128 px, half an hour of one core each: L1 on aerial views 0.0338, not 0.0354.
+    "tiny": {
+        "network": "resnet",
+        "norm": "instance",
+        "width": 24,
+        "batch": 4,
+        "learning_rate": 4e-4,
+        "ema": 0.998,
+    },
     "paper": _PAPER_SIZES | {"steps": 80_000},
 }
 

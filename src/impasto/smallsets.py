@@ -86,7 +86,7 @@ class SmallSet:
 
     def batch(self, indices: Sequence[int]) -> Tensor:
         """Return those samples, `(B, C, H, W)` uint8."""
-        return self.images[self.numbers(indices).to(self.images.device)]
+        return self.images.index_select(0, self.numbers(indices).to(self.images.device))
 
     def numbers(self, indices: Sequence[int]) -> Tensor:
         """Return which pictures those samples are, `(B,)`."""
@@ -150,7 +150,7 @@ class Labeled:
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return those samples, `(B, C, H, W)` uint8, and their labels `(B,)`."""
         numbers = self.small.numbers(indices).to(self.small.images.device)
-        return self.small.images[numbers], self._labels[numbers]
+        return self.small.images.index_select(0, numbers), self._labels.index_select(0, numbers)
 
     @property
     def _labels(self) -> Tensor:

@@ -500,6 +500,7 @@ class _Session:
         for name, average in self.averages.items():
             found = part(f"average/{name}/")
             self.averages[name] = {key: found[key].to(self.engine.device) for key in average}
+        self.pair()
         for name, optimizer in self.recipe.optimizers.items():
             fields = {int(index): dict(some) for index, some in values["optimizers"][name].items()}
             for key, value in part(f"optimizer/{name}/").items():
@@ -510,6 +511,17 @@ class _Session:
         if mine:
             self.recipe.restore({key: value.to(self.engine.device) for key, value in mine.items()})
         self.step, self.failures = values["step"], values["failures"]
+
+    def pair(self) -> None:
+        """List averages beside the weights that they follow, which stay where they are, for all steps to come."""
+        pairs = [
+            (average[key], value)
+            for name, average in self.averages.items()
+            for key, value in self.recipe.networks[name].state_dict().items()
+        ]
+        moving = [pair for pair in pairs if pair[1].is_floating_point()]
+        self.moving = [average for average, _ in moving], [value for _, value in moving]
+        self.counted = [pair for pair in pairs if not pair[1].is_floating_point()]
 
     def keep(self) -> bool:
         """Keep this state to fall back on, if it is finite."""
@@ -657,12 +669,10 @@ class _Session:
     def average(self) -> None:
         """Move the averages towards the weights; the decay grows with the steps, so that the start is forgotten."""
         decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
-        for name, average in self.averages.items():
-            for key, value in self.recipe.networks[name].state_dict().items():
-                if value.is_floating_point():
-                    average[key].lerp_(value, 1 - decay)
-                else:
-                    average[key].copy_(value)
+        if self.averages:
+            torch._foreach_lerp_(*self.moving, 1 - decay)
+        for average, value in self.counted:
+            average.copy_(value)
 
     @contextlib.contextmanager
     def finished(self) -> Iterator[None]:
