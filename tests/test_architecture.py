@@ -139,6 +139,7 @@ def test_public_names_are_what_is_exported():
         "iter_apply",
         "iter_autoencoder",
         "iter_classifier",
+        "iter_compare",
         "iter_compress",
         "iter_cyclegan",
         "iter_dcgan",

@@ -191,7 +191,7 @@ def test_the_report_shows_previews_with_their_columns_and_curves_of_measures(run
     assert "In each row of the upper half: a picture of A, as B, back again, and what the way to A makes of it" in page
     assert "of the lower half: a picture of B, as A, back again" in page
     for name in ("score", "frechet_to_b", "structure_to_a"):
-        assert (run[0] / "figures" / f"{name}.svg").is_file()
+        assert (run[0] / "figures" / f"{name}.png").is_file()
     assert "<th>A to B</th><th>as they are</th><th>colors changed</th><th>network</th><th>best</th>" in page
 
 
