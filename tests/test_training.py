@@ -155,10 +155,9 @@ def test_a_budget_counts_over_sessions(folder, tmp_path):
     events = trained(folder, tmp_path / "run", options)
     early = next(event for event in events if isinstance(event, Trained) and event.seconds > 0.6)
     events.close()
-    begun = time.monotonic()
     told = steps(trained(folder, tmp_path / "run", options, resume=True))
     assert told[0].step == early.step + 1 and told[0].seconds > 0.6
-    assert time.monotonic() - begun < 0.9
+    assert all(event.seconds < 1 for event in told[:-1])  # no step begins when the time is over
     assert told[0].learning_rate["adam"] < 0.02 * (1 + math.cos(math.pi * 0.6)) / 2
 
 

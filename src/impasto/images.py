@@ -1252,7 +1252,8 @@ def drawing(size: tuple[int, int], strokes: Sequence[Stroke], words: Sequence[Wo
         points = [(fine * x, fine * y) for x, y in stroke.points]
         ink = round(255 * stroke.opacity)
         ImageDraw.Draw(mask).line(points, ink, round(fine * stroke.width), joint="curve")
-        canvas.paste(stroke.color or _INK, mask=mask)
+        if box := mask.getbbox():  # most are thin and short, and all of the canvas would take long
+            canvas.paste(stroke.color or _INK, box, mask.crop(box))
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(_LETTERS * fine)
     for one in words:
         place, text, color = (fine * one.x, fine * one.y), printable(one.text), one.color or _INK
