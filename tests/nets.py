@@ -1,6 +1,7 @@
 """Small random networks and pictures for the tests: real code, little work."""
 
 import torch
+from safetensors.torch import load_file
 
 from impasto.networks.johnson import Johnson
 from impasto.networks.vgg import VGG
@@ -55,3 +56,13 @@ def random_johnson(width=8, blocks=2, **settings):
     net.deconv3.conv2d.weight.data *= 60
     net.deconv3.conv2d.bias.data += 127
     return net
+
+
+def same_tensors(one, other, *names):
+    """Whether files of two runs hold the same, to the last bit."""
+    for name in names:
+        ours, theirs = load_file(one / name), load_file(other / name)
+        assert ours.keys() == theirs.keys()
+        for key, tensor in ours.items():
+            assert torch.equal(tensor, theirs[key]), key
+    return True

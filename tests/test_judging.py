@@ -25,6 +25,7 @@ from impasto.recipes.judging import Look
 from impasto.recipes.translating import CycleGAN
 from impasto.training import iter_train
 from impasto.translating import iter_cyclegan, iter_pix2pix
+from nets import same_tensors
 
 BACK = "model-back.safetensors"
 TINY = {
@@ -254,15 +255,6 @@ def test_the_best_is_kept(kinds, tmp_path, scores, keep, kept):
     assert [text[:30] for text in notes(events)] == told
 
 
-def same(one, other, *names):
-    for name in names:
-        ours, theirs = load_file(one / name), load_file(other / name)
-        assert ours.keys() == theirs.keys()
-        for key, tensor in ours.items():
-            assert torch.equal(tensor, theirs[key]), key
-    return True
-
-
 RUNS = {
     "cyclegan": (iter_cyclegan, CycleGANOptions(**TINY, steps=14, pool=3)),
     "cut": (iter_cyclegan, CycleGANOptions(**TINY, steps=14, method="cut", patches=9)),
@@ -283,7 +275,7 @@ def test_a_closed_run_that_is_judged_goes_on_to_the_same_bits(what, kinds, pairs
     later = list(train(*data, options, run=tmp_path / "broken", resume=True))
     assert not [event for event in later if isinstance(event, Taught)]  # the classifier is there already
     classifier = [CLASSIFIER] if train is iter_cyclegan else []
-    assert same(tmp_path / "whole", tmp_path / "broken", CHECKPOINT, MODEL, *classifier)
+    assert same_tensors(tmp_path / "whole", tmp_path / "broken", CHECKPOINT, MODEL, *classifier)
     ours, theirs = (load_state(tmp_path / name / MODEL)[1]["results"] for name in ("whole", "broken"))
     assert ours == theirs
     looks = [event.measures for event in steps(whole) if event.step == 12]

@@ -25,7 +25,7 @@ from impasto.options import CycleGANOptions, Pix2PixOptions
 from impasto.recipes.translating import CUT, CycleGAN, Pix2Pix, Pool, adversarial_loss
 from impasto.training import CHECKPOINT, MODEL, iter_train
 from impasto.translating import iter_cyclegan, iter_pix2pix
-from nets import picture
+from nets import picture, same_tensors
 
 TINY = {
     "crop": 16, "width": 2, "blocks": 1, "judge_width": 2, "judge_layers": 1, "device": "cpu", "precision": "float32",
@@ -300,15 +300,6 @@ def test_a_pool_remembers_and_passes_no_gradient():
 # --- runs -----------------------------------------------------------------------------------------
 
 
-def same(one, other):
-    for name in (CHECKPOINT, MODEL):
-        ours, theirs = load_file(one / name), load_file(other / name)
-        assert ours.keys() == theirs.keys()
-        for key, tensor in ours.items():
-            assert torch.equal(tensor, theirs[key]), key
-    return True
-
-
 RUNS = {
     "cyclegan": (iter_cyclegan, CycleGANOptions(**TINY, steps=16, pool=3)),
     "cyclegan with batch norm": (iter_cyclegan, CycleGANOptions(**TINY, steps=16, pool=4, batch=2, norm="batch")),
@@ -335,7 +326,7 @@ def test_a_closed_run_goes_on_to_the_same_bits(what, domains, pairs, tmp_path):
         assert int(kept["recipe/b.count"]) == options.pool
     later = list(train(*data, options, run=tmp_path / "broken", resume=True))
     assert steps(later)[0].step == 10
-    assert same(tmp_path / "whole", tmp_path / "broken")
+    assert same_tensors(tmp_path / "whole", tmp_path / "broken", CHECKPOINT, MODEL)
 
 
 def test_a_killed_command_goes_on_to_the_same_bits(domains, tmp_path, monkeypatch, capfd):
@@ -354,7 +345,7 @@ def test_a_killed_command_goes_on_to_the_same_bits(domains, tmp_path, monkeypatc
     events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert events[0]["step"] >= 14 and events[-1]["event"] == "done"
     assert main([*words, "-o", str(tmp_path / "whole")]) == 0
-    assert same(tmp_path / "whole", tmp_path / "broken")
+    assert same_tensors(tmp_path / "whole", tmp_path / "broken", CHECKPOINT, MODEL)
 
 
 def test_both_directions_are_left_and_can_be_applied(domains, tmp_path, monkeypatch, capfd):

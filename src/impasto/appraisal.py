@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from impasto import images
-from impasto.checkpoints import CLASSIFIER, MODEL, load_state
+from impasto.checkpoints import CLASSIFIER, MODEL, load_state, save_json
 from impasto.devices import find_device
 from impasto.errors import CheckpointError, ImageError, OptionError, WeightsError
 from impasto.evaluation import Evaluator, Likeness, PixelEvaluator, digest, load_classifier, look, stacked_modes
@@ -109,9 +109,7 @@ def _events(
             told["asked"] = _obeyed(classifier, made, labels)
     found |= told
     if output is not None:
-        part = output.with_name(output.name + ".part")
-        part.write_text(json.dumps(found, indent=2) + "\n")
-        os.replace(part, output)
+        save_json(output, found)
     yield Judged(found)
     if output is not None:
         yield Saved(output, "result")

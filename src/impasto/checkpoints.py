@@ -27,6 +27,7 @@ __all__ = [
     "load_state",
     "read_tensors",
     "save_network",
+    "save_json",
     "save_state",
 ]
 
@@ -369,3 +370,14 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{path} was not saved by impasto; expected a saved run.")
     return tensors, metadata
+
+
+def save_json(path: Path, told: Mapping[str, Any]) -> None:
+    """Write plain values as JSON; whatever was there is replaced in one moment.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(told, indent=2) + "\n")
+    part.replace(path)

@@ -1,7 +1,5 @@
 """Networks that translate are measured, whoever trained them, on pictures that they did not learn from."""
 
-import json
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from torch import Tensor
 
 from impasto import images
 from impasto.catalog import read_header
-from impasto.checkpoints import CLASSIFIER, MODEL
+from impasto.checkpoints import CLASSIFIER, MODEL, save_json
 from impasto.datasets import AlignedPairs, PictureFolder
 from impasto.devices import find_device
 from impasto.domains import iter_domains, judged_pairs
@@ -161,9 +159,7 @@ def _written(
             }
             found = {**conditions, **event.found}
             if output is not None:
-                part = output.with_name(output.name + ".part")
-                part.write_text(json.dumps(found, indent=2) + "\n")
-                os.replace(part, output)
+                save_json(output, found)
             yield Judged(found)
             if output is not None:
                 yield Saved(output, "result")

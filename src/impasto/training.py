@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from impasto import images
-from impasto.checkpoints import CHECKPOINT, MODEL, load_state, save_state
+from impasto.checkpoints import CHECKPOINT, MODEL, load_state, save_json, save_state
 from impasto.devices import find_device, find_dtype
 from impasto.errors import CheckpointError, FileExists, ImpastoError, MissingExtra, OptionError, TrainingError
 from impasto.events import Began, Done, Event, Note, Saved, Trained
@@ -357,9 +357,7 @@ class _Folder:
                     old.unlink(missing_ok=True)
             elif self.log.exists():
                 os.truncate(self.log, min(saved[1]["log"], self.log.stat().st_size))
-            part = self.options.with_name("options.json.part")
-            part.write_text(json.dumps(record, indent=2) + "\n")
-            part.replace(self.options)
+            save_json(self.options, record)
         except OSError as error:
             raise CheckpointError(f"{self.path} cannot be used: {error.strerror or error}.") from error
         self._board = _board(self.path / "tensorboard", saved[1]["step"] + 1 if saved else None)
