@@ -12,6 +12,8 @@ from impasto.errors import OptionError, WeightsError
 from impasto.latents import load_maker
 from impasto.networks.adversarial import Discriminator, Generator
 
+KNOWN = (nn.ConvTranspose2d, nn.ReLU, nn.BatchNorm2d, nn.GroupNorm)
+
 
 def count(network):
     return sum(weight.numel() for weight in network.parameters())
@@ -110,6 +112,22 @@ def test_points_are_not_squashed():
     made, judge = Generator((2,), 4, hidden=(8,)), Discriminator((2,), hidden=(8,))
     points = 100 * made(100 * torch.randn(50, 4))
     assert points.shape == (50, 2) and points.abs().max() > 10 and judge(points).shape == (50,)
+
+
+def test_a_weave_is_blurred_away():
+    torch.manual_seed(0)
+    plain, even = (Generator((3, 16, 16), 5, "conv", width=4, norm="none", blur=blur) for blur in (False, True))
+    doubled = [place for place, layer in enumerate(plain.layers) if getattr(layer, "stride", 0) == (2, 2)]
+    blurs = [place for place, layer in enumerate(even.layers) if not isinstance(layer, (*KNOWN, nn.Unflatten))]
+    assert len(doubled) == len(blurs) == 2 and even.settings["blur"] and not plain.settings["blur"]
+    assert all(getattr(even.layers[place - 1], "stride", 0) == (2, 2) for place in blurs)
+    blur, dot = even.layers[blurs[0]], torch.zeros(1, 1, 5, 5)
+    dot[0, 0, 2, 0] = 16
+    assert blur(dot)[0, 0].tolist() == [[0] * 5, [3, 1, 0, 0, 0], [6, 2, 0, 0, 0], [3, 1, 0, 0, 0], [0] * 5]
+    weave = torch.ones(1, 2, 6, 6)
+    weave[..., ::2] = -1
+    assert (blur(weave)[..., 1:-1] == 0).all() and (blur(weave.mT)[..., 1:-1, :] == 0).all()
+    assert torch.equal(blur(torch.full((1, 1, 4, 4), 0.3)), torch.full((1, 1, 4, 4), 0.3))
 
 
 def test_waves_beside_the_input_by_hand():

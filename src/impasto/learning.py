@@ -174,7 +174,7 @@ def iter_dcgan(
     networks = _seeded(
         options.seed,
         lambda: (
-            Generator(shape, options.latent, "conv", width=width, norm=norm, classes=classes),
+            Generator(shape, options.latent, "conv", width=width, norm=norm, classes=classes, blur=options.blur),
             Discriminator(shape, "conv", width=width, norm=other, classes=classes, spectral=options.spectral_norm),
         ),
     )

@@ -788,6 +788,7 @@ DCGAN_PRESETS: dict[str, dict[str, Any]] = {
         "latent": 100,
         "norm": "batch",
         "discriminator_norm": "batch",
+        "blur": False,
         "batch": 64,
         "learning_rate": 2e-4,
         "discriminator_rate": None,
@@ -818,6 +819,7 @@ class DCGANOptions(AdversarialOptions):
     discriminator_norm: Literal["batch", "group", "none"] = Field(
         "none", description="how the discriminator normalizes its maps"
     )
+    blur: bool = Field(True, description="blur what the generator's layers make, by one place, against weaves")
 
 
 class TranslationOptions(TrainOptions):

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 from torch.nn.utils.parametrizations import spectral_norm
 
 from impasto.errors import OptionError
@@ -42,6 +43,8 @@ class Generator(nn.Module):
         norm: conv: "batch", the paper's, "group" or "none".
         classes: how many there are; 0: any picture.
         activation: dense: "selu" or "relu".
+        blur: conv: what each layer of stride 2 makes is blurred by 1-2-1 along both sides: even and odd places have
+            weights of their own there, and could form a weave.
 
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
@@ -62,9 +65,11 @@ class Generator(nn.Module):
         norm: Norm = "batch",
         classes: int = 0,
         activation: Activation = "selu",
+        blur: bool = False,
     ) -> None:
         super().__init__()
         _check(shape, kind, norm, (*hidden, latent, width), classes, activation)
+        self.blur = blur
         self.shape, self.latent, self.kind, self.classes = tuple(shape), latent, kind, classes
         self.hidden, self.width, self.norm, self.activation = tuple(hidden) or _HIDDEN, width, norm, activation
         if classes:
@@ -86,10 +91,15 @@ class Generator(nn.Module):
         layers.append(nn.ConvTranspose2d(before, after, (height, width), bias=bias))
         for _ in range(times - 1):
             layers += [*_normalized(self.norm, after), nn.ReLU()]
-            layers.append(nn.ConvTranspose2d(after, after // 2, 4, stride=2, padding=1, bias=bias))
+            layers += self._doubled(after, after // 2, bias)
             after //= 2
         layers += [*_normalized(self.norm, after), nn.ReLU()]
-        return [*layers, nn.ConvTranspose2d(after, channels, 4, stride=2, padding=1, bias=bias)]
+        return [*layers, *self._doubled(after, channels, bias)]
+
+    def _doubled(self, before: int, after: int, bias: bool) -> list[nn.Module]:
+        """Return what doubles the sides of a map."""
+        larger = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)
+        return [larger, _Blur()] if self.blur else [larger]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -103,6 +113,7 @@ class Generator(nn.Module):
             "norm": self.norm,
             "classes": self.classes,
             "activation": self.activation,
+            "blur": self.blur,
         }
 
     def logits(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -130,6 +141,14 @@ class Generator(nn.Module):
     def forward(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
         """The same as `decode`."""
         return self.decode(codes, labels)
+
+
+class _Blur(nn.Module):
+    """1-2-1 along both sides, in which what alternates from pixel to pixel is lost; edges are repeated outside."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = F.pad(x, (1, 1, 1, 1), mode="replicate")
+        return F.avg_pool2d(F.avg_pool2d(wide, 2, 1), 2, 1)  # 1-1 twice
 
 
 class Discriminator(nn.Module):
