@@ -232,7 +232,7 @@ def grid(maker: Maker, rows: int, columns: int, random: torch.Generator, classes
     """
     if not maker.classes:
         pictures = _in_rows(maker.make(maker.draw(rows * columns, random)), columns)
-        return Sheet(list(pictures), f"pictures of {rows * columns} drawn rows of {maker.latent} numbers")
+        return Sheet(list(pictures), f"{rows * columns} new pictures, each of {_numbered(maker.latent)}")
     chosen = tuple(classes) or tuple(range(maker.classes))
     numbers = maker.draw(columns, random).repeat(len(chosen), 1)
     pictures = maker.make(numbers, torch.tensor(chosen).repeat_interleave(columns))
@@ -241,6 +241,11 @@ def grid(maker: Maker, rows: int, columns: int, random: torch.Generator, classes
         "pictures of drawn numbers, a row for each class, the numbers of a column the same",
         [maker.called(one) for one in chosen],
     )
+
+
+def _numbered(latent: int) -> str:
+    """Return in words what a new picture is made from."""
+    return "a number that was drawn" if latent == 1 else f"{latent} numbers that were drawn"
 
 
 def interpolation(
@@ -276,6 +281,8 @@ def interpolation(
         cells = torch.cat([left, cells, right], 1)
         heads = ["picture", *heads, "picture"]
         caption += " of pictures, which are at both ends"
+    else:
+        caption += " that were drawn, a row for each two"
     return Sheet(list(cells), caption, [] if labels is None else list(map(maker.called, labels.tolist())), heads)
 
 

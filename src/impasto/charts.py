@@ -218,16 +218,16 @@ def clouds(
             drawn.append(Stroke([(left, y_(y)), (right, y_(y))], opacity=0.1))
             words.append(Words(left - 6, y_(y) + 4, label(y), "end"))
     drawn.append(Stroke([(left, top), (left, floor), (right, floor), (right, top), (left, top)], opacity=0.5))
-    for radius in rings:
+    colors = [*PALETTE, *[_OTHERS] * len(kinds)]
+    for one, color in reversed(list(zip(kinds, colors, strict=False))):  # those without a color are behind
+        drawn.append(Dots([(x_(x), y_(y)) for x, y in one.points], color, _DOT, _DENSE))
+    for radius in rings:  # over the points, or they would hide them
         if rows:
             drawn += [Stroke([(x_(x), top), (x_(x), floor)], opacity=0.5) for x in (-radius, radius)]
         else:
             turns = [2 * math.pi * part / 180 for part in range(181)]
             circle = [(x_(radius * math.cos(turn)), y_(radius * math.sin(turn))) for turn in turns]
             drawn.append(Stroke(circle, opacity=0.5))
-    colors = [*PALETTE, *[_OTHERS] * len(kinds)]
-    for one, color in reversed(list(zip(kinds, colors, strict=False))):  # those without a color are behind
-        drawn.append(Dots([(x_(x), y_(y)) for x, y in one.points], color, _DOT, _DENSE))
     end, named = right, list[Words]()
     if wide and not rows:
         for row, (one, name, color) in enumerate(zip(kinds, names, colors, strict=False)):
