@@ -58,8 +58,8 @@ MAY = {
     "atlas": "errors ops losses fidelity latents",
     "sampling": "errors events options weights images charts reporting devices recipes smallsets fidelity latents "
     "atlas",
-    "watching": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
-    "domains",
+    "watching": "errors events options devices ops networks smallsets toys fidelity collapse evaluation recipes "
+    "checkpoints domains",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "sampling training watching",
     "comparing": "errors events options weights images devices networks datasets domains evaluation checkpoints models "

@@ -259,6 +259,9 @@ def test_sheets_of_another_network_are_not_shown(sets, tmp_path):
     options, run = AutoencoderOptions(**SMALL, hidden=(8,), latent=2), tmp_path / "run"
     list(iter_autoencoder(sets, options, run=run))
     told = read_header(run / MODEL)
+    save_state(tmp_path / MODEL, {"x": torch.zeros(1)}, {**told, "settings": {"shape": [2], "latent": 2}})
+    (tmp_path / "options.json").write_bytes((run / "options.json").read_bytes())
+    assert read_run(tmp_path).lacking == []  # a network that makes points has none
     assert read_run(run).lacking == [] and list(read_run(run).sheets) == ["reconstructions", "codes"]
     save_state(run / MODEL, {"x": torch.zeros(1)}, told)
     write_report(run)

@@ -155,8 +155,10 @@ def sheet_path(run: str | Path, kind: str) -> Path:
 
 def _kinds(result: Mapping[str, Any]) -> tuple[str, ...]:
     """Return which sheets belong to a network; of one or two numbers a plane shows all, and no strips are needed."""
-    known = _SHEETS.get(str(result.get("network")), ())
-    latent = _of(result, "settings").get("latent")
+    known, settings = _SHEETS.get(str(result.get("network")), ()), _of(result, "settings")
+    latent, shape = settings.get("latent"), settings.get("shape")
+    if isinstance(shape, list) and len(shape) != 3:  # it makes points
+        return ()
     flat = isinstance(latent, int) and latent <= 2
     return tuple("manifold" if kind == "traversal" and flat else kind for kind in known)
 
