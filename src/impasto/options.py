@@ -711,7 +711,7 @@ class AdversarialOptions(SmallOptions):
         0.0,
         ge=0,
         le=1000,
-        description="deviation of noise on all that the discriminator sees; it falls to a thirtieth by the end, and "
+        description="deviation of noise on all that the discriminator sees; it falls to a tenth by the end, and "
         "r1_weight as its square",
     )
     augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(

@@ -24,7 +24,7 @@ _DOTS = 2500  # in a preview of points
 _PLOT = 256  # px, of a preview of points
 _REACH = 1.25  # of such a preview, where real points reach to 1
 _GRAY = 0.35
-_QUIET = 1 / 30  # of the noise is left at the end
+_QUIET = 1 / 10  # of the noise is left at the end
 
 
 class Judge(Protocol):
