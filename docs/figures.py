@@ -562,6 +562,11 @@ def autoencoder_ways() -> plt.Figure:
     return as_it_is(shown("autoencoder", "interpolation", rows=4, path="linear", seed=2))
 
 
+def vae_codes() -> plt.Figure:
+    """Where test digits lie among the numbers, and what each number tells."""
+    return as_it_is(shown("vae", "codes"))
+
+
 def vae_grid() -> plt.Figure:
     """Drawn numbers."""
     return as_it_is(shown("vae", "grid", rows=6, columns=14))
@@ -876,6 +881,7 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "autoencoder-denoising": autoencoder_denoising,
     "autoencoder-holes": autoencoder_holes,
     "autoencoder-ways": autoencoder_ways,
+    "vae-codes": vae_codes,
     "vae-grid": vae_grid,
     "vae-manifold": vae_manifold,
     "vae-traversal": vae_traversal,

@@ -55,12 +55,13 @@ MAY = {
     "judging": "events options devices ops networks datasets recipes evaluation domains",
     "translating": "errors events options networks datasets recipes checkpoints training judging",
     "latents": "errors images networks checkpoints smallsets catalog",
-    "atlas": "errors ops fidelity latents",
-    "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
+    "atlas": "errors ops losses fidelity latents",
+    "sampling": "errors events options weights images charts reporting devices recipes smallsets fidelity latents "
+    "atlas",
     "watching": "errors events options devices ops networks smallsets toys fidelity collapse evaluation recipes "
     "checkpoints domains",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
-    "training watching",
+    "sampling training watching",
     "comparing": "errors events options weights images devices networks datasets domains evaluation checkpoints models "
     "catalog judging",
     "appraisal": "errors events options weights images devices networks smallsets toys evaluation checkpoints latents "

@@ -24,7 +24,7 @@ from impasto.models import load_model
 from impasto.networks.autoencoder import VAE
 from impasto.options import AutoencoderOptions, SampleOptions, VAEOptions
 from impasto.recipes.variational import importance_bound
-from impasto.sampling import film_frames, iter_sample
+from impasto.sampling import _by_class, film_frames, iter_sample
 from impasto.smallsets import Sets, small_set
 
 CPU = {"device": "cpu"}
@@ -357,6 +357,66 @@ def test_copies_are_seen():
     assert atlas.copies(torch.full((1, 1, 1, 1), 9 / 255), pair, 3).told["copies"] == 0  # as near to the second
 
 
+class Spread(Both):
+    """As a VAE: its encoder also tells logarithms of variances, the same for all pictures."""
+
+    def __init__(self, weight, logvar, classes=0):
+        super().__init__(weight, classes)
+        self.logvar = torch.tensor(logvar)
+
+    def encode(self, pictures, labels=None):
+        mu = super().encode(pictures, labels)
+        return mu, self.logvar.expand_as(mu)
+
+
+def test_codes_lie_in_the_plane_where_they_vary_most():
+    """Numbers with variances of 9, 4 and 1, turned, and around 7: the plane has 13 of 14 parts, and 7 is its 0."""
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=chance(5), dtype=torch.float64))
+    raw = torch.randn(400, 3, generator=chance(), dtype=torch.float64)
+    raw = (raw - raw.mean(0)) @ torch.linalg.inv(torch.linalg.cholesky(raw.T.cov(correction=0))).T
+    raw = raw * torch.tensor([1.0, 3.0, 2.0])
+    network = Both(torch.linalg.qr(weight(3))[0])
+    pictures = pictures_of(network, (raw @ turn + 7).float())
+    found = atlas.codes(maker(network), pictures)
+    assert found.told == {"variance": pytest.approx(13 / 14, rel=1e-4)} and found.kl is None
+    assert found.axes == ("first direction, 64% of the variance", "second direction, 29% of the variance")
+    wanted = raw[:, [1, 2]]
+    torch.testing.assert_close(found.places.abs(), wanted.abs(), atol=1e-3, rtol=0)
+    for across in range(2):  # of a direction and its opposite, that whose largest part is above 0
+        row = turn[across + 1]
+        sign = row[row.abs().argmax()].sign()
+        torch.testing.assert_close(found.places[:, across], sign * wanted[:, across], atol=1e-3, rtol=0)
+    assert found.caption == "400 test pictures, by the two directions in which their 3 numbers vary most"
+
+
+def test_codes_of_a_vae_lie_around_the_middle_of_the_gaussian():
+    """KL by hand: (m^2 + v - 1 - log v) / 2; of numbers that are 1 and 3 by turns, and a variance of 1: (1 + 9) / 4."""
+    network = Spread(torch.linalg.qr(weight(4))[0], [0.0, math.log(0.25), 0.0, 0.0])
+    numbers = torch.tensor([[1.0, 2.0, 0.0, 0.05], [3.0, 2.0, 0.0, -0.05]]).repeat(3, 1)
+    found = atlas.codes(maker(network), pictures_of(network, numbers))
+    wanted = [10 / 4, (4 + 0.25 - 1 + math.log(4)) / 2, 0.0, 0.05**2 / 2]
+    torch.testing.assert_close(found.kl, torch.tensor(wanted, dtype=torch.float64), atol=1e-5, rtol=1e-5)
+    assert found.used.tolist() == [True, False, False, False]
+    assert found.told["kl"] == pytest.approx(sum(wanted), rel=1e-5)
+    assert (found.told["active"], found.told["latent"]) == (1, 4)
+    assert found.places[:, 0].abs().tolist() == pytest.approx([1, 3] * 3, abs=0.02)  # not around their mean, 2
+    assert found.told["variance"] == pytest.approx(1, rel=1e-4)
+
+
+def test_codes_of_one_and_two_numbers_are_those():
+    for size in (1, 2):
+        network = Both(torch.linalg.qr(weight(size))[0], classes=3)
+        numbers, labels = torch.randn(9, size, generator=chance()), torch.arange(9) % 3
+        found = atlas.codes(maker(network), pictures_of(network, numbers, labels), labels)
+        torch.testing.assert_close(found.places.float(), numbers, atol=1e-5, rtol=0)
+        assert found.axes == ("number 1", "number 2")[:size] and found.told == {}
+    network = Both(weight(5))
+    one = atlas.codes(maker(network), pictures_of(network, torch.ones(1, 5)))
+    assert one.places.tolist() == [[0, 0]] and one.told["variance"] == 0  # of one picture there is nothing to see
+    with pytest.raises(OptionError, match="cannot read them"):
+        atlas.codes(maker(Linear(weight())), torch.zeros(1, 1, 2, 3))
+
+
 # --- a VAE that knows classes --------------------------------------------------------------------
 
 
@@ -466,9 +526,9 @@ def test_every_kind_is_written(runs, tmp_path):
         events = list(iter_sample(runs / name, options, output=tmp_path / name))
         kinds = [event.path.stem for event in events if isinstance(event, Saved)]
         assert kinds == ["grid", "interpolation", "manifold", "traversal", "arithmetic", "reconstructions", "nearest",
-                         "film"]  # fmt: skip
-        assert len([event for event in events if isinstance(event, Note)]) == 8
-        assert isinstance(events[-1], Done) and events[-1].steps == 8
+                         "codes", "film"]  # fmt: skip
+        assert len([event for event in events if isinstance(event, Note)]) == 9
+        assert isinstance(events[-1], Done) and events[-1].steps == 9
         record = images.read_metadata(tmp_path / name / "grid.png")
         assert record["operation"] == "sample" and record["options"]["seed"] == 0
     shown = images.load(tmp_path / "vae" / "grid.png")
@@ -478,6 +538,41 @@ def test_every_kind_is_written(runs, tmp_path):
     torch.testing.assert_close(cut, wanted[11, 0], atol=0.003, rtol=0)
     with Image.open(tmp_path / "classes" / "film.webp") as film:
         assert film.n_frames == 4  # after 1, 2, 5 and 30 epochs
+
+
+def test_codes_are_of_the_test_set_and_colored_by_its_classes(runs, sets, tmp_path):
+    """Of 40 pictures of two classes; the colors of both are seen, and of pictures without labels only the first."""
+    options, found = SampleOptions(**CPU, kind="codes", pictures=str(runs / "set.npz")), {}
+    colors = [(63, 144, 218), (255, 169, 14)]
+    for name in ("vae", "classes", "auto"):
+        found[name] = list(iter_sample(runs / name, options, output=tmp_path / f"{name}.png"))[0].text
+    assert "40 test pictures, by the two directions in which their 3 numbers vary" in found["vae"]
+    assert "most, colored by class" in found["vae"]
+    assert "circles: 1, 2 and 3 deviations of the Gaussian" in found["classes"] and "circles" not in found["auto"]
+    told = images.read_metadata(tmp_path / "vae.png")["told"]
+    results = load_maker(runs / "vae").header["results"]
+    assert told["kl"] == pytest.approx(results["kl"], rel=1e-4) and told["active"] == results["active_units"]
+    assert f"KL {results['kl']:.2f} nats in all, {results['active_units']} of 3 numbers are used" in found["vae"]
+
+    def seen(path):
+        pixels = np.round(255 * images.load(path).pixels)
+        return [bool((np.abs(pixels - color).max(2) < 2).any()) for color in colors]
+
+    assert seen(tmp_path / "vae.png") == [True, True]  # at least beside the names
+    np.savez(tmp_path / "bare.npz", images=sets.train.images[:, 0].numpy())
+    bare = options.changed(pictures=str(tmp_path / "bare.npz"))
+    notes = list(iter_sample(runs / "auto", bare, output=tmp_path / "bare.png"))
+    assert "colored" not in notes[0].text and seen(tmp_path / "bare.png")[1] is False
+
+
+def test_the_rarest_classes_are_others():
+    """Of 13 classes, of which class k has k + 1 pictures, the last ten are named."""
+    labels = torch.cat([torch.full((one + 1,), one) for one in range(13)])
+    kinds = _by_class(maker(Linear(weight())), labels, len(labels))
+    assert [name for name, _ in kinds] == [*map(str, range(3, 13)), "3 others"]
+    assert [len(mine) for _, mine in kinds] == [*range(4, 14), 1 + 2 + 3]
+    assert sorted(torch.cat([mine for _, mine in kinds]).tolist()) == list(range(len(labels)))
+    assert [name for name, _ in _by_class(maker(Linear(weight())), None, 5)] == [""]
 
 
 def test_the_same_seed_makes_the_same_bytes(runs, tmp_path):
@@ -521,7 +616,7 @@ def test_what_only_makes_pictures_shows_what_it_can(sets, tmp_path):
         "grid.png", "interpolation.png", "manifold.png", "traversal.png"
     }  # fmt: skip
     notes = [event.text for event in events if isinstance(event, Note)]
-    assert len([text for text in notes if text.startswith("no ")]) == 4
+    assert len([text for text in notes if text.startswith("no ")]) == 5
     for kind, sentence in (
         ("reconstructions", "nowhere.npz does not exist"),
         ("arithmetic", "cannot read pictures"),
@@ -546,7 +641,7 @@ def impasto(folder, *words):
 def test_the_command_line_shows_a_model(runs, tmp_path):
     done = impasto(tmp_path, "sample", runs / "vae", "--rows", "2", "--columns", "3", "--device", "cpu")
     assert (done.returncode, done.stdout) == (0, "vae_grid.png\n"), done.stderr
-    assert "pictures of 6 drawn rows of 3 numbers" in done.stderr and "1 sheet in " in done.stderr
+    assert "6 new pictures, each of 3 numbers that were drawn" in done.stderr and "1 sheet in " in done.stderr
     assert images.load(tmp_path / "vae_grid.png").size == (2 * 64 + 4, 3 * 64 + 4)
     again = impasto(tmp_path, "sample", runs / "vae", "--device", "cpu")
     assert again.returncode == 2 and "vae_grid.png exists already; pass --force" in again.stderr

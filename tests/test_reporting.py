@@ -12,14 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
+from impasto import images
+from impasto.catalog import read_header
 from impasto.checkpoints import save_state
 from impasto.cli import main
 from impasto.errors import CheckpointError
-from impasto.events import Saved, Trained
+from impasto.events import Note, Saved, Trained
 from impasto.images import read_metadata
-from impasto.learning import iter_autoencoder
-from impasto.options import AutoencoderOptions
-from impasto.reporting import REPORT, evaluation_tables, read_run, write_report
+from impasto.learning import iter_autoencoder, iter_gan, iter_vae
+from impasto.options import AutoencoderOptions, GANOptions, VAEOptions
+from impasto.reporting import REPORT, evaluation_tables, read_run, sheet_path, write_report
+from impasto.sampling import draw_sheets
 from impasto.smallsets import Sets, small_set
 from impasto.training import MODEL
 from impasto.weights import sha256
@@ -121,7 +124,8 @@ def test_figures_lie_beside_it_in_full_quality(finished):
     """Of the preview: 3 rows of 10 pictures of 64 px with 4 px around each, without what JPEG would do to it."""
     run, _ = finished
     figures = sorted(path.name for path in (run / "figures").iterdir())
-    assert figures == ["images_per_second.png", "learning_rate.png", "mse.png", "preview.png"]
+    sheets = ["sample_codes.png", "sample_reconstructions.png"]
+    assert figures == ["images_per_second.png", "learning_rate.png", "mse.png", "preview.png", *sheets]
     assert pixels(run / "figures" / "mse.png").shape == (560, 1280, 3)
     shown = pixels(run / "figures" / "preview.png")
     assert shown.shape == (208, 684, 3) and (shown[:4] == 255).all() and (shown[:, 68:72] == 255).all()
@@ -136,8 +140,13 @@ def test_it_holds_everything_that_it_shows(finished):
     assert not page.all("script") and not page.all("link") and not page.all("a")
     assert "default-src 'none'" in page.all("meta")[1]["content"]
     shown = page.all("img")
-    assert 2 <= len(shown) <= 6
-    last = base64.b64decode(shown[0]["src"].removeprefix("data:image/jpeg;base64,"))
+    sheets = [image for image in shown if image["src"].startswith("data:image/png")]
+    assert [image["alt"] for image in sheets] == ["reconstructions", "codes"]
+    for image in sheets:
+        data = base64.b64decode(image["src"].removeprefix("data:image/png;base64,"))
+        assert data == (run / "figures" / f"sample_{image['alt']}.png").read_bytes()
+    assert 2 <= len(shown) - 2 <= 6
+    last = base64.b64decode(shown[2]["src"].removeprefix("data:image/jpeg;base64,"))
     assert last == (run / "preview.jpg").read_bytes()
     assert "http" not in re.sub(r"http-equiv|http://www.w3.org/2000/svg", "", text)
     assert "color-scheme: light dark" in text  # as the reader's machine prefers
@@ -173,6 +182,138 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_training(sets, tmp_pa
     texts = [event.text for event in events if hasattr(event, "text")]
     assert [text for text in texts if text.startswith("the report could not be written: ")]
     assert (run / MODEL).is_file() and (run / REPORT).is_dir()
+
+
+# --- sheets of what was learned ------------------------------------------------------------------
+
+SMALL = {"steps": 2, "batch": 8, "device": "cpu", "precision": "float32", "preview_seconds": 1e9}
+
+
+def shown(run):
+    """The sheets of a report."""
+    return [image["alt"] for image in Page(run / REPORT).all("img") if not image["alt"].startswith("After")]
+
+
+@pytest.mark.parametrize(
+    ("train", "options", "kinds"),
+    [
+        (iter_autoencoder, AutoencoderOptions(**SMALL, hidden=(8,), latent=2), ["reconstructions", "codes"]),
+        (iter_vae, VAEOptions(**SMALL, hidden=(8,), latent=1), ["reconstructions", "grid", "manifold", "codes"]),
+        (iter_vae, VAEOptions(**SMALL, hidden=(8,), latent=3), ["reconstructions", "grid", "traversal", "codes"]),
+        (iter_gan, GANOptions(**SMALL, hidden=(8,), watch_steps=0), ["grid", "interpolation", "nearest"]),
+    ],
+)
+def test_each_training_shows_what_tells_most_of_it(sets, tmp_path, train, options, kinds):
+    run = tmp_path / "run"
+    before = torch.get_rng_state()
+    events = list(train(sets, options, run=run))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [event.path.stem for event in events if isinstance(event, Saved) and event.kind == "figure"] == [
+        f"sample_{kind}" for kind in kinds
+    ]
+    assert not [event.text for event in events if isinstance(event, Note) and "sheet" in event.text]
+    assert shown(run) == kinds
+    text = Page(run / REPORT).text
+    for kind in kinds:
+        path = sheet_path(run, kind)
+        told = read_metadata(path)
+        assert told["kind"] == kind and told["sha256"] == sha256(run / MODEL)
+        assert f"{kind.capitalize()} : {told['text']}." in text and told["caption"] in told["text"]
+        assert pixels(path).std() > 1
+
+
+def test_a_sheet_says_what_was_measured(finished):
+    run, _ = finished
+    told = read_metadata(sheet_path(run, "reconstructions"))
+    facts = f"MSE {told['told']['given_mse']:.4f} before and {told['told']['mse']:.4f} after"
+    assert (
+        f"Reconstructions : test pictures, their numbers, and what is made of these; {facts}."
+        in Page(run / REPORT).text
+    )
+
+
+def test_what_cannot_be_drawn_is_said_and_the_training_ends_well(sets, tmp_path):
+    """A folder lies where a sheet should; of what the network looks at nothing is left."""
+    run = tmp_path / "run"
+    events = iter_autoencoder(sets, AutoencoderOptions(**SMALL, hidden=(8,), latent=2), run=run)
+    next(event for event in events if isinstance(event, Trained))
+    sheet_path(run, "codes").mkdir()
+    texts = [event.text for event in events if isinstance(event, Note)]
+    assert [text for text in texts if text.startswith("the report has no sheet of codes: ")]
+    assert shown(run) == ["reconstructions"] and (run / MODEL).is_file()
+    sheet_path(run, "codes").rmdir()
+    sheet_path(run, "reconstructions").unlink()
+    before = {path: path.read_bytes() for path in run.rglob("*.png")}
+    notes = list(draw_sheets(run))  # the set was in memory, and its file is named nowhere
+    assert [note.text for note in notes] == [
+        "the report has no sheet of reconstructions, codes: "
+        f"{run / MODEL} does not say what it learned from; name the pictures"
+    ]
+    assert {path: path.read_bytes() for path in run.rglob("*.png")} == before
+    drawn = list(draw_sheets(run, pictures=sets))
+    assert [event.path for event in drawn] == [sheet_path(run, kind) for kind in ("reconstructions", "codes")]
+    assert list(draw_sheets(run)) == []  # nothing is drawn twice
+
+
+def test_sheets_of_another_network_are_not_shown(sets, tmp_path):
+    options, run = AutoencoderOptions(**SMALL, hidden=(8,), latent=2), tmp_path / "run"
+    list(iter_autoencoder(sets, options, run=run))
+    told = read_header(run / MODEL)
+    save_state(tmp_path / MODEL, {"x": torch.zeros(1)}, {**told, "settings": {"shape": [2], "latent": 2}})
+    (tmp_path / "options.json").write_bytes((run / "options.json").read_bytes())
+    assert read_run(tmp_path).lacking == []  # a network that makes points has none
+    assert read_run(run).lacking == [] and list(read_run(run).sheets) == ["reconstructions", "codes"]
+    save_state(run / MODEL, {"x": torch.zeros(1)}, told)
+    write_report(run)
+    assert shown(run) == [] and read_run(run).lacking == ["reconstructions", "codes"]
+    (note,) = draw_sheets(run, pictures=sets)
+    assert "the report has no sheet of reconstructions, codes: " in note.text and "lacks 'encoder" in note.text
+    sheet_path(run, "codes").write_bytes(b"no picture")
+    assert read_run(run).lacking == ["reconstructions", "codes"]
+
+
+def test_a_longer_run_has_its_own_sheets(sets, tmp_path):
+    options, run = AutoencoderOptions(**SMALL, hidden=(8,), latent=2), tmp_path / "run"
+    list(iter_autoencoder(sets, options, run=run))
+    before = pixels(sheet_path(run, "reconstructions"))
+    list(iter_autoencoder(sets, options.changed(steps=40), run=run, resume=True))
+    assert shown(run) == ["reconstructions", "codes"]
+    assert not np.array_equal(pixels(sheet_path(run, "reconstructions")), before)
+
+
+def test_the_command_draws_what_a_report_lacks(sets, tmp_path, capfd):
+    np.savez(tmp_path / "set.npz", **{name: part.images[:, 0].numpy() for name, part in
+                                      zip(("images", "test_images"), sets, strict=True)})  # fmt: skip
+    run = tmp_path / "run"
+    list(iter_autoencoder(tmp_path / "set.npz", AutoencoderOptions(**SMALL, hidden=(8,), latent=2), run=run))
+    before = {kind: pixels(sheet_path(run, kind)) for kind in ("reconstructions", "codes")}
+    for kind in before:
+        sheet_path(run, kind).unlink()
+    write_report(run)
+    assert shown(run) == []
+    assert main(["report", str(run)]) == 0
+    assert capfd.readouterr().out == f"{run}/report.html\n"
+    assert shown(run) == ["reconstructions", "codes"]
+    assert all(np.array_equal(pixels(sheet_path(run, kind)), drawn) for kind, drawn in before.items())
+    (tmp_path / "set.npz").unlink()
+    sheet_path(run, "codes").unlink()
+    assert main(["report", str(run)]) == 0
+    assert "the report has no sheet of codes: " in capfd.readouterr().err and shown(run) == ["reconstructions"]
+
+
+def test_a_heavy_sheet_becomes_light(run):
+    """Noise is the heaviest of all; a sheet of it, 900 x 1400 px, is 3.8 MB."""
+    told = {"step": 3, "network": "vae", "settings": {"latent": 20}}
+    save_state(run / MODEL, {"x": torch.zeros(1)}, told)
+    about = {"operation": "sample", "sha256": sha256(run / MODEL), "text": HOSTILE}
+    (run / "figures").mkdir()
+    noise = np.random.default_rng(0).random((900, 1400, 3)).astype(np.float32)
+    for kind in ("reconstructions", "grid", "traversal", "codes"):
+        images.save(sheet_path(run, kind), images.load(noise), metadata=about)
+    page = Page(write_report(run))
+    assert [image["alt"] for image in page.all("img")] == ["reconstructions", "grid", "traversal", "codes"]
+    assert (run / REPORT).stat().st_size < 2_000_000 < sheet_path(run, "grid").stat().st_size
+    assert {tag for tag, _ in page.tags} & {"script"} == set() and "<script>alert(2)" in page.text
 
 
 # --- runs that are not as they should be ---------------------------------------------------------

@@ -14,9 +14,12 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.fidelity import nearest
 from impasto.latents import Maker
+from impasto.losses import gaussian_kl
 from impasto.ops import principal_components
 
 __all__ = [
+    "ACTIVE",
+    "Codes",
     "FURTHEST",
     "Sheet",
     "activity",
@@ -24,6 +27,7 @@ __all__ = [
     "arithmetic",
     "bars",
     "class_means",
+    "codes",
     "copies",
     "deviations",
     "grid",
@@ -37,6 +41,7 @@ __all__ = [
     "traversal",
 ]
 
+ACTIVE = 0.01  # variance of a number's means above which it is used, as in recipes.variational.active_units
 FURTHEST = 3.0  # deviations from the middle that a traversal goes
 _LOOKS = 7  # places at which is seen how much a number changes
 _NUMBERS = 64  # numbers that are looked at together for that
@@ -61,6 +66,27 @@ class Sheet:
     rows: Sequence[str] = ()
     columns: Sequence[str] = ()
     told: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """Where the numbers of pictures lie.
+
+    Attributes:
+        places: `(N, 2)`, float64 on the CPU; `(N, 1)` of networks of a single number.
+        axes: what each of those is.
+        caption: what is shown: a sentence without a full stop.
+        told: what was measured.
+        kl: of a VAE `(Z,)`, what each number tells of a picture, on average, in nats.
+        used: `(Z,)`, which numbers differ from picture to picture.
+    """
+
+    places: Tensor
+    axes: tuple[str, ...]
+    caption: str
+    told: dict[str, float]
+    kl: Tensor | None
+    used: Tensor
 
 
 # --- between numbers -----------------------------------------------------------------------------
@@ -206,7 +232,7 @@ def grid(maker: Maker, rows: int, columns: int, random: torch.Generator, classes
     """
     if not maker.classes:
         pictures = _in_rows(maker.make(maker.draw(rows * columns, random)), columns)
-        return Sheet(list(pictures), f"pictures of {rows * columns} drawn rows of {maker.latent} numbers")
+        return Sheet(list(pictures), f"{rows * columns} new pictures, each of {_numbered(maker.latent)}")
     chosen = tuple(classes) or tuple(range(maker.classes))
     numbers = maker.draw(columns, random).repeat(len(chosen), 1)
     pictures = maker.make(numbers, torch.tensor(chosen).repeat_interleave(columns))
@@ -215,6 +241,11 @@ def grid(maker: Maker, rows: int, columns: int, random: torch.Generator, classes
         "pictures of drawn numbers, a row for each class, the numbers of a column the same",
         [maker.called(one) for one in chosen],
     )
+
+
+def _numbered(latent: int) -> str:
+    """Return in words what a new picture is made from."""
+    return "a number that was drawn" if latent == 1 else f"{latent} numbers that were drawn"
 
 
 def interpolation(
@@ -250,6 +281,8 @@ def interpolation(
         cells = torch.cat([left, cells, right], 1)
         heads = ["picture", *heads, "picture"]
         caption += " of pictures, which are at both ends"
+    else:
+        caption += " that were drawn, a row for each two"
     return Sheet(list(cells), caption, [] if labels is None else list(map(maker.called, labels.tolist())), heads)
 
 
@@ -459,6 +492,49 @@ def reconstructions(maker: Maker, pictures: Tensor, labels: Tensor | None = None
     rows += [bars(codes, (height, width), pictures.shape[1]), back]
     names += [f"{maker.latent} numbers", "given back"]
     return Sheet(rows, "test pictures, their numbers, and what is made of these", names, [], told)
+
+
+def codes(maker: Maker, pictures: Tensor, labels: Tensor | None = None) -> Codes:
+    """Return where the numbers of pictures lie, on the plane in which they vary most, if they are more than two.
+
+    Of a VAE the numbers are the means, and the plane goes through 0; of an autoencoder, through their mean.
+
+    Args:
+        maker: a network that reads pictures.
+        pictures: `(N, C, H, W)`, bytes or numbers in [0, 1].
+        labels: `(N,)`, if it knows classes.
+
+    Returns:
+        Told are "variance", the share of the plane in that of all numbers, if they are more than two, and of a VAE
+        "kl", the sum over all numbers in nats, and "active", how many are used: their means vary by more than 0.01
+        (Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, section 5.2).
+    """
+    means, logvar = (None if part is None else part.double().cpu() for part in maker.posterior(pictures, labels))
+    assert means is not None
+    count, size = means.shape
+    variances = means.var(0, correction=0)
+    told: dict[str, float] = {}
+    number = "test picture" if count == 1 else "test pictures"
+    if size <= 2:
+        places, axes = means, tuple(f"number {axis + 1}" for axis in range(size))
+        caption = f"{count:,} {number}, by their {'two numbers' if size == 2 else 'one number'}"
+    else:
+        middle, directions = principal_components(means, 2)
+        directions = torch.cat([directions, directions.new_zeros(2 - len(directions), size)])
+        first = directions.gather(1, directions.abs().argmax(1, keepdim=True))
+        directions = torch.where(first < 0, -1, 1) * directions  # of the two that are the same, always one
+        places = (means if logvar is not None else means - middle) @ directions.T
+        shares = (places.var(0, correction=0) / variances.sum().clamp_min(1e-300)).tolist()
+        told["variance"] = sum(shares)
+        axes = tuple(f"{name} direction, {share:.0%} of the variance" for name, share in
+                     zip(("first", "second"), shares, strict=True))  # fmt: skip
+        caption = f"{count:,} {number}, by the two directions in which their {size} numbers vary most"
+    used = variances * (count / max(1, count - 1)) > ACTIVE
+    kl = None
+    if logvar is not None:
+        kl = gaussian_kl(means.reshape(-1, 1), logvar.reshape(-1, 1)).view(count, size).mean(0)
+        told |= {"kl": float(kl.sum()), "active": float(used.sum()), "latent": float(size)}
+    return Codes(places, axes, caption, told, kl, used)
 
 
 def copies(made: Tensor, training: Tensor, neighbors: int) -> Sheet:

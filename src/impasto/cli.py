@@ -30,7 +30,7 @@ from impasto.errors import (
     UnknownName,
     unknown_name,
 )
-from impasto.events import Event, Frame, Judged, Saved, Step, Taught, Trained
+from impasto.events import Event, Frame, Judged, Note, Saved, Step, Taught, Trained
 from impasto.options import (
     CYCLEGAN_PRESETS,
     DCGAN_PRESETS,
@@ -972,14 +972,21 @@ def evaluate(
 def report(run: Path, /, *, talk: _Talk = _Talk()) -> int:  # noqa: B008 - frozen
     """Write report.html into the folder of a training: pictures, curves, results and settings in one file.
 
-    Trainings write it themselves when they end; this is for those that have not ended.
+    Trainings write it themselves when they end; this is for those that have not ended. If sheets of a finished network
+    are missing in it, as older trainings left it, they are drawn.
 
     Args:
         run: the folder of a training
         talk: how much is said
     """
-    from impasto.reporting import write_report
+    from impasto.reporting import read_run, write_report
 
+    if read_run(run).lacking:
+        from impasto.sampling import draw_sheets  # needs torch
+
+        for event in draw_sheets(run):
+            if isinstance(event, Note):
+                _note(event.text, talk)
     written = write_report(run)
     if talk.json:
         _out(json.dumps({"event": "saved", "path": str(written), "kind": "report"}) + "\n")

@@ -190,7 +190,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Saved:
-    """A file was written: `kind` is "result", "preview", "checkpoint", "report" or "sheet"."""
+    """A file was written: `kind` is "result", "preview", "checkpoint", "report", "figure" or "sheet"."""
 
     path: Path
     kind: str

@@ -141,7 +141,6 @@ class Maker:
         parts = zip(torch.split(numbers.to(self.device), _ROWS), known, strict=True)
         return torch.cat([self.network.decode(part, *of) for part, of in parts])
 
-    @torch.no_grad()
     def encode(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the numbers of pictures, `(N, Z)`; of a VAE their means.
 
@@ -152,6 +151,11 @@ class Maker:
         Raises:
             OptionError: the network only makes pictures, and cannot read them; or as for `make`.
         """
+        return self.posterior(pictures, labels)[0]
+
+    @torch.no_grad()
+    def posterior(self, pictures: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the numbers of pictures and, of a VAE, logarithms of their variances, `(N, Z)` each; see `encode`."""
         read = getattr(self.network, "encode", None)
         if read is None:
             raise OptionError(f"{self.path} makes pictures and cannot read them; expected an autoencoder or a VAE.")
@@ -159,8 +163,9 @@ class Maker:
         for part, of in zip(torch.split(pictures, _ROWS), self._known(labels, len(pictures)), strict=True):
             part = part.to(self.device)
             seen = read(part.float() / 255 if part.dtype == torch.uint8 else part, *of)
-            found.append(seen[0] if isinstance(seen, tuple) else seen)
-        return torch.cat(found)
+            found.append(seen if isinstance(seen, tuple) else (seen, None))
+        codes, logvars = zip(*found, strict=True)
+        return torch.cat(codes), None if logvars[0] is None else torch.cat(logvars)
 
     def _known(self, labels: Tensor | None, count: int) -> list[tuple[Tensor, ...]]:
         """Return what is handed over beside each part of so many numbers or pictures: nothing, or its labels."""

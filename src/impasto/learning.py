@@ -4,6 +4,7 @@ Each function reads the set, makes the network and its method, and hands both to
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ from impasto.recipes.adversarial import Adversarial
 from impasto.recipes.autoencoding import Autoencoding
 from impasto.recipes.classifying import Classifying
 from impasto.recipes.variational import Variational
+from impasto.sampling import draw_sheets
 from impasto.smallsets import DIGITS, Sets, read_sets
 from impasto.toys import WORLDS
 from impasto.training import iter_train
@@ -70,7 +72,8 @@ def iter_autoencoder(
     network = _seeded(options.seed, lambda: Autoencoder(**_shaped(sets, options)))
     method = Autoencoding(network, sets.train.images, sets.test.images, options)
     method.about = _named(pictures, sets)
-    return iter_train(method, sets.train, options, run=run, resume=resume, force=force)
+    figures = _figures(sets, options)
+    return iter_train(method, sets.train, options, run=run, resume=resume, force=force, figures=figures)
 
 
 def iter_vae(
@@ -98,7 +101,8 @@ def iter_vae(
     network = _seeded(options.seed, lambda: VAE(**_shaped(sets, options), classes=classes))
     method = Variational(network, test.images, options, test.labels if classes else None)
     method.about = _named(pictures, sets)
-    return iter_train(method, train.labeled() if classes else train, options, run=run, resume=resume, force=force)
+    data, figures = train.labeled() if classes else train, _figures(sets, options)
+    return iter_train(method, data, options, run=run, resume=resume, force=force, figures=figures)
 
 
 def iter_gan(
@@ -215,8 +219,8 @@ def _played(
     method.about = _named(pictures, sets)
     if options.classifier and judge is not None:
         method.record = {"classifier": digest(load_classifier(options.classifier))}
-    data = sets.train.labeled() if generator.classes else sets.train
-    return iter_train(method, data, options, run=run, resume=resume, force=force)
+    data, figures = sets.train.labeled() if generator.classes else sets.train, _figures(sets, options)
+    return iter_train(method, data, options, run=run, resume=resume, force=force, figures=figures)
 
 
 def iter_classifier(
@@ -254,6 +258,11 @@ def _sets(pictures: str | Path | Sets, options: _Options) -> tuple[Sets, _Option
     """Return the sets where they are needed, and the options with a number of steps."""
     train, test = read_sets(pictures, crop=options.crop, colors=options.colors)
     return Sets(train.shuffled(options.seed).to(find_device(options.device)), test), options.planned(len(train))
+
+
+def _figures(sets: Sets, options: SmallOptions) -> Callable[[Path], Iterator[Event]]:
+    """Return what draws the sheets of the report, from the pictures that were learned from."""
+    return partial(draw_sheets, pictures=sets, device=options.device)
 
 
 def _named(pictures: str | Path | Sets, sets: Sets) -> dict[str, Any]:

@@ -632,13 +632,22 @@ class SampleOptions(Options):
     """How a network that makes small pictures is shown."""
 
     kind: Literal[
-        "grid", "interpolation", "manifold", "traversal", "arithmetic", "reconstructions", "nearest", "film", "all"
+        "grid",
+        "interpolation",
+        "manifold",
+        "traversal",
+        "arithmetic",
+        "reconstructions",
+        "nearest",
+        "codes",
+        "film",
+        "all",
     ] = Field(
         "grid",
         description="grid: drawn pictures; interpolation: ways from one to another; manifold: a plane of the numbers; "
         "traversal: what each number does; arithmetic: one class less another, added to a third; reconstructions: "
-        "pictures, their numbers, and what comes back; nearest: training pictures beside made ones; film: how it "
-        "learned; all: each of these",
+        "pictures, their numbers, and what comes back; nearest: training pictures beside made ones; codes: where "
+        "pictures lie among the numbers; film: how it learned; all: each of these",
     )
     rows: int | None = Field(None, ge=1, le=200, description="rows of pictures; by default what the kind asks for")
     columns: int | None = Field(None, ge=1, le=200, description="pictures in a row; by default the same")

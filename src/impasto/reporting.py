@@ -20,15 +20,31 @@ from impasto.charts import Chart, Line, chart, safe
 from impasto.errors import CheckpointError, ImageError
 from impasto.weights import sha256
 
-__all__ = ["EVALUATION", "FIGURES", "REPORT", "Table", "evaluation_tables", "read_run", "write_report"]
+__all__ = [
+    "EVALUATION",
+    "FIGURES",
+    "REPORT",
+    "Table",
+    "evaluation_tables",
+    "read_run",
+    "sheet_path",
+    "write_report",
+]
 
 REPORT = "report.html"  # in a run's folder, as the other two
 EVALUATION = "evaluation.json"
 FIGURES = "figures"
 _MODEL, _CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
+_SHEETS = {  # of networks of small pictures: what `impasto sample` calls that which tells most of them
+    "autoencoder": ("reconstructions", "codes"),
+    "vae": ("reconstructions", "grid", "traversal", "codes"),
+    "generator": ("grid", "interpolation", "nearest"),
+}
 _SHOWN = 6  # previews, at most
 _HEAVY = 150_000  # bytes of a preview from which on it is made smaller
+_SHARP = 250_000  # and of a sheet, of which more are drawings
 _SIDE = 1000  # pixels it then has
+_QUALITIES = (85, 70, 50)  # that are tried
 _MANY = 20  # classes whose shares are listed
 _ALONE = ("losses", "measures")  # groups of a log line whose numbers have a curve each
 _NO_CURVES = {"step", "steps", "seconds", "remaining", "skipped", "pace"}  # numbers of a log line that are none
@@ -74,6 +90,8 @@ class Run:
         state: the same of the checkpoint.
         evaluation: what `impasto evaluate` found; empty if there is nothing.
         outdated: whether that is of another network than the one that is there.
+        sheets: of that network, by kind: the file, and what it says is on it.
+        lacking: kinds of sheets that belong to such a network and are not there.
     """
 
     path: Path
@@ -85,6 +103,8 @@ class Run:
     state: Mapping[str, Any]
     evaluation: Mapping[str, Any]
     outdated: bool
+    sheets: Mapping[str, tuple[Path, str]]
+    lacking: Sequence[str]
 
     @property
     def steps(self) -> int:
@@ -110,18 +130,48 @@ def read_run(run: str | Path) -> Run:
     lines, damaged = _log(path / "log.jsonl")
     numbered = [(int(file.stem), file) for file in (path / "previews").glob("*.jpg") if re.fullmatch(r"\d+", file.stem)]
     evaluation, model = _object(path / EVALUATION), path / _MODEL
-    outdated = bool(evaluation) and model.is_file() and _of(evaluation, "model").get("sha256") != sha256(model)
+    result = read_header(model)
+    digest = sha256(model) if model.is_file() and (evaluation or _kinds(result)) else None
+    sheets = {kind: found for kind in _kinds(result) if (found := _sheet(path, kind, digest))}
     return Run(
         path=path,
         record=record,
         lines=lines,
         damaged=damaged,
         previews=sorted(numbered),
-        result=read_header(model),
+        result=result,
         state=read_header(path / _CHECKPOINT),
         evaluation=evaluation,
-        outdated=outdated,
+        outdated=bool(evaluation) and model.is_file() and _of(evaluation, "model").get("sha256") != digest,
+        sheets=sheets,
+        lacking=[kind for kind in _kinds(result) if kind not in sheets],
     )
+
+
+def sheet_path(run: str | Path, kind: str) -> Path:
+    """Return where a sheet of a kind that `impasto sample` knows lies in a run's folder."""
+    return Path(run) / FIGURES / f"sample_{kind}.png"
+
+
+def _kinds(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return which sheets belong to a network; of one or two numbers a plane shows all, and no strips are needed."""
+    known, settings = _SHEETS.get(str(result.get("network")), ()), _of(result, "settings")
+    latent, shape = settings.get("latent"), settings.get("shape")
+    if isinstance(shape, list) and len(shape) != 3:  # it makes points
+        return ()
+    flat = isinstance(latent, int) and latent <= 2
+    return tuple("manifold" if kind == "traversal" and flat else kind for kind in known)
+
+
+def _sheet(run: Path, kind: str, digest: str | None) -> tuple[Path, str] | None:
+    """Return a sheet's file and text; nothing if it is not there, or of another network."""
+    path = sheet_path(run, kind)
+    try:
+        told = images.read_metadata(path) or {}
+    except ImageError:
+        return None
+    mine = told.get("operation") == "sample" and told.get("sha256") == digest
+    return (path, str(told.get("text", ""))) if mine else None
 
 
 def write_report(run: str | Path) -> Path:
@@ -216,6 +266,7 @@ def _page(run: Run, charts: Sequence[Chart]) -> Iterator[str]:
     yield "<meta name='viewport' content='width=device-width, initial-scale=1'>"
     yield f"<style>\n{_STYLE}\n</style>\n</head>\n<body>\n<h1>{safe(name)}</h1>"
     yield from (f"<p>{safe(sentence)}</p>" for sentence in _summary(run))
+    yield from _section("Sheets", list(_sheets(run)))
     yield from _section("Pictures", list(_pictures(run)))
     yield from _section("Results", list(_results(run)))
     yield from _section("Evaluation", list(_evaluation(run)))
@@ -265,6 +316,19 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def _sheets(run: Run) -> Iterator[str]:
+    """Yield what the finished network makes and knows."""
+    for kind, (path, text) in run.sheets.items():
+        try:
+            data, form = _small(path, _SHARP)
+        except (ImageError, OSError):
+            yield f"<p>The sheet of {kind} cannot be read.</p>"
+            continue
+        picture = f"<img src='data:image/{form};base64,{data}' alt='{safe(kind)}'>"
+        caption = f"<b>{safe(kind.capitalize())}</b>: {safe(text)}."
+        yield f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
+
+
 def _pictures(run: Run) -> Iterator[str]:
     """Yield the first preview, the last one, and some between."""
     last = len(run.previews) - 1
@@ -274,21 +338,26 @@ def _pictures(run: Run) -> Iterator[str]:
         yield f"<p>{safe(about[0].upper() + about[1:])}.</p>"
     for step, path in (run.previews[index] for index in reversed(chosen)):
         try:
-            data = base64.b64encode(_jpeg(path)).decode()
+            data, form = _small(path)
         except (ImageError, OSError):
             yield f"<p>The preview of step {step:,} cannot be read.</p>"
             continue
         caption = f"After {step:,} step{'s' * (step != 1)}"
-        picture = f"<img src='data:image/jpeg;base64,{data}' alt='{caption}'>"
+        picture = f"<img src='data:image/{form};base64,{data}' alt='{caption}'>"
         yield f"<figure>{picture}<figcaption>{caption}</figcaption></figure>"
 
 
-def _jpeg(path: Path) -> bytes:
+def _small(path: Path, most: int = _HEAVY) -> tuple[str, str]:
+    """Return a picture's bytes in letters, and their format: as they are or, if they are many, fewer."""
     data = path.read_bytes()
     picture = images.load(path)  # says it if it is none
-    if len(data) <= _HEAVY:
-        return data
-    return images.as_jpeg(images.resize(picture, min(_SIDE, max(picture.size))), 85)
+    form = "png" if path.suffix == ".png" else "jpeg"
+    if len(data) > most:
+        picture, form = images.resize(picture, min(_SIDE, max(picture.size))), "jpeg"
+        for quality in _QUALITIES:
+            if len(data := images.as_jpeg(picture, quality)) <= _HEAVY:
+                break
+    return base64.b64encode(data).decode(), form
 
 
 def _results(run: Run) -> Iterator[str]:

@@ -4,7 +4,9 @@
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch import Tensor
 
 from impasto import atlas, images
 from impasto.atlas import Sheet
+from impasto.charts import PALETTE, Bars, Cloud, clouds
 from impasto.devices import find_device
 from impasto.errors import FileExists, ImageError, ImpastoError, OptionError
 from impasto.events import Done, Event, Note, Saved
@@ -24,15 +27,18 @@ from impasto.fidelity import nearest
 from impasto.latents import Maker, load_maker
 from impasto.options import SampleOptions
 from impasto.recipes.autoencoding import as_floats, noisy
+from impasto.reporting import FIGURES, read_run, sheet_path
 from impasto.smallsets import Sets, SmallSet
+from impasto.weights import sha256
 
-__all__ = ["KINDS", "default_output", "drawn", "film_frames", "iter_sample"]
+__all__ = ["KINDS", "default_output", "draw_sheets", "drawn", "film_frames", "iter_sample"]
 
 _MARGIN = 4  # pixels between pictures
 _CELL = 64  # pictures are enlarged to this by a whole factor, if one makes them no larger
 _SECONDS = 0.7  # that a picture of a film is shown
 _MOVING = (".webp", ".gif")
 _PLACE = 100  # made pictures, and held-out ones, whose distance to the training set is compared
+_READ = 2000  # pictures whose numbers are shown, at most
 _STRIP = 12  # moments of a training that are shown below each other, at most
 
 
@@ -72,6 +78,52 @@ def iter_sample(
     return _events(_Work(maker, options), target, every, force)
 
 
+def draw_sheets(
+    run: str | Path, *, pictures: str | Path | Sets | None = None, device: str = "auto"
+) -> Iterator[Note | Saved]:
+    """Yield Saved for each sheet that a run's report shows and that is not there yet; Notes on what cannot be drawn.
+
+    They are a few of `KINDS`, those that tell most of such a network, and lie in the run's `figures/`. Nothing that is
+    wrong with the network or the pictures is an error here.
+
+    Args:
+        run: the folder of a training; if it has not ended, or was of another kind, nothing is drawn.
+        pictures: the set, if it is not where it was.
+        device: where the network computes.
+
+    Raises:
+        CheckpointError: there is no run.
+    """
+    read = read_run(run)
+    if not read.lacking:
+        return
+    failed: dict[str, list[str]] = {}
+    try:
+        maker = load_maker(read.path, device=find_device(device))
+        work = _Work(maker, SampleOptions(kind="all", device=device), pictures)
+        (read.path / FIGURES).mkdir(exist_ok=True)
+    except (ImpastoError, OSError, RuntimeError) as error:
+        failed[_reason(error)] = list(read.lacking)
+    else:
+        for kind in read.lacking:
+            path = sheet_path(read.path, kind)
+            try:
+                shown = KINDS[kind](work)
+                assert not isinstance(shown, Film)
+                work.save(kind, shown, path, True)
+            except (ImpastoError, OSError, RuntimeError) as error:
+                failed.setdefault(_reason(error), []).append(kind)
+            else:
+                yield Saved(path, "figure")
+    for reason, kinds in failed.items():
+        yield Note(f"the report has no sheet of {', '.join(kinds)}: {reason}")
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong, on one line; what torch says of its memory has many."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].removesuffix(".")
+
+
 def default_output(maker: Maker, options: SampleOptions) -> Path:
     """Return a name for the result: vae_grid.png for the run vae, a film as .webp; for all kinds vae_samples."""
     path = maker.path
@@ -106,8 +158,7 @@ def _events(work: "_Work", target: Path, every: bool, force: bool) -> Iterator[E
         if isinstance(shown, Film):
             told, pixels = shown.caption, shown.save(path, force)
         else:
-            told, pixels = _told(shown), drawn(shown)
-            images.save(path, images.load(pixels), metadata=work.record(kind, shown), force=force)
+            told, pixels = _told(shown), work.save(kind, shown, path, force)
         last, done = torch.from_numpy(pixels).permute(2, 0, 1)[None], done + 1
         yield Note(f"{kind}: {told}" if every else told)
         yield Saved(path, "sheet")
@@ -116,7 +167,7 @@ def _events(work: "_Work", target: Path, every: bool, force: bool) -> Iterator[E
     yield Done(last, done, time.monotonic() - started, "sheet")
 
 
-def _told(sheet: Sheet) -> str:
+def _told(sheet: "Sheet | Plot") -> str:
     """Return the caption, and what was measured."""
     told = sheet.told
     facts = []
@@ -127,6 +178,11 @@ def _told(sheet: Sheet) -> str:
     if "nearest" in told:
         held = f", of held-out ones {told['held']:.3f}" if "held" in told else ""
         facts.append(f"median distance {told['nearest']:.3f}{held}; {told['copies']:g} look like copies")
+    if "variance" in told:
+        facts.append(f"{told['variance']:.0%} of the variance is in this plane")
+    if "kl" in told:
+        used = f"{told['active']:g} of {told['latent']:g} numbers are used"
+        facts.append(f"KL {told['kl']:.2f} nats in all, {used}")
     return "; ".join([sheet.caption, *facts])
 
 
@@ -147,12 +203,12 @@ def drawn(sheet: Sheet) -> NDArray[np.float32]:
 class _Work:
     """A network, what is asked of it, and what it learned from."""
 
-    def __init__(self, maker: Maker, options: SampleOptions) -> None:
-        self.maker, self.options = maker, options
+    def __init__(self, maker: Maker, options: SampleOptions, pictures: str | Path | Sets | None = None) -> None:
+        self.maker, self.options, self.pictures = maker, options, pictures or options.pictures
 
     @cached_property
     def sets(self) -> Sets:
-        return self.maker.sets(self.options.pictures)
+        return self.maker.sets(self.pictures)
 
     @property
     def random(self) -> torch.Generator:
@@ -196,15 +252,23 @@ class _Work:
         order = order[:count]
         return as_floats(test.images[order].cpu()), None if labels is None else labels[order]
 
-    def record(self, kind: str, sheet: Sheet) -> dict[str, Any]:
+    def save(self, kind: str, sheet: "Sheet | Plot", path: Path, force: bool) -> NDArray[np.float32]:
+        """Write a sheet, with what its file says about it; return it as one picture."""
+        pixels = sheet.pixels if isinstance(sheet, Plot) else drawn(sheet)
+        images.save(path, images.load(pixels), metadata=self.record(kind, sheet), force=force)
+        return pixels
+
+    def record(self, kind: str, sheet: "Sheet | Plot") -> dict[str, Any]:
         """Return what a sheet's file says about it."""
         return {
             "format": 1,
             "operation": "sample",
             "version": version("impasto"),
             "model": str(self.maker.path),
+            "sha256": sha256(self.maker.path) if self.maker.path.is_file() else None,
             "kind": kind,
             "caption": sheet.caption,
+            "text": _told(sheet),
             "told": sheet.told,
             "options": self.options.model_dump(mode="json"),
         }
@@ -304,6 +368,64 @@ def _nearest(work: _Work) -> Sheet:
     return sheet
 
 
+@dataclass(frozen=True, eq=False)
+class Plot:
+    """A drawing, `(H, W, 3)` in [0, 1], with what a `Sheet` has beside its pictures."""
+
+    pixels: NDArray[np.float32]
+    caption: str
+    told: dict[str, float]
+
+
+def _codes(work: _Work) -> Plot:
+    maker, test = work.maker, work.sets.test
+    some = torch.randperm(len(test), generator=work.random)[:_READ]
+    labels = None if test.labels is None else test.labels.cpu()[some]
+    found = atlas.codes(maker, test.images.cpu()[some], labels if maker.classes else None)
+    kinds, points = _by_class(maker, labels, len(some)), found.places
+    rows = maker.latent == 1
+    if rows:  # points of a row are spread up and down, evenly, so that they are seen
+        lines = torch.zeros(len(some), 1)
+        for row, (_, mine) in enumerate(kinds):
+            lines[mine, 0] = row + 0.7 * (torch.arange(1, len(mine) + 1) * 0.618034 % 1 - 0.5)
+        points = torch.cat([points, lines], 1)
+    caption, bars = found.caption, None
+    if len(kinds) > 1:
+        caption += ", colored by class"
+    if found.kl is not None:
+        form = "lines" if rows else "circles"
+        caption += f"; {form}: 1, 2 and 3 deviations of the Gaussian that numbers are drawn from"
+        order = found.kl.argsort(descending=True)
+        bars = Bars(
+            "KL of each number, nats" if bool(found.used.all()) else "KL of each number, nats; gray: not used",
+            [str(number + 1) for number in order.tolist()],
+            found.kl[order].tolist(),
+            found.used[order].tolist(),
+        )
+        caption += "; on the right, what each number tells"
+    up = found.axes[1] if not rows else "class" if len(kinds) > 1 else ""
+    pixels = clouds(
+        [Cloud(name, [(x, y) for x, y in points[mine].tolist()]) for name, mine in kinds],
+        found.axes[0],
+        up,
+        rings=(1, 2, 3) if found.kl is not None else (),
+        rows=rows,
+        bars=bars,
+    )
+    return Plot(pixels, caption, found.told)
+
+
+def _by_class(maker: Maker, labels: Tensor | None, count: int) -> list[tuple[str, Tensor]]:
+    """Return names of classes, and which pictures are of them; the rarest together, if they are more than colors."""
+    if labels is None:
+        return [("", torch.arange(count))]
+    counts = Counter(sorted(labels.tolist()))
+    known = sorted(one for one, _ in counts.most_common(len(PALETTE)))
+    kinds = [(maker.called(one), (labels == one).nonzero().flatten()) for one in known]
+    rest = (~torch.isin(labels, torch.tensor(known))).nonzero().flatten()
+    return [*kinds, (f"{len(counts) - len(known)} others", rest)] if len(rest) else kinds
+
+
 # --- films ----------------------------------------------------------------------------------------
 
 
@@ -391,7 +513,7 @@ def _cut(path: Path, layout: dict[str, Any]) -> list[list[NDArray[np.float32]]]:
     ]
 
 
-KINDS: dict[str, Callable[[_Work], Sheet | Film]] = {
+KINDS: dict[str, Callable[[_Work], Sheet | Plot | Film]] = {
     "grid": _grid,
     "interpolation": _interpolation,
     "manifold": _manifold,
@@ -399,5 +521,6 @@ KINDS: dict[str, Callable[[_Work], Sheet | Film]] = {
     "arithmetic": _arithmetic,
     "reconstructions": _reconstructions,
     "nearest": _nearest,
+    "codes": _codes,
     "film": _film,
 }

@@ -17,7 +17,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from importlib.metadata import version
@@ -76,6 +76,7 @@ def iter_train(
     resume: bool = False,
     force: bool = False,
     alone: bool = False,
+    figures: Callable[[Path], Iterable[Event]] | None = None,
 ) -> Iterator[Event]:
     """Yield Began, a Trained for each step, Saved for each file, Notes and Done while a method learns.
 
@@ -91,6 +92,7 @@ def iter_train(
         resume: go on with the run in that folder.
         force: start anew in a folder that has a run already, and delete that.
         alone: in this process only, whatever the others do meanwhile.
+        figures: draws what the report shows of the result into the run's folder, once that is written; raises nothing.
 
     Raises:
         FileExists: the folder is not empty.
@@ -120,7 +122,7 @@ def iter_train(
         },
     }
     saved = folder.check(record, resume, force) if engine.main else None
-    session = _Session(recipe, data, options, engine, folder, record, saved)
+    session = _Session(recipe, data, options, engine, folder, record, saved, figures)
     if engine.main:
         folder.begin(record, saved)
         if resume and saved is None:
@@ -444,8 +446,9 @@ class _Session:
         folder: _Folder,
         record: dict[str, Any],
         saved: _State | None,
+        figures: Callable[[Path], Iterable[Event]] | None = None,
     ) -> None:
-        self.recipe, self.data, self.options = recipe, data, options
+        self.recipe, self.data, self.options, self.figures = recipe, data, options, figures
         self.engine, self.folder, self.record = engine, folder, record
         self.clock, self.ahead = _Clock(options), _Ahead(data, engine.share)
         for network in recipe.networks.values():
@@ -770,10 +773,11 @@ class _Session:
 
     def told(self) -> list[Event]:
         """Write the report of the run; what was trained is there whatever becomes of it."""
+        told = list(self.figures(self.folder.path)) if self.figures else []
         try:
-            return [Saved(write_report(self.folder.path), "report")]
+            return [*told, Saved(write_report(self.folder.path), "report")]
         except (ImpastoError, OSError) as error:
-            return [Note(f"the report could not be written: {str(error).removesuffix('.')}")]
+            return [*told, Note(f"the report could not be written: {str(error).removesuffix('.')}")]
 
 
 def _weights(recipe: Recipe) -> int:
