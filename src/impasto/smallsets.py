@@ -244,7 +244,7 @@ def read_sets(
             folder become 32 px.
         colors: "auto": RGB if any picture has color, and else gray; "gray"; "rgb".
 
-    Where there is no test set, a fifth becomes one, drawn always alike.
+    Where there is no test set, a fifth becomes one, drawn always alike; something of each class is left to learn from.
 
     Raises:
         ImageError: there is no such thing, or it is empty, damaged, of mixed sizes, or holds NaN.
@@ -420,9 +420,14 @@ def _split(small: SmallSet, name: str) -> tuple[SmallSet, SmallSet]:
     if count < 2:
         raise ImageError(f"{name} holds one picture; expected two at least, to learn from and to test.")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    most = count - max(1, count // _TEST_SHARE)
+    learned = torch.arange(count) < count - max(1, count // _TEST_SHARE)
+    if small.labels is not None:  # of a class of few, chance may leave nothing to learn from
+        kinds = small.labels.tolist()
+        firsts = {kinds[one]: place for place, one in reversed(list(enumerate(order.tolist())))}
+        more = learned.index_fill(0, torch.tensor(list(firsts.values())), True)
+        learned = learned if bool(more.all()) else more
 
     def part(which: Tensor) -> SmallSet:
         return replace(small, images=small.images[which], labels=None if small.labels is None else small.labels[which])
 
-    return part(order[:most]), replace(part(order[most:]), skipped=[])
+    return part(order[learned]), replace(part(order[~learned]), skipped=[])
