@@ -135,7 +135,9 @@ def test_a_split_leaves_something_of_each_class_to_learn_from(tmp_path):
     labels = np.zeros(40, int)
     labels[[3, 17, 25]] = 1, 2, 3
     for seed in range(8):
-        np.savez(tmp_path / "set.npz", images=pictures(40, 4, 4), labels=np.random.default_rng(seed).permutation(labels))
+        np.savez(
+            tmp_path / "set.npz", images=pictures(40, 4, 4), labels=np.random.default_rng(seed).permutation(labels)
+        )
         train, test = read_sets(tmp_path / "set.npz")
         assert set(train.labels.tolist()) == {0, 1, 2, 3} and set(test.labels.tolist()) == {0}
         assert len(train) + len(test) == 40 and len(test) >= 5  # of the 8 that chance took
