@@ -180,8 +180,8 @@ def _classes(
     found = torch.bincount(sets.train.labels, minlength=classes)
     if not bool(found.all()):
         raise OptionError(
-            f"{name} has no picture of class {int(found.argmin())}, but some of class {classes - 1}; a conditional {what} "
-            "needs some of each: number classes from 0, without gaps."
+            f"{name} has no picture of class {int(found.argmin())}, but some of class {classes - 1}; a conditional "
+            f"{what} needs some of each: number classes from 0, without gaps."
         )
     return classes
 

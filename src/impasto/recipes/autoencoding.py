@@ -111,8 +111,8 @@ class Autoencoding(Recipe):
         """Return mean squared errors of the test set, each a mean over pixels, beside those of PCA.
 
         "pca_numbers" is how many numbers PCA has: as many, or as there are pictures or pixels. "mse" is of clean
-        pictures; with noise there are also "noisy_mse", of what it is shown, and "denoised_mse", of what comes back. With
-        cross-entropy, "bce" is that of clean pictures, in nats for each pixel.
+        pictures; with noise there are also "noisy_mse", of what it is shown, and "denoised_mse", of what comes back.
+        With cross-entropy, "bce" is that of clean pictures, in nats for each pixel.
         """
         found: dict[str, Any] = {"test_pictures": len(self.test), "latent": self.network.latent}
         device = next(self.network.parameters()).device
