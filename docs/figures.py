@@ -513,7 +513,7 @@ def own_style() -> plt.Figure:
 
 
 # What the figures of docs/autoencoders.md, docs/vae.md and docs/gan.md show: runs that the pages' commands left in
-# build/digits; "classes" is of `train gan --conditional`, and "dcgan" has seen all of MNIST.
+# build/digits; "classes" is of `train gan --conditional`, "dcgan" has seen all of MNIST, and "lost" and "found" a grid.
 DIGITS = ROOT / "build" / "digits"
 SMALL_FIGURE = 98_000  # bytes
 
@@ -607,6 +607,12 @@ def gan_collapse() -> plt.Figure:
     return as_it_is(
         shown("plain", "grid", rows=4, columns=14), np.ones((20, 1, 3)), shown("cure", "grid", rows=4, columns=14)
     )
+
+
+def gan_plane() -> plt.Figure:
+    """Points of the loop that tutorials show and, beside, of the preset that was made for the plane."""
+    parts = [images.load(DIGITS / run / "figures" / "preview.png").pixels for run in ("lost", "found")]
+    return as_it_is(np.concatenate([np.pad(part, ((0, 0), (0, 12), (0, 0)), constant_values=1.0) for part in parts], 1))
 
 
 def gan_classes() -> plt.Figure:
@@ -879,6 +885,7 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "vae-nearest": vae_nearest,
     "vae-classes": vae_classes,
     "gan-collapse": gan_collapse,
+    "gan-plane": gan_plane,
     "gan-classes": gan_classes,
     "dcgan": dcgan,
     "cyclegan-networks": cyclegan_networks,

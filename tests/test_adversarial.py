@@ -5,6 +5,7 @@ import math
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ from impasto.recipes.adversarial import Adversarial, Look
 from impasto.smallsets import Sets, SmallSet
 from impasto.toys import ring
 from impasto.training import CHECKPOINT, MODEL, iter_train
-from impasto.watching import ClassJudge, PixelJudge, count_classes, make_judge
+from impasto.watching import ClassJudge, PixelJudge, PointJudge, count_classes, make_judge
 
 QUICK = {
     "device": "cpu",
@@ -228,6 +229,18 @@ def test_the_discriminator_sees_nothing_unchanged():
     assert all((pictures == 0).any((1, 2, 3)).float().mean() > 0.7 for pictures in shown)  # made ones are never 0
 
 
+@pytest.mark.parametrize(("progress", "left"), [(0.0, 1.0), (0.5, 10**-0.5), (1.0, 0.1)])
+def test_noise_falls_and_r1_as_its_square(progress, left):
+    recipe, engine = method(instance_noise=2.0, r1_weight=0.7, r1_steps=1), Alone(0)
+    engine.progress = progress
+    steep = recipe.discriminator.weight.square().sum().item() / 2
+    told = recipe.step(torch.zeros(4000, 1, 4, 4), engine)
+    assert engine.losses[0] - told["discriminator"].item() == pytest.approx(left**2 * 0.7 * steep, rel=1e-3)
+    real, *made = recipe.discriminator.shown
+    assert real.std().item() == pytest.approx(2 * left, rel=0.02) and abs(real.mean().item()) < 0.05 * left
+    assert all(one.std().item() > 2 * left * 0.98 for one in made) and len(made) == 2
+
+
 def test_presets_are_the_papers():
     plain = method(**{**GANOptions.preset("plain").model_dump()})
     for optimizer in plain.optimizers.values():
@@ -319,16 +332,71 @@ def test_classes_can_be_asked_for(sets, tmp_path, network):
 
 
 def test_a_ring_of_points(tmp_path):
-    torch.manual_seed(0)
-    data = ring(4, sigma=0.05)
-    options = GANOptions(**{**QUICK, "batch": 64, "latent": 4}, steps=300, learning_rate=2e-3, r1_weight=0.1)
-    recipe = Adversarial(Generator((2,), 4, hidden=(32, 32)), Discriminator((2,), hidden=(32, 32)), options)
-    events = list(iter_train(recipe, data, options, run=tmp_path / "run"))
-    found = data.modes(recipe.samples(1000, 0))
-    assert found.covered == 4 and found.kl < 0.3
-    preview = events[-1].image
-    assert preview.shape[1] == 3 and 0 < (preview > 0.5).float().mean() < 0.5
-    assert load_state(tmp_path / "run" / MODEL)[1]["results"] == {"step": 300}
+    settings = {
+        **QUICK,
+        "batch": 128,
+        "latent": 2,
+        "ema": 0.98,
+        "schedule": "cosine",
+        "hidden": (64, 64),
+        "discriminator_hidden": (64, 64),
+    }
+    settings |= {"steps": 900, "learning_rate": 2e-3, "discriminator_rate": 4e-3, "instance_noise": 0.5}
+    options = GANOptions.preset("plane", **settings, watch_steps=150, watch_pictures=1000)
+    events = list(iter_gan("ring", options, run=tmp_path / "run"))
+    told = load_state(tmp_path / "run" / MODEL)[1]
+    found = told["results"]["modes"]
+    assert found["covered"] == found["modes"] == 8 and found["high_quality"] > 0.1 and found["kl"] < 0.3
+    assert told["results"]["misplaced"] < 0.9 and told["pictures"] == "ring"
+    assert notes(events)[-1].startswith("8 of 8 modes are met, and ")
+    watched = [event.measures for event in steps(events) if event.measures]
+    assert len(watched) == 6 and watched[0]["misplaced"] > watched[-1]["misplaced"] and watched[-1]["modes"] == 8
+    preview = events[-1].image[0]
+    light = preview[0][:, 100:156][100:156]  # the middle, where there should be nothing
+    assert preview.shape == (3, 256 + 8, 256 + 8) and preview.max() == 1 and light.mean() < 0.05
+    assert (preview == preview[0]).all() and ((preview > 0.3) & (preview < 0.4)).any()  # real ones in gray
+
+
+def test_a_collapse_in_the_plane_is_told(tmp_path):
+    data = ring()
+    judge = PointJudge(data, GANOptions(watch_steps=10, watch_pictures=100))
+    assert judge.count == 160
+    one = data.centers[[3]].float().expand(200, 2)
+    assert judge.look(10, one).alarm is None
+    judge.look(20, one)
+    rung = judge.look(30, one)
+    assert rung.alarm.startswith("the generator has collapsed: 100% of what is made is of class 3, expected 12%")
+    assert rung.measures == {"misplaced": rung.score, "modes": 1, "high_quality": 1, "kl": pytest.approx(math.log(8))}
+    again = PointJudge(data, GANOptions(watch_steps=10))
+    again.restore(judge.state())
+    assert again.look(40, one).alarm is None  # it has rung
+    assert judge.finish(data.batch(range(800)))["modes"]["covered"] == 8
+
+
+def test_points_from_the_command_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    words = ["--preset", "plane", "--steps", "6", "--batch", "32", "--watch-steps", "3", "--device", "cpu"]
+    assert main(["train", "gan", "grid", *words, "-o", "run"]) == 0
+    assert {"model.safetensors", "report.html", "preview.jpg"} <= {path.name for path in Path("run").iterdir()}
+    report = Path("run", "report.html").read_text()
+    assert "of 25 modes are met" in report and "misplaced" in report
+    lines = [json.loads(line) for line in Path("run", "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line.get("measures")] == [3, 6]
+    assert main(["train", "gan", "grid", *words[:3], "12", *words[4:], "-o", "run", "--resume"]) == 0
+    assert load_state(tmp_path / "run" / MODEL)[1]["step"] == 12
+    capfd.readouterr()
+    assert main(["evaluate", "run"]) == 1
+    assert "makes points, not pictures" in capfd.readouterr().err
+    Path("grid").mkdir()  # a folder of that name is meant
+    assert main(["train", "gan", "grid", *words, "-o", "other"]) == 2
+    assert "grid" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("settings", [{"conditional": True}, {"augment": ("translation",)}])
+def test_points_have_no_classes_and_no_colors(tmp_path, settings):
+    with pytest.raises(OptionError, match="ring holds points, which have no classes and no colors; leave out"):
+        iter_gan("ring", GANOptions(**QUICK, **settings), run=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 # --- averages, watching, the best ----------------------------------------------------------------

@@ -57,8 +57,8 @@ MAY = {
     "latents": "errors images networks checkpoints smallsets catalog",
     "atlas": "errors ops fidelity latents",
     "sampling": "errors events options images devices recipes smallsets fidelity latents atlas",
-    "watching": "errors events options devices ops networks smallsets fidelity collapse evaluation recipes checkpoints "
-    "domains",
+    "watching": "errors events options devices ops networks smallsets toys fidelity collapse evaluation recipes "
+    "checkpoints domains",
     "learning": "errors events options devices networks smallsets toys collapse evaluation recipes checkpoints latents "
     "training watching",
     "comparing": "errors events options weights images devices networks datasets domains evaluation checkpoints models "

@@ -1,6 +1,7 @@
 """Networks that play against each other: their sizes, their classes, and that files of them are read."""
 
 import json
+import math
 
 import pytest
 import torch
@@ -111,6 +112,29 @@ def test_points_are_not_squashed():
     assert points.shape == (50, 2) and points.abs().max() > 10 and judge(points).shape == (50,)
 
 
+def test_waves_beside_the_input_by_hand():
+    network = Discriminator((2,), hidden=(3,), fourier=4)
+    assert network.frequencies.shape == (2, 4) and network.layers[1].in_features == 2 + 8
+    assert 0.8 < Discriminator((2,), fourier=4000).frequencies.std() < 1.2
+    x = torch.tensor([[0.5, -2.0]])
+    waves = (x.double() @ network.frequencies.double())[0].tolist()
+    given = [0.5, -2.0, *map(math.sin, waves), *map(math.cos, waves)]
+    seen = network.layers[1:](torch.tensor([given]))
+    torch.testing.assert_close(network(x), network.last(seen)[:, 0])
+    pictures = torch.rand(3, 1, 4, 4)
+    assert Discriminator((1, 4, 4), fourier=5)(pictures).shape == (3,)
+
+
+def test_rectifiers_begin_as_wide_as_what_they_see():
+    torch.manual_seed(0)
+    for activation, layer in (("relu", nn.ReLU), ("selu", nn.SELU)):
+        network = Generator((2,), 500, hidden=(500,) * 4, activation=activation)
+        assert sum(isinstance(one, layer) for one in network.layers) == 4
+        with torch.no_grad():
+            deep = network.layers[:7](torch.randn(200, 500))  # before the last rectifier
+        assert deep.square().mean().sqrt() == pytest.approx(2**0.5 if activation == "relu" else 1, rel=0.2)
+
+
 def test_spectral_norm_bounds_each_layer():
     judge = Discriminator((1, 8, 8), "conv", width=4, classes=3, spectral=True)
     pictures, labels = torch.rand(2, 1, 8, 8), torch.zeros(2)
@@ -128,6 +152,8 @@ def test_spectral_norm_bounds_each_layer():
         (lambda: Generator((1, 30, 30), kind="conv"), "pictures are 30×30; a convolutional GAN needs .* --crop 32"),
         (lambda: Discriminator((1, 44, 8), kind="conv"), "pictures are 44×8; a convolutional GAN"),
         (lambda: Generator(kind="deep"), "network is 'deep'; expected dense or conv"),
+        (lambda: Discriminator(activation="tanh"), "activation is 'tanh'; expected selu or relu"),
+        (lambda: Discriminator(fourier=-1), "expected 1 or more each"),
         (lambda: Generator(norm="layer"), "norm is 'layer'; expected batch, group, none"),
         (lambda: Generator((2,), kind="conv"), "expected 1 or more each"),
         (lambda: Discriminator(width=0), "expected 1 or more each"),

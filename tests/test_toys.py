@@ -53,6 +53,21 @@ def test_modes_by_hand():
     assert collapsed == Modes(1, 25, 1, pytest.approx(math.log(25)), 2500)
 
 
+def test_misplaced_by_hand():
+    """Of four modes, two are made, one point in ten is near none; of a Gaussian, exp(-4.5) of the points are."""
+    four, tails = ring(4), math.exp(-4.5)
+    points = four.centers[[0] * 5 + [1] * 4 + [0]].clone()
+    points[9] = 0.0
+    share = (1 - tails) / 4
+    wanted = ((0.5 - share) + (0.4 - share) + 2 * share + (0.1 - tails)) / 2
+    assert four.misplaced(points) == pytest.approx(wanted, rel=1e-6)
+    assert four.misplaced(torch.full((5, 2), math.nan)) == pytest.approx(1 - tails, rel=1e-9)
+    assert four.misplaced(four.batch(range(50_000))) < 0.01
+    apart, which, near = four.nearest(torch.tensor([[1.0, 0.03], [0.0, 1.031]]))
+    assert which.tolist() == [0, 1] and near.tolist() == [True, False]
+    torch.testing.assert_close(apart, torch.tensor([0.03, 0.031]).double())
+
+
 def test_digits_are_stacked():
     digits, _ = bars(9)
     stacked = StackedDigits(digits)

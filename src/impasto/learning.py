@@ -32,14 +32,16 @@ from impasto.recipes.autoencoding import Autoencoding
 from impasto.recipes.classifying import Classifying
 from impasto.recipes.variational import Variational
 from impasto.smallsets import DIGITS, Sets, read_sets
+from impasto.toys import WORLDS
 from impasto.training import iter_train
-from impasto.watching import count_classes, make_judge
+from impasto.watching import PointJudge, count_classes, make_judge
 
 __all__ = ["iter_autoencoder", "iter_classifier", "iter_dcgan", "iter_gan", "iter_vae"]
 
 _Made = TypeVar("_Made")
 _STATIC_SEED = 0  # of pixels that are drawn once, whatever a run's own seed is, so that results can be compared
 _MOST_CLASSES = 10_000
+_SHOWN = 2500  # real points in previews of the plane
 
 
 def iter_autoencoder(
@@ -112,7 +114,7 @@ def iter_gan(
     Args:
         pictures: a set, as for `smallsets.read_sets`. If it has labels, a classifier learns them first, and looks at
             what is made: a Note tells when kinds of pictures get lost, and the generator that was nearest to real ones
-            is kept.
+            is kept. "ring" and "grid" are no pictures but Gaussians in the plane, whose modes are counted; see `toys`.
         options: everything else.
         run: folder that everything is written to, the generator as `model.safetensors`, in whose header is how good it
             is.
@@ -123,16 +125,38 @@ def iter_gan(
         ImpastoError: one of its kinds, for each thing that can be wrong; see `smallsets.read_sets`,
             `watching.make_judge` and `training.iter_train`.
     """
+    if isinstance(pictures, str) and pictures in WORLDS and not Path(pictures).exists():
+        return _in_the_plane(pictures, options, run, resume, force)
     sets, options = _sets(pictures, options)
-    shape, classes = sets.train.shape, _classes(sets, options, pictures)
-    networks = _seeded(
+    networks = _dense(sets.train.shape, options, _classes(sets, options, pictures))
+    return _played(*networks, sets, pictures, options, run, resume, force)
+
+
+def _dense(shape: tuple[int, ...], options: GANOptions, classes: int = 0) -> tuple[Generator, Discriminator]:
+    both: dict[str, Any] = {"classes": classes, "activation": options.activation}
+    judging = options.discriminator_hidden or options.hidden[::-1]
+    return _seeded(
         options.seed,
         lambda: (
-            Generator(shape, options.latent, "dense", options.hidden, classes=classes),
-            Discriminator(shape, "dense", options.hidden[::-1], classes=classes, spectral=options.spectral_norm),
+            Generator(shape, options.latent, hidden=options.hidden, **both),
+            Discriminator(shape, hidden=judging, spectral=options.spectral_norm, fourier=options.fourier, **both),
         ),
     )
-    return _played(*networks, sets, pictures, options, run, resume, force)
+
+
+def _in_the_plane(name: str, options: GANOptions, run: str | Path, resume: bool, force: bool) -> Iterator[Event]:
+    """Yield the events of a training on points whose modes can be counted."""
+    if options.conditional or options.augment:
+        raise OptionError(
+            f"{name} holds points, which have no classes and no colors; leave out conditional and augment."
+        )
+    data = WORLDS[name](seed=options.seed)
+    options = options.planned(len(data))
+    judge = PointJudge(data, options) if options.watch_steps else None
+    real = data.points(_SHOWN, torch.Generator().manual_seed(options.seed))
+    method = Adversarial(*_dense((2,), options), options, judge, real)
+    method.about = {"pictures": name}
+    return iter_train(method, data, options, run=run, resume=resume, force=force)
 
 
 def iter_dcgan(

@@ -698,6 +698,13 @@ class AdversarialOptions(SmallOptions):
     r1_steps: int = Field(
         8, ge=1, le=10_000, description="every how many steps that is asked for, so many times as strongly"
     )
+    instance_noise: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="deviation of noise on all that the discriminator sees; it falls to a tenth by the end, and "
+        "r1_weight as its square",
+    )
     augment: tuple[Literal["color", "translation", "cutout"], ...] = Field(
         (),
         description="how pictures are changed before they are judged, for sets of few: any of color, translation, "
@@ -735,6 +742,22 @@ GAN_PRESETS: dict[str, dict[str, Any]] = {
         "ema": 0.0,
         "keep": "last",
     },
+    # For "ring" and "grid", where modes can be counted; how they were found is in docs/gan.md.
+    "plane": {
+        "hidden": (256, 256, 256),
+        "discriminator_hidden": (128, 128),
+        "activation": "relu",
+        "fourier": 16,
+        "latent": 2,
+        "batch": 256,
+        "steps": 12_000,
+        "learning_rate": 2e-4,
+        "discriminator_rate": 4e-4,
+        "momentum": 0.0,
+        "r1_weight": 0.1,
+        "instance_noise": 1.0,
+        "watch_pictures": 2500,
+    },
 }
 
 
@@ -744,7 +767,14 @@ class GANOptions(AdversarialOptions):
     presets: ClassVar[Mapping[str, dict[str, Any]]] = GAN_PRESETS
 
     hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
-        (100, 150), description="widths of the generator's layers; those of the discriminator are the other way round"
+        (100, 150), description="widths of the generator's layers, from numbers to pictures"
+    )
+    discriminator_hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
+        (), description="widths of the discriminator's; by default those of the generator, the other way round"
+    )
+    activation: Literal["selu", "relu"] = Field("selu", description="what is between the layers of both")
+    fourier: int = Field(
+        0, ge=0, le=65536, description="waves that the discriminator sees beside the pictures themselves"
     )
 
 

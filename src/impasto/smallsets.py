@@ -94,8 +94,9 @@ class SmallSet:
         """Return which pictures those samples are, `(B,)`."""
         epochs, places = np.divmod(np.asarray(indices, np.int64), len(self))
         found = np.empty_like(places)
-        for epoch in np.unique(epochs):
-            found[epochs == epoch] = self._order(int(epoch))[places[epochs == epoch]]
+        for epoch in set(epochs.tolist()):
+            here = epochs == epoch
+            found[here] = self._order(epoch)[places[here]]
         return torch.from_numpy(found)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:

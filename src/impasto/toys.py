@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,10 @@ from torch import Tensor
 from impasto.errors import ImageError, OptionError
 from impasto.fidelity import class_shares, divergence
 
-__all__ = ["Mixture", "Modes", "StackedDigits", "grid", "ring"]
+__all__ = ["WORLDS", "Mixture", "Modes", "StackedDigits", "grid", "ring"]
+
+
+_NEAR = 3  # deviations within which a point belongs to a mode beyond doubt
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,9 @@ class Mixture:
         self.centers, self.sigma, self.seed = centers, sigma, seed
         self._points = self.points(count, torch.Generator().manual_seed(seed))
 
+    def __len__(self) -> int:
+        return len(self._points)
+
     @property
     def fingerprint(self) -> str:
         """A text that is another one for other points."""
@@ -104,12 +110,37 @@ class Mixture:
 
         Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, section 5.1; 2,500 points there.
         """
+        _, which, near = self.nearest(points)
+        good = which[near]
+        return Modes.counted(good, len(self.centers), len(points), len(good))
+
+    def misplaced(self, points: Tensor) -> float:
+        """Return the share of points `(n, 2)` that would have to move for each mode to have its share, in [0, 1].
+
+        What is near no mode has a share of its own: that of the Gaussians' tails. It is the total variation distance
+        between the two distributions over modes and none.
+
+        Raises:
+            OptionError: as for `modes`.
+        """
+        _, which, near = self.nearest(points)
+        modes = len(self.centers)
+        counts = torch.bincount(which.masked_fill(~near, modes), minlength=modes + 1)
+        tails = math.exp(-(_NEAR**2) / 2)  # of a Gaussian in the plane, beyond three deviations
+        expected = torch.tensor([(1 - tails) / modes] * modes + [tails], dtype=torch.float64)
+        return float((counts / len(points) - expected).abs().sum() / 2)
+
+    def nearest(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return how far the nearest center is from each point `(n, 2)`, which it is, and if it is within 3 sigma.
+
+        Raises:
+            OptionError: there are no points, or not in the plane.
+        """
         if points.ndim != 2 or not len(points) or points.shape[1] != self.centers.shape[1]:
             shape = " x ".join(map(str, points.shape))
             raise OptionError(f"points are {shape}; expected one or more with {self.centers.shape[1]} numbers each.")
         apart, which = torch.cdist(points.double().cpu(), self.centers.double()).min(1)
-        good = which[apart <= 3 * self.sigma]  # what is not a number is not
-        return Modes.counted(good, len(self.centers), len(points), len(good))
+        return apart, which, apart <= _NEAR * self.sigma  # what is not a number is near none
 
 
 def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01, seed: int = 0) -> Mixture:
@@ -122,6 +153,9 @@ def grid(side: int = 5, *, step: float = 2.0, sigma: float = 0.05, seed: int = 0
     """Return side x side Gaussians around the origin; the numbers are those of PacGAN, as for `ring`."""
     places = step * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
     return Mixture(torch.cartesian_prod(places, places), sigma, seed=seed)
+
+
+WORLDS: Mapping[str, Callable[..., Mixture]] = {"ring": ring, "grid": grid}  # by name
 
 
 class StackedDigits:

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +46,7 @@ _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up
 # folders in a run's, and what we put there
 _FILLED = ("previews/*.jpg", f"{FIGURES}/*.png", "tensorboard/events.*", "model-*.safetensors")
+_SEEDED = 64  # steps whose seeds are found together
 _AHEAD = 4  # batches that are read before they are needed
 
 _State = tuple[dict[str, Tensor], dict[str, Any]]
@@ -176,10 +178,10 @@ class _Engine:
     def computing(self, step: int, progress: float) -> Iterator[None]:
         """Let a step compute in the right precision, with chance that depends on its number only."""
         self.step, self.progress = step, progress
-        own, shared = np.random.SeedSequence((self.options.seed, step, self.number)).generate_state(2, np.uint64)
-        self.random.manual_seed(int(own))
+        own, shared = _seeds(self.options.seed, self.number, step // _SEEDED)[step % _SEEDED]
+        self.random.manual_seed(own)
         mixed = self.dtype is torch.bfloat16
-        with self.chance(int(shared)), torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
+        with self.chance(shared), torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
             yield
 
     @contextlib.contextmanager
@@ -246,6 +248,14 @@ class _Engine:
         """Return the texts of all processes, each once."""
         found = self._utils.gather_object(list(texts)) if self.processes > 1 else texts
         return sorted(set(found))
+
+
+@lru_cache(2)
+def _seeds(seed: int, process: int, block: int) -> list[tuple[int, int]]:
+    """Return a process's own seed and torch's, for each step of a block: one by one they take much longer."""
+    steps = range(block * _SEEDED, (block + 1) * _SEEDED)
+    found = [np.random.SeedSequence((seed, step, process)).generate_state(2, np.uint64).tolist() for step in steps]
+    return [(own, shared) for own, shared in found]
 
 
 def _dtype(precision: str, device: torch.device) -> torch.dtype:
@@ -531,8 +541,8 @@ class _Session:
     def keep(self) -> bool:
         """Keep this state to fall back on, if it is finite."""
         state = self.state()
-        finite = [value.isfinite().all().to(self.engine.device) for value in state[0].values()]
-        if not bool(torch.stack(finite).all()):
+        ends = [torch.stack(value.aminmax()).float() for value in state[0].values() if value.numel()]
+        if not all(map(bool, torch.cat(ends).isfinite())):
             return False
         self.good = state
         return True
@@ -650,8 +660,9 @@ class _Session:
             losses = recipe.step(batch, self.engine)
         found = self.engine.means(losses)
         if all(map(math.isfinite, found.values())):
-            buffers = [value for network in recipe.networks.values() for value in network.buffers()]
-            self.engine.average([value for value in buffers if value.is_floating_point()])
+            if self.engine.processes > 1:
+                buffers = [value for network in recipe.networks.values() for value in network.buffers()]
+                self.engine.average([value for value in buffers if value.is_floating_point()])
             self.average()
             self.step += 1
         return found, rates

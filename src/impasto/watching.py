@@ -21,8 +21,9 @@ from impasto.ops import principal_components
 from impasto.options import AdversarialOptions, ClassifierOptions
 from impasto.recipes.judging import Look
 from impasto.smallsets import Sets
+from impasto.toys import Mixture
 
-__all__ = ["ClassJudge", "PixelJudge", "count_classes", "make_judge"]
+__all__ = ["ClassJudge", "PixelJudge", "PointJudge", "count_classes", "make_judge"]
 
 _REAL = 10_000  # real pictures that made ones are compared with, at most
 _SEED = 0  # of which they are
@@ -177,6 +178,56 @@ class ClassJudge(_Judge):
     def _seen(self) -> Tensor:
         assert self.classifier is not None
         return look(self.classifier, self.real).features
+
+
+class PointJudge:
+    """Knows where the modes of a mixture are, and counts how many of the points lie in each.
+
+    The score is the share of the points that lie in the wrong place: half the sum, over all modes and what is near
+    none, of how far the shares of made points are from those of the mixture; 0 is perfect, 1 the worst.
+
+    Args:
+        data: what is learned from.
+        options: of the training.
+    """
+
+    def __init__(self, data: Mixture, options: AdversarialOptions) -> None:
+        modes = len(data.centers)
+        self.data, self.alarm = data, CollapseAlarm(modes, begin=2 * options.watch_steps)
+        self.count = max(options.watch_pictures, _EACH * modes)
+
+    def prepare(self) -> Iterator[Event]:
+        """Nothing has to be made."""
+        yield from ()
+
+    def look(self, step: int, made: Tensor) -> Look:
+        """Return which modes are met, and how many points lie near one."""
+        found, score = self.data.modes(made), self.score(made)
+        measures = {
+            "misplaced": score,
+            "modes": float(found.covered),
+            "high_quality": found.high_quality,
+            "kl": found.kl,
+        }
+        counts = torch.bincount(self.data.nearest(made)[1], minlength=len(self.data.centers))
+        rung = self.alarm.see_classes(step, counts)
+        return Look(score, measures, None if rung is None else rung.text)
+
+    def score(self, made: Tensor) -> float:
+        """Return the share of points that lie in the wrong place."""
+        return self.data.misplaced(made)
+
+    def finish(self, made: Tensor) -> dict[str, Any]:
+        """Return `toys.Modes` of other points than those that the best was chosen by."""
+        return {"modes": self.data.modes(made).as_dict(), "misplaced": self.score(made)}
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what the alarm remembers."""
+        return {"alarm": self.alarm.state()}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned."""
+        self.alarm.restore(state["alarm"])
 
 
 def make_judge(sets: Sets, options: AdversarialOptions, path: Path, *, resume: bool = False) -> ClassJudge | PixelJudge:

@@ -9,11 +9,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from impasto.errors import OptionError
 
-__all__ = ["Discriminator", "Generator", "Norm"]
+__all__ = ["Activation", "Discriminator", "Generator", "Norm"]
 
 Kind = Literal["dense", "conv"]
 Norm = Literal["batch", "group", "none"]
+Activation = Literal["selu", "relu"]
 
+_ACTIVATIONS = {"selu": nn.SELU, "relu": nn.ReLU}
 _KINDS = ("dense", "conv")
 _NORMS = ("batch", "group", "none")
 _BASE = 7  # convolutions halve the sides until they are no larger
@@ -39,6 +41,7 @@ class Generator(nn.Module):
         width: conv: channels before the last layer.
         norm: conv: "batch", the paper's, "group" or "none".
         classes: how many there are; 0: any picture.
+        activation: dense: "selu" or "relu".
 
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
@@ -58,20 +61,22 @@ class Generator(nn.Module):
         width: int = 32,
         norm: Norm = "batch",
         classes: int = 0,
+        activation: Activation = "selu",
     ) -> None:
         super().__init__()
-        _check(shape, kind, norm, (*hidden, latent, width), classes)
+        _check(shape, kind, norm, (*hidden, latent, width), classes, activation)
         self.shape, self.latent, self.kind, self.classes = tuple(shape), latent, kind, classes
-        self.hidden, self.width, self.norm = tuple(hidden) or _HIDDEN, width, norm
+        self.hidden, self.width, self.norm, self.activation = tuple(hidden) or _HIDDEN, width, norm, activation
         if classes:
             self.labels = nn.Embedding(classes, _LABEL)
         first = latent + (_LABEL if classes else 0)
         layers = self._dense(first) if kind == "dense" else self._conv(first)
         self.layers = nn.Sequential(*layers)
-        _start(self.layers, kind, norm)
+        _start(self.layers, kind, norm, activation)
 
     def _dense(self, first: int) -> list[nn.Module]:
-        return [*_selu((first, *self.hidden, _numel(self.shape))), nn.Unflatten(1, self.shape)]
+        widths = (first, *self.hidden, _numel(self.shape))
+        return [*_neurons(widths, self.activation), nn.Unflatten(1, self.shape)]
 
     def _conv(self, before: int) -> list[nn.Module]:
         channels, (height, width), times = self.shape[0], *_base(self.shape)
@@ -97,6 +102,7 @@ class Generator(nn.Module):
             "width": self.width,
             "norm": self.norm,
             "classes": self.classes,
+            "activation": self.activation,
         }
 
     def logits(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -142,14 +148,20 @@ class Discriminator(nn.Module):
         norm: conv: "batch", the paper's, "group" or "none". The first layer has none.
         classes: how many there are; 0: any picture.
         spectral: each layer is divided by its largest singular value.
+        activation: dense: "selu" or "relu".
+        fourier: dense: so many waves of random directions and lengths are seen beside the input, sine and cosine of
+            each: without them a network of neurons hardly sees what is fine. The state dict holds `frequencies`.
 
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
 
     Source: as for `Generator`; classes: Miyato & Koyama 2018, arXiv:1802.05637, section 3; spectral norm: Miyato et al.
-        2018, arXiv:1802.05957, algorithm 1.
+        2018, arXiv:1802.05957, algorithm 1; fourier: Tancik et al. 2020, arXiv:2006.10739, eq. 5, frequencies of
+        deviation 1 in radians.
     Differs: the paper's sigmoid is part of the loss. The class is asked of the last map itself, not of its sum.
     """
+
+    frequencies: Tensor
 
     def __init__(
         self,
@@ -160,18 +172,23 @@ class Discriminator(nn.Module):
         norm: Norm = "none",
         classes: int = 0,
         spectral: bool = False,
+        activation: Activation = "selu",
+        fourier: int = 0,
     ) -> None:
         super().__init__()
-        _check(shape, kind, norm, (*hidden, width), classes)
+        _check(shape, kind, norm, (*hidden, width, fourier + 1), classes, activation)
         self.shape, self.kind, self.classes, self.spectral = tuple(shape), kind, classes, spectral
-        self.hidden, self.width, self.norm = tuple(hidden) or _HIDDEN[::-1], width, norm
+        self.hidden, self.width, self.norm, self.activation = tuple(hidden) or _HIDDEN[::-1], width, norm, activation
+        self.fourier = fourier
+        if fourier:
+            self.register_buffer("frequencies", torch.randn(_numel(shape), fourier))
         layers, features = self._dense() if kind == "dense" else self._conv()
         self.layers = nn.Sequential(*layers)
         self.last = nn.Linear(features, 1, bias=kind == "dense" or norm != "batch")
         if classes:
             self.labels = nn.Embedding(classes, features)
             nn.init.zeros_(self.labels.weight) if not spectral else nn.init.normal_(self.labels.weight, std=0.02)
-        _start(self.layers, kind, norm)
+        _start(self.layers, kind, norm, activation)
         _start(self.last, kind, norm)
         if spectral:
             for module in list(self.modules()):
@@ -179,8 +196,8 @@ class Discriminator(nn.Module):
                     spectral_norm(module)
 
     def _dense(self) -> tuple[list[nn.Module], int]:
-        layers = _selu((_numel(self.shape), *self.hidden))
-        return [nn.Flatten(), *layers, nn.SELU()], self.hidden[-1]
+        layers = _neurons((_numel(self.shape) + 2 * self.fourier, *self.hidden), self.activation)
+        return [nn.Flatten(), *layers, _ACTIVATIONS[self.activation]()], self.hidden[-1]
 
     def _conv(self) -> tuple[list[nn.Module], int]:
         before, (height, width), times = self.shape[0], *_base(self.shape)
@@ -203,6 +220,8 @@ class Discriminator(nn.Module):
             "norm": self.norm,
             "classes": self.classes,
             "spectral": self.spectral,
+            "activation": self.activation,
+            "fourier": self.fourier,
         }
 
     def forward(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
@@ -215,18 +234,25 @@ class Discriminator(nn.Module):
         Raises:
             OptionError: labels are missing, or do not fit.
         """
-        seen = self.layers(2 * pictures - 1 if self.kind == "conv" else pictures)  # (B, features)
+        given = 2 * pictures - 1 if self.kind == "conv" else pictures
+        if self.fourier:
+            given = given.flatten(1)
+            waves = given @ self.frequencies
+            given = torch.cat([given, waves.sin(), waves.cos()], 1)
+        seen = self.layers(given)  # (B, features)
         logits: Tensor = self.last(seen)[:, 0]
         if self.classes:
             logits = logits + (self.labels(_checked(labels, len(seen), self.classes)) * seen).sum(1)
         return logits
 
 
-def _check(shape: Sequence[int], kind: str, norm: str, numbers: Sequence[int], classes: int) -> None:
+def _check(shape: Sequence[int], kind: str, norm: str, numbers: Sequence[int], classes: int, activation: str) -> None:
     if kind not in _KINDS:
         raise OptionError(f"network is {kind!r}; expected {' or '.join(_KINDS)}.")
     if norm not in _NORMS:
         raise OptionError(f"norm is {norm!r}; expected {', '.join(_NORMS)}.")
+    if activation not in _ACTIVATIONS:
+        raise OptionError(f"activation is {activation!r}; expected {' or '.join(_ACTIVATIONS)}.")
     if len(shape) not in ((1, 3) if kind == "dense" else (3,)) or min(*shape, *numbers) < 1:
         raise OptionError(f"shape is {tuple(shape)}, sizes {tuple(numbers)}; expected 1 or more each.")
     if classes < 0 or classes == 1:
@@ -262,11 +288,11 @@ def _base(shape: Sequence[int]) -> tuple[tuple[int, int], int]:
     return (height, width), times
 
 
-def _selu(widths: Sequence[int]) -> list[nn.Module]:
-    """Return layers of neurons with SELU between them."""
+def _neurons(widths: Sequence[int], activation: str) -> list[nn.Module]:
+    """Return layers of neurons with rectifiers of that kind between them."""
     layers: list[nn.Module] = []
     for before, after in zip(widths, widths[1:], strict=False):
-        layers += [nn.Linear(before, after), nn.SELU()]
+        layers += [nn.Linear(before, after), _ACTIVATIONS[activation]()]
     return layers[:-1]
 
 
@@ -277,7 +303,7 @@ def _normalized(norm: str, channels: int) -> list[nn.Module]:
     return [nn.GroupNorm(groups, channels)] if norm == "group" else []
 
 
-def _start(network: nn.Module, kind: str, norm: str) -> None:
+def _start(network: nn.Module, kind: str, norm: str, activation: str = "selu") -> None:
     """Draw first weights: LeCun's for SELU, the paper's 0.02 with batch norm, and He's elsewhere."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -285,7 +311,7 @@ def _start(network: nn.Module, kind: str, norm: str) -> None:
         if not isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             continue
         if kind == "dense":
-            nn.init.normal_(module.weight, std=module.weight.shape[1] ** -0.5)
+            nn.init.normal_(module.weight, std=((2 if activation == "relu" else 1) / module.weight.shape[1]) ** 0.5)
         elif norm == "batch":
             nn.init.normal_(module.weight, std=0.02)
         elif isinstance(module, nn.ConvTranspose2d):  # of 16 weights 4 meet in a pixel; of a map of 1 px, one

@@ -20,7 +20,11 @@ __all__ = ["Adversarial", "Judge"]
 _COLUMNS, _ROWS = 10, 8  # of previews
 _PART = 500  # pictures that are made together
 _WATCH_SEED, _PREVIEW_SEED, _END_SEED = 0, 1, 2  # of numbers that pictures are made from, whatever a run's own seed is
-_PLOT = 128  # px, of a preview of points
+_DOTS = 2500  # in a preview of points
+_PLOT = 256  # px, of a preview of points
+_REACH = 1.25  # of such a preview, where real points reach to 1
+_GRAY = 0.35
+_QUIET = 1 / 10  # of the noise is left at the end
 
 
 class Judge(Protocol):
@@ -60,10 +64,13 @@ class Adversarial(Recipe):
         discriminator: judges, of the same shape and classes.
         options: everything else.
         judge: looks at what is made now and then; None: nobody does, and the last weights are the result.
+        real: points `(n, N)` that previews show in gray below those that are made.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406,
         for R1; Karras et al. 2020, arXiv:1912.04958, section 3.1, for asking for it in some steps only; Karras et al.
-        2018, arXiv:1710.10196, for the average of the generator's weights.
+        2018, arXiv:1710.10196, for the average of the generator's weights; Sønderby et al. 2017, arXiv:1610.04490,
+        section 3.4, for noise that falls; Roth et al. 2017, arXiv:1705.09367, eq. 14, for what it has to do with R1:
+        noise of a small deviation is a penalty of slopes with its square, so both fall together.
     Differs: one step of the discriminator for each of the generator. R1 is part of the discriminator's loss in the
         steps in which it is asked for, and not a step of its own.
     """
@@ -77,9 +84,11 @@ class Adversarial(Recipe):
         discriminator: Discriminator,
         options: AdversarialOptions,
         judge: Judge | None = None,
+        real: Tensor | None = None,
     ) -> None:
         self.name = "dcgan" if generator.kind == "conv" else "gan"
         self.generator, self.discriminator, self.options, self.judge = generator, discriminator, options, judge
+        self._real = real
         if generator.classes:
             self.caption += "; each column has its own class"
         self.networks = {"generator": generator, "discriminator": discriminator}
@@ -106,15 +115,17 @@ class Adversarial(Recipe):
         real, labels = (batch, None) if isinstance(batch, Tensor) else batch
         real = _unit(real)
         flat = options.r1_weight > 0 and engine.step % options.r1_steps == 0
+        left = _QUIET**engine.progress if options.instance_noise else 1.0
+        noise, r1_weight = left * options.instance_noise, left**2 * options.r1_weight
 
         # 1. The discriminator learns to tell them apart.
         with torch.no_grad():
             fake = g(self._codes(real), labels)
         real.requires_grad_(flat)
-        on_real, on_fake = (d(self._changed(pictures), labels).float() for pictures in (real, fake))
+        on_real, on_fake = (d(self._changed(pictures, noise), labels).float() for pictures in (real, fake))
         d_loss = loss = discriminator_loss(on_real, on_fake, options.loss)
         if flat:  # rarely, but so much more strongly
-            loss = d_loss + options.r1_steps * options.r1_weight * r1_penalty(on_real, real)
+            loss = d_loss + options.r1_steps * r1_weight * r1_penalty(on_real, real)
         optimizer = self.optimizers["discriminator"]
         optimizer.zero_grad()
         engine.backward(loss)
@@ -122,7 +133,8 @@ class Adversarial(Recipe):
 
         # 2. The generator learns to deceive the discriminator that was just updated.
         d.requires_grad_(False)  # what its gradients would be, nobody asks
-        g_loss = generator_loss(d(self._changed(g(self._codes(real), labels)), labels).float(), options.loss)
+        judged = d(self._changed(g(self._codes(real), labels), noise), labels).float()
+        g_loss = generator_loss(judged, options.loss)
         optimizer = self.optimizers["generator"]
         optimizer.zero_grad()
         engine.backward(g_loss)
@@ -139,8 +151,10 @@ class Adversarial(Recipe):
     def _codes(self, like: Tensor) -> Tensor:
         return torch.randn(len(like), self.generator.latent, device=like.device)
 
-    def _changed(self, pictures: Tensor) -> Tensor:
-        return augmented(pictures, self.options.augment) if self.options.augment else pictures
+    def _changed(self, pictures: Tensor, noise: float) -> Tensor:
+        """Return real or made pictures as the discriminator sees them."""
+        pictures = augmented(pictures, self.options.augment) if self.options.augment else pictures
+        return pictures + noise * torch.randn_like(pictures) if noise else pictures
 
     def watch(self, step: int) -> tuple[dict[str, float], list[str]]:
         """Let the judge look; remember the generator if it is the best so far."""
@@ -164,7 +178,7 @@ class Adversarial(Recipe):
         """Return made pictures; of classes, each column has its own. Points are drawn."""
         columns = self.generator.classes or _COLUMNS
         if len(self.generator.shape) == 1:
-            return _plotted(self.samples(_PART, _PREVIEW_SEED))
+            return _plotted(self.samples(_DOTS, _PREVIEW_SEED), self._real)
         rows = self.samples(_ROWS * columns, _PREVIEW_SEED).view(_ROWS, columns, *self.generator.shape)
         return as_cells(list(rows))
 
@@ -186,6 +200,13 @@ class Adversarial(Recipe):
         told = [f"kept is the generator of step {found['step']:,}: Fréchet distance {found['score']:.1f}"]
         if found["step"] != found["last_step"]:
             told[0] += f", of the last one {found['last_score']:.1f}"
+        if "modes" in found:
+            modes = found["modes"]
+            told = [
+                f"{modes['covered']} of {modes['modes']} modes are met, and {modes['high_quality']:.0%} of the points "
+                f"lie near one; KL to even shares {modes['kl']:.2f}, by {modes['samples']:,} points of step "
+                f"{found['step']:,}"
+            ]
         if "made" in found:
             made = found["made"]
             told.append(
@@ -223,9 +244,13 @@ def _unit(pictures: Tensor) -> Tensor:
     return as_floats(pictures) if pictures.dtype == torch.uint8 else pictures.detach()
 
 
-def _plotted(points: Tensor) -> Tensor:
-    """Return points `(n, 2)` as a preview: light on black, the origin in the middle, as large as they reach."""
-    cells = ((points.cpu() / points.abs().max().cpu().clamp_min(1e-6) + 1) / 2 * (_PLOT - 1)).round().long()
+def _plotted(points: Tensor, real: Tensor | None) -> Tensor:
+    """Return points `(n, 2)` as a preview, light on black, the real ones in gray below; the origin is in the middle."""
     plot = torch.zeros(_PLOT, _PLOT)
-    plot[_PLOT - 1 - cells[:, 1], cells[:, 0]] = 1.0
+    reach = _REACH * float((points if real is None else real).abs().max())
+    for some, light in ((real, _GRAY), (points, 1.0)):
+        if some is not None:
+            cells = ((some.cpu() / max(reach, 1e-6) + 1) / 2 * (_PLOT - 1)).round().long()
+            cells = cells[((cells >= 0) & (cells < _PLOT)).all(1)]
+            plot[_PLOT - 1 - cells[:, 1], cells[:, 0]] = light
     return plot.expand(1, 1, 3, -1, -1)
