@@ -22,10 +22,10 @@ from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName
 from impasto.evaluation import digest, look
 from impasto.events import Began, Note, Taught, Trained
 from impasto.latents import load_maker
-from impasto.learning import iter_dcgan, iter_gan
+from impasto.learning import iter_dcgan, iter_gan, iter_vae
 from impasto.losses import discriminator_loss, generator_loss, r1_penalty
 from impasto.networks.adversarial import Discriminator, Generator
-from impasto.options import DCGANOptions, GANOptions
+from impasto.options import DCGANOptions, GANOptions, VAEOptions
 from impasto.recipes.adversarial import Adversarial, Look
 from impasto.smallsets import Sets, SmallSet
 from impasto.toys import ring
@@ -639,6 +639,18 @@ def test_what_does_not_fit_is_one_sentence(sets, unlabeled, classifier, tmp_path
     one = SmallSet(sets.train.images, torch.full((200,), 2))
     with pytest.raises(OptionError, match="The set has pictures of one class, or labels below 0"):
         iter_dcgan(Sets(one, one), DCGANOptions(**QUICK, conditional=True), run=tmp_path / "run")
+    gap = SmallSet(sets.train.images, torch.arange(200) % 3 * 4)
+    with pytest.raises(
+        OptionError, match="no picture of class 1, but some of class 8; a conditional VAE needs some of"
+    ):
+        iter_vae(Sets(gap, gap), VAEOptions(conditional=True), run=tmp_path / "run")
+    large = SmallSet(sets.train.images, torch.arange(200) % 2 * 10**9)
+    with pytest.raises(
+        OptionError, match="labels up to 1,000,000,000; expected classes counted from 0, 10,000 at most"
+    ):
+        iter_gan(Sets(large, large), options, run=tmp_path / "run")
+    with pytest.raises(OptionError, match="there is one picture to learn from; .* give it more pictures"):
+        iter_gan(Sets(labeled(1, 0), labeled(1, 0)), GANOptions(**QUICK), run=tmp_path / "run")
     odd = labeled(20, 0, 30)
     with pytest.raises(OptionError, match="pictures are 30×30; .* use --crop 32"):
         iter_dcgan(Sets(odd, odd), DCGANOptions(**QUICK), run=tmp_path / "run")

@@ -220,8 +220,10 @@ def test_sets_without_labels_are_compared_by_their_pixels(sets):
     plain = Sets(*(small_set(part.images.permute(0, 2, 3, 1)) for part in sets))
     pictures, labels = bars(3000, seed=5)
     events = list(iter_evaluate(maker(Printer(pictures)), QUICK, pictures=plain))
-    assert notes(events)[0].startswith("the pictures have no labels, so there are no classes: they are compared by")
+    assert notes(events)[0].startswith("the pictures have no labels, or all the same, so there are no classes: they")
     told = found(events)
+    alike = Sets(*(small_set(part.images.permute(0, 2, 3, 1), [3] * len(part)) for part in sets))
+    assert found(iter_evaluate(maker(Printer(pictures)), QUICK, pictures=alike))["sets"] == told["sets"]
     made, real, kind = (told["sets"][name] for name in ("made", "real", "one kind"))
     assert told["features"].startswith("principal components of pixels") and told["classifier"] is None
     assert "kl" not in made and made["frechet"] < 3 * real["frechet"] < 0.5 * kind["frechet"]

@@ -159,7 +159,9 @@ def test_public_names_are_what_is_exported():
         "load",
         "load_encoder",
         "optimize",
+        "read_sets",
         "score",
+        "small_set",
         "stylize",
         "write_report",
     ]

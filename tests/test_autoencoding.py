@@ -68,6 +68,15 @@ def mean(told, name):
     return sum(event.losses[name] for event in told) / len(told)
 
 
+def test_what_is_told_of_very_few_pictures(tmp_path):
+    few = Sets(small_set(bars(6, 0)), small_set(bars(1, 1)))
+    options = AutoencoderOptions(**QUICK, latent=20, steps=1)
+    notes = [e.text for e in iter_autoencoder(few, options, run=tmp_path / "run") if isinstance(e, Note)]
+    assert " on 1 picture; PCA with the most numbers that it can have, 6: " in notes[0]
+    events = iter_vae(few, VAEOptions(**QUICK, steps=1), run=tmp_path / "vae")
+    assert " on 1 picture; gray targets" in " ".join(e.text for e in events if isinstance(e, Note))
+
+
 # --- known numbers -------------------------------------------------------------------------------
 
 
@@ -254,6 +263,7 @@ def test_an_autoencoder_learns_and_tells_how_well(sets, tmp_path, settings, name
     assert found["mse"] < found["pca_mse"]  # two numbers would do, but none of a linear map
     notes = [event.text for event in events if isinstance(event, Note)]
     assert notes[0].startswith(f"test MSE {found['mse']:.4f} on 40 pictures; PCA with as many numbers, 4: ")
+    assert found["pca_numbers"] == 4
     if settings.get("noise"):
         noise = torch.randn(test.shape, generator=torch.Generator().manual_seed(0)).flatten(1).double().numpy()
         clean = test.flatten(1).double().numpy()

@@ -79,5 +79,5 @@ def test_what_does_not_fit_is_refused():
         tiny()(torch.zeros(2, 3, SIDE, SIDE))
     with pytest.raises(OptionError, match="classes are 0"):
         Classifier(0)
-    with pytest.raises(OptionError, match="size 3x28"):
+    with pytest.raises(OptionError, match="pictures are 3×28; a classifier needs 4×4 pixels at least"):
         Classifier(CLASSES, 1, (3, 28))

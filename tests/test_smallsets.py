@@ -131,6 +131,34 @@ def test_a_test_set_is_split_off_and_always_alike(tmp_path):
     assert torch.equal(read_sets(tmp_path / "set.npz").test.images, test.images)
 
 
+def test_a_set_of_arrays_is_split_as_a_file_is(tmp_path):
+    values, labels = pictures(23, 8, 8), np.arange(23) % 2
+    np.savez(tmp_path / "set.npz", images=values, labels=labels)
+    for found, wanted in zip(
+        read_sets(small_set(values, labels), crop=4), read_sets(tmp_path / "set.npz", crop=4), strict=True
+    ):
+        assert torch.equal(found.images, wanted.images) and torch.equal(found.labels, wanted.labels)
+        assert found.shape == (1, 4, 4)
+    with pytest.raises(
+        ImageError, match=r"pictures are given as ndarray; .* read_sets\(small_set\(array\)\) makes some"
+    ):
+        read_sets(values)
+    with pytest.raises(ImageError, match="the set holds one picture; expected two at least"):
+        read_sets(small_set(values[:1]))
+
+
+def test_a_split_leaves_something_of_each_class_to_learn_from(tmp_path):
+    labels = np.zeros(40, int)
+    labels[[3, 17, 25]] = 1, 2, 3
+    for seed in range(8):
+        np.savez(
+            tmp_path / "set.npz", images=pictures(40, 4, 4), labels=np.random.default_rng(seed).permutation(labels)
+        )
+        train, test = read_sets(tmp_path / "set.npz")
+        assert set(train.labels.tolist()) == {0, 1, 2, 3} and set(test.labels.tolist()) == {0}
+        assert len(train) + len(test) == 40 and len(test) >= 5  # of the 8 that chance took
+
+
 def test_a_folder_of_pictures_of_any_size(tmp_path):
     for name, size, color in (("cats/a", (90, 60), (255, 0, 0)), ("cats/b", (20, 50), (255, 0, 0))):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from impasto.rendering import load as load
     from impasto.reporting import write_report as write_report
     from impasto.sampling import iter_sample as iter_sample
+    from impasto.smallsets import read_sets as read_sets
+    from impasto.smallsets import small_set as small_set
     from impasto.stylization import iter_rerun as iter_rerun
     from impasto.stylization import iter_stylize as iter_stylize
     from impasto.stylization import stylize as stylize
@@ -91,7 +93,9 @@ _HOMES = {
     "load": "rendering",
     "load_encoder": "checkpoints",
     "optimize": "optimization",
+    "read_sets": "smallsets",
     "score": "measures",
+    "small_set": "smallsets",
     "stylize": "stylization",
     "write_report": "reporting",
 }

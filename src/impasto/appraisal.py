@@ -92,7 +92,7 @@ def _events(
     begun = time.monotonic()
     found = _conditions(maker, options, pictures) | {"classes": list(sets.train.names)}
     classifier = None
-    if sets.train.labels is not None or options.classifier:
+    if options.classifier or (sets.train.labels is not None and len(sets.train.labels.unique()) > 1):
         classifier, found["classifier"] = yield from _classifier(maker, sets, options)
     yield from map(Note, _warnings(maker, sets, options, found["classifier"]))
     if options.stacked:
@@ -152,8 +152,8 @@ def _warnings(maker: Maker, sets: Sets, options: EvaluateOptions, about: Mapping
     """Yield sentences on what weakens the numbers."""
     if about is None:
         yield (
-            "the pictures have no labels, so there are no classes: they are compared by the principal components of "
-            "their pixels"
+            "the pictures have no labels, or all the same, so there are no classes: they are compared by the principal "
+            "components of their pixels"
         )
     elif about["accuracy"] is not None and about["accuracy"] < _POOR:
         yield f"the classifier names only {about['accuracy']:.0%} rightly, so its classes say little"

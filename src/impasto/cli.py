@@ -1265,7 +1265,7 @@ def _sentence(error: BaseException) -> str:
     if isinstance(error, OSError) and not isinstance(error, ImpastoError):
         return f"{error.filename or 'a file'} cannot be used: {error.strerror or error}."
     if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "can't allocate memory" in str(error):
-        return "there is not enough memory for this; a smaller --size needs less."
+        return "there is not enough memory for this; a smaller --size, or in training --batch, needs less."
     if isinstance(error, (ImpastoError, CycloptsError)):
         return str(error)
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"

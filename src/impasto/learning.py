@@ -201,6 +201,16 @@ def _classes(
         raise OptionError(
             f"{name} has pictures of one class, or labels below 0; a conditional {what} needs two or more."
         )
+    if classes > _MOST_CLASSES:
+        raise OptionError(
+            f"{name} has labels up to {classes - 1:,}; expected classes counted from 0, {_MOST_CLASSES:,} at most."
+        )
+    found = torch.bincount(sets.train.labels, minlength=classes)
+    if not bool(found.all()):
+        raise OptionError(
+            f"{name} has no picture of class {int(found.argmin())}, but some of class {classes - 1}; a conditional "
+            f"{what} needs some of each: number classes from 0, without gaps."
+        )
     return classes
 
 

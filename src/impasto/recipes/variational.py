@@ -10,7 +10,7 @@ from impasto.losses import bernoulli_entropy, bernoulli_nats, gaussian_kl
 from impasto.networks.autoencoder import VAE
 from impasto.options import VAEOptions
 from impasto.recipes import Engine, Recipe
-from impasto.recipes.autoencoding import adam, as_cells, as_floats
+from impasto.recipes.autoencoding import adam, as_cells, as_floats, counted
 
 __all__ = ["Variational", "active_units", "importance_bound", "reparametrize"]
 
@@ -111,13 +111,13 @@ class Variational(Recipe):
             targets += f", whose own entropy is {found['floor']:.1f}"
         told = [
             f"test -ELBO {found['negative_elbo']:.2f} nats = reconstruction {found['reconstruction']:.2f} + KL "
-            f"{found['kl']:.2f}, on {found['test_pictures']:,} pictures; {targets}"
+            f"{found['kl']:.2f}, on {counted(found['test_pictures'])}; {targets}"
         ]
         if "log_likelihood" in found:
             likelihood = "log-likelihood" if found["targets"] != "gray" else "as if a log-likelihood"
             told.append(
                 f"{likelihood} {found['log_likelihood']:.2f} nats, by {found['importance_samples']} importance samples "
-                f"on {found['likelihood_pictures']:,} pictures"
+                f"on {counted(found['likelihood_pictures'])}"
             )
         told.append(f"{found['active_units']} of {found['latent']} latent numbers are used")
         return told
@@ -211,7 +211,7 @@ def active_units(means: Tensor) -> int:
 
     Source: Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, section 5.2 and appendix C.
     """
-    return int((means.double().var(0) > _ACTIVE).sum())
+    return int((means.double().var(0, correction=int(len(means) > 1)) > _ACTIVE).sum())  # of one picture, none
 
 
 def _chance() -> torch.Generator:
