@@ -121,13 +121,16 @@ def test_a_weave_is_blurred_away():
     blurs = [place for place, layer in enumerate(even.layers) if not isinstance(layer, (*KNOWN, nn.Unflatten))]
     assert len(doubled) == len(blurs) == 2 and even.settings["blur"] and not plain.settings["blur"]
     assert all(getattr(even.layers[place - 1], "stride", 0) == (2, 2) for place in blurs)
-    blur, dot = even.layers[blurs[0]], torch.zeros(1, 1, 5, 5)
-    dot[0, 0, 2, 0] = 16
-    assert blur(dot)[0, 0].tolist() == [[0] * 5, [3, 1, 0, 0, 0], [6, 2, 0, 0, 0], [3, 1, 0, 0, 0], [0] * 5]
-    weave = torch.ones(1, 2, 6, 6)
+    blur, dot = even.layers[blurs[1]], torch.zeros(1, 3, 5, 5)
+    dot[0, 1, 2, 0] = 16
+    assert blur(dot)[0, 1].tolist() == [[0] * 5, [3, 1, 0, 0, 0], [6, 2, 0, 0, 0], [3, 1, 0, 0, 0], [0] * 5]
+    assert blur(dot)[0, ::2].abs().sum() == 0
+    weave = torch.ones(1, 3, 6, 6)
     weave[..., ::2] = -1
     assert (blur(weave)[..., 1:-1] == 0).all() and (blur(weave.mT)[..., 1:-1, :] == 0).all()
-    assert torch.equal(blur(torch.full((1, 1, 4, 4), 0.3)), torch.full((1, 1, 4, 4), 0.3))
+    flat = torch.full((1, 3, 4, 4), 0.3)
+    torch.testing.assert_close(blur(flat), flat)
+    assert even.state_dict().keys() == {key for key in even.state_dict() if "kernel" not in key}
 
 
 def test_waves_beside_the_input_by_hand():

@@ -92,7 +92,7 @@ def _events(
     begun = time.monotonic()
     found = _conditions(maker, options, pictures) | {"classes": list(sets.train.names)}
     classifier = None
-    if options.classifier or (sets.train.labels is not None and len(sets.train.labels.unique()) > 1):
+    if options.classifier or (sets.train.labels is not None and sets.train.labels.min() != sets.train.labels.max()):
         classifier, found["classifier"] = yield from _classifier(maker, sets, options)
     yield from map(Note, _warnings(maker, sets, options, found["classifier"]))
     if options.stacked:

@@ -99,7 +99,7 @@ class Generator(nn.Module):
     def _doubled(self, before: int, after: int, bias: bool) -> list[nn.Module]:
         """Return what doubles the sides of a map."""
         larger = nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)
-        return [larger, _Blur()] if self.blur else [larger]
+        return [larger, _Blur(after)] if self.blur else [larger]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -146,9 +146,16 @@ class Generator(nn.Module):
 class _Blur(nn.Module):
     """1-2-1 along both sides, in which what alternates from pixel to pixel is lost; edges are repeated outside."""
 
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        taps = torch.tensor([1.0, 2.0, 1.0])
+        kernel = (torch.outer(taps, taps) / 16).repeat(channels, 1, 1, 1)
+        self.register_buffer("kernel", kernel, persistent=False)
+
     def forward(self, x: Tensor) -> Tensor:
-        wide = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        return F.avg_pool2d(F.avg_pool2d(wide, 2, 1), 2, 1)  # 1-1 twice
+        return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), self.kernel, groups=len(self.kernel))
 
 
 class Discriminator(nn.Module):
