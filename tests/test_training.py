@@ -550,6 +550,22 @@ def test_lines_for_people(capsys, monkeypatch):
     ]
 
 
+def test_what_is_prepared_takes_of_the_budget_but_not_of_the_pace(folder, tmp_path):
+    """The first step's pace is not less than that of the whole time since then."""
+    ready = []
+
+    class Prepared(Blur):
+        def prepare(self):
+            time.sleep(1)
+            yield Note("ready")
+            ready.append(time.monotonic())
+
+    first = next(event for event in trained(folder, tmp_path / "run", recipe=Prepared) if isinstance(event, Trained))
+    assert first.seconds > 1 and first.pace >= 1 / (time.monotonic() - ready[0])
+    budget = QUICK.changed(budget="0.5s")
+    assert steps(trained(folder, tmp_path / "over", budget, recipe=Prepared)) == []
+
+
 def test_the_command_line_drives_it(folder, tmp_path):
     code = f"""
 import sys

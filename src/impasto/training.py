@@ -309,6 +309,11 @@ class _Clock:
     def progress(self, step: int) -> float:
         return min(1.0, step / self._steps if self._budget is None else self.seconds / self._budget)
 
+    def forget(self) -> None:
+        """Begin anew to count the pace; what went before was something else."""
+        self._lately.clear()
+        self.tick()
+
     def tick(self) -> None:
         self._lately.append(time.monotonic())
 
@@ -593,6 +598,7 @@ class _Session:
             if engine.main:
                 yield from news
                 yield from recipe.prepare()
+                self.clock.forget()
             news = []
             while True:
                 if engine.main:
