@@ -358,6 +358,19 @@ def test_what_a_classifier_says_of_itself(run):
     assert "accuracy 0.9662" in text and "classes cats, owls" in text
 
 
+def test_what_a_training_measured_of_many_kinds_is_shown_in_tables(run):
+    made, real = {"frechet": 12.345, "shares": [0.25, 0.75]}, {"frechet": 1, "shares": [0.5, 0.5]}
+    told = {"score": 2.5, "made": made, "real": real}
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3, "results": told, "classes": ["cats", "owls"]})
+    text = Page(write_report(run)).text
+    assert "measure value score 2.5 measure made real best Fréchet distance 12.3 1 less" in text
+    assert "share made real cats 25.0% 50.0% owls 75.0% 50.0%" in text and "{" not in text
+    modes = {"covered": 7, "modes": 8, "kl": 0.25, "high_quality": 0.9}
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3, "results": {"misplaced": 0.1, "modes": modes}})
+    text = Page(write_report(run)).text
+    assert "misplaced 0.1 measure made best modes that are there 7 all modes in all 8" in text and "{" not in text
+
+
 def test_losses_and_measures_may_be_steep_and_other_numbers_not(run):
     numbers = [(1, 1000.0), (2, 10.0), (3, 0.1)]
     lines = [
@@ -438,6 +451,9 @@ def test_tables_of_whatever_was_found():
         ("share of the asked label", "0.945"),
         ("in training: negative elbo", "111.1"),
     ]
+    results = {"score": 2.5, "made": {"frechet": 3.5, "shares": [0.5, 0.5]}, "modes": {"covered": 8}, "odd": [1, 2]}
+    (table,) = evaluation_tables({"results": results})
+    assert table.rows == [("in training: score", "2.5")]
     (table,) = evaluation_tables({"sets": {"made": {"frechet": 1234.56}, "real": {"frechet": 99.96}}})
     assert table.rows == [("Fréchet distance", "1234.6", "100", "less")]
     modes = {"modes": {name: {"covered": 950, "modes": 1000, "kl": 0.12345} for name in ("made", "real")}}

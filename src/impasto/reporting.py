@@ -368,7 +368,7 @@ def _results(run: Run) -> Iterator[str]:
     rows = [(str(name).replace("_", " "), _told(value)) for name, value in _plain(told)]
     if rows:
         yield _table(Table(("measure", "value"), rows))
-    yield from map(_table, _compared(_of(run.result, "results")))
+    yield from (_table(table) for table in _measured(run.result) if table.rows)
 
 
 def _evaluation(run: Run) -> Iterator[str]:
@@ -477,6 +477,14 @@ def _compared(found: Mapping[str, Any]) -> list[Table]:
     return [_beside(_of(tables, title), _TRANSLATIONS, title) for title in tables]
 
 
+def _measured(header: Mapping[str, Any]) -> list[Table]:
+    """Return tables of what a training measured at its end, of what it makes beside real pictures."""
+    results = _of(header, "results")
+    sets = {name: results[name] for name in ("made", "real") if name in results}
+    modes = {"made": results.get("modes")}
+    return [_beside(sets, _MEASURES), _shares(sets, header.get("classes")), _beside(modes, _MODES), *_compared(results)]
+
+
 def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]], title: str = "measure") -> Table:
     names = [name for name in sets if isinstance(sets[name], dict)]
     rows = []
@@ -515,8 +523,8 @@ def _rest(found: Mapping[str, Any]) -> Table:
 
 
 def _plain(told: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what is told but for tables, which are shown as such."""
-    yield from ((name, value) for name, value in told.items() if name != "tables")
+    """Yield what is a value by itself; what holds several is a table or nothing."""
+    yield from ((name, value) for name, value in told.items() if not isinstance(value, dict | list | tuple))
 
 
 def _number(value: object) -> str:
