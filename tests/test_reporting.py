@@ -368,7 +368,7 @@ def test_what_a_training_measured_of_many_kinds_is_shown_in_tables(run):
     modes = {"covered": 7, "modes": 8, "kl": 0.25, "high_quality": 0.9}
     save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3, "results": {"misplaced": 0.1, "modes": modes}})
     text = Page(write_report(run)).text
-    assert "misplaced 0.1 measure made best modes that are there 7 all modes in all 8" in text and "{" not in text
+    assert "misplaced 0.1 measure made best modes that are met 7 all modes in all 8" in text and "{" not in text
 
 
 def test_losses_and_measures_may_be_steep_and_other_numbers_not(run):

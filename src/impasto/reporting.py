@@ -453,6 +453,13 @@ _MODES = {
     "kl": ("KL to even shares, nats", "as real"),
     "samples": ("pictures", ""),
 }
+_POINTS = {
+    "covered": ("modes that are met", "all"),
+    "modes": ("modes in all", ""),
+    "high_quality": ("share near one", "1"),
+    "kl": ("KL to even shares, nats", "0"),
+    "samples": ("points", ""),
+}
 
 
 def evaluation_tables(found: Mapping[str, Any]) -> list[Table]:
@@ -482,7 +489,7 @@ def _measured(header: Mapping[str, Any]) -> list[Table]:
     results = _of(header, "results")
     sets = {name: results[name] for name in ("made", "real") if name in results}
     modes = {"made": results.get("modes")}
-    return [_beside(sets, _MEASURES), _shares(sets, header.get("classes")), _beside(modes, _MODES), *_compared(results)]
+    return [_beside(sets, _MEASURES), _shares(sets, header.get("classes")), _beside(modes, _POINTS), *_compared(results)]
 
 
 def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]], title: str = "measure") -> Table:
