@@ -428,6 +428,18 @@ def test_bad_words_are_one_sentence(trained, capfd, words, sentence):
     assert sentence in said and said.count("\n") == 1
 
 
+def test_a_set_that_was_named_from_another_folder_is_asked_for(trained, capfd, monkeypatch):
+    (trained / "below").mkdir()
+    monkeypatch.chdir(trained / "below")
+    for words in (["evaluate", ".."], ["evaluate", "..", "--stacked"], ["sample", "..", "--kind", "codes"]):
+        assert main([*words, "--device", "cpu"]) == 2
+        said = capfd.readouterr().err
+        assert "../model.safetensors learned from bars.npz, which is not there; name where it is by --pictures." in said
+        assert said.count("\n") == 1
+    words = ["sample", "..", "--kind", "codes", "--pictures", "../../bars.npz", "--device", "cpu", "-o", "codes.png"]
+    assert main(words) == 0
+
+
 def test_a_classifier_is_trained_by_a_command(trained, capfd):
     words = ["train", "classifier", "bars.npz", "--steps", "5", "--device", "cpu"]
     assert main(words) == 0

@@ -618,7 +618,7 @@ def test_what_only_makes_pictures_shows_what_it_can(sets, tmp_path):
     notes = [event.text for event in events if isinstance(event, Note)]
     assert len([text for text in notes if text.startswith("no ")]) == 5
     for kind, sentence in (
-        ("reconstructions", "nowhere.npz does not exist"),
+        ("reconstructions", "learned from nowhere.npz, which is not there; name where it is by --pictures"),
         ("arithmetic", "cannot read pictures"),
         ("film", "no previews"),
     ):

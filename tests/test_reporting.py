@@ -298,7 +298,13 @@ def test_the_command_draws_what_a_report_lacks(sets, tmp_path, capfd):
     (tmp_path / "set.npz").unlink()
     sheet_path(run, "codes").unlink()
     assert main(["report", str(run)]) == 0
-    assert "the report has no sheet of codes: " in capfd.readouterr().err and shown(run) == ["reconstructions"]
+    said = capfd.readouterr().err
+    assert "the report has no sheet of codes: " in said and shown(run) == ["reconstructions"]
+    assert f"learned from {tmp_path / 'set.npz'}, which is not there; name where it is by --pictures\n" in said
+    np.savez(tmp_path / "moved.npz", **{name: part.images[:, 0].numpy() for name, part in
+                                        zip(("images", "test_images"), sets, strict=True)})  # fmt: skip
+    assert main(["report", str(run), "--pictures", str(tmp_path / "moved.npz")]) == 0
+    assert shown(run) == ["reconstructions", "codes"]
 
 
 def test_a_heavy_sheet_becomes_light(run):

@@ -323,10 +323,7 @@ def _obeyed(classifier: Classifier, made: Tensor, labels: Tensor) -> dict[str, A
 
 def _channels(maker: Maker, pictures: str | Path | Sets | None) -> Sets:
     """Return the set whose pictures are stacked by three, in gray."""
-    source = maker.header.get("pictures") if pictures is None else pictures
-    if source is None:
-        raise OptionError(f"{maker.path} does not say what it learned from; name the pictures.")
-    sets = read_sets(source, crop=maker.header.get("options", {}).get("crop", 0), colors="gray")
+    sets = read_sets(maker.source(pictures), crop=maker.header.get("options", {}).get("crop", 0), colors="gray")
     if maker.shape != (3, *sets.train.shape[1:]):
         made, single = ("×".join(map(str, shape)) for shape in (maker.shape, sets.train.shape))
         raise OptionError(

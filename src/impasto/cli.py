@@ -969,7 +969,13 @@ def evaluate(
 
 
 @app.command(sort_key=9)
-def report(run: Path, /, *, talk: _Talk = _Talk()) -> int:  # noqa: B008 - frozen
+def report(
+    run: Path,
+    /,
+    *,
+    pictures: Annotated[str | None, Parameter(metavar="SET", group=_TALK)] = None,
+    talk: _Talk = _Talk(),  # noqa: B008 - frozen
+) -> int:
     """Write report.html into the folder of a training: pictures, curves, results and settings in one file.
 
     Trainings write it themselves when they end; this is for those that have not ended. If sheets of a finished network
@@ -977,6 +983,7 @@ def report(run: Path, /, *, talk: _Talk = _Talk()) -> int:  # noqa: B008 - froze
 
     Args:
         run: the folder of a training
+        pictures: the set that it learned from, if it is not where it was
         talk: how much is said
     """
     from impasto.reporting import read_run, write_report
@@ -984,7 +991,7 @@ def report(run: Path, /, *, talk: _Talk = _Talk()) -> int:  # noqa: B008 - froze
     if read_run(run).lacking:
         from impasto.sampling import draw_sheets  # needs torch
 
-        for event in draw_sheets(run):
+        for event in draw_sheets(run, pictures=pictures):
             if isinstance(event, Note):
                 _note(event.text, talk)
     written = write_report(run)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from impasto import catalog, images
 from impasto.checkpoints import CHECKPOINT, MODEL, decoded, read_tensors
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import ImageError, OptionError, WeightsError
 from impasto.networks.adversarial import Generator
 from impasto.networks.autoencoder import VAE, Autoencoder
-from impasto.smallsets import Sets, read_sets
+from impasto.smallsets import DIGITS, Sets, read_sets
 
 __all__ = ["Maker", "load_maker"]
 
@@ -180,6 +180,17 @@ class Maker:
             raise OptionError(f"class {worst} is asked for; {self.path} knows those from 0 to {self.classes - 1}.")
         return [(part.to(self.device),) for part in torch.split(labels, _ROWS)]
 
+    def source(self, pictures: str | Path | Sets | None = None) -> str | Path | Sets:
+        """Return where the pictures are that it learned from: there, or else where they were; errors as for `sets`."""
+        if pictures is not None:
+            return pictures
+        named = self.header.get("pictures")
+        if named is None:
+            raise OptionError(f"{self.path} does not say what it learned from; name the pictures.")
+        if named != DIGITS and not Path(named).expanduser().exists():  # the folder may be another one now
+            raise ImageError(f"{self.path} learned from {named}, which is not there; name where it is by --pictures.")
+        return str(named)
+
     def sets(self, pictures: str | Path | Sets | None = None) -> Sets:
         """Return the pictures that it learned from, and those that it was measured on.
 
@@ -190,9 +201,7 @@ class Maker:
             ImageError: they are not there, or of another shape.
             OptionError: the file does not say where they were.
         """
-        source = self.header.get("pictures") if pictures is None else pictures
-        if source is None:
-            raise OptionError(f"{self.path} does not say what it learned from; name the pictures.")
+        source = self.source(pictures)
         options = self.header["options"]
         sets = read_sets(source, crop=options["crop"], colors="rgb" if self.shape[0] == 3 else "gray")
         if sets.train.shape != self.shape:
