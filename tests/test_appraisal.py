@@ -301,6 +301,12 @@ def test_the_classifier_that_watched_a_training_looks_again(sets, tmp_path):
     assert found(events)["classifier"]["digest"] == digest(schooled())
     warning = f"classifier {watcher} watched its training; distances in its log are not comparable with these"
     assert warning in notes(events)
+    judged = found(iter_evaluate(maker(Printer(sets.test.images)), QUICK.changed(classifier="run"), pictures=sets))
+    assert judged["classifier"]["digest"] == watcher  # the folder's own network is none
+    again = list(iter_gan(sets, options.changed(steps=1, classifier="run"), run="again"))
+    assert load_state("again/model.safetensors")[1]["results"]["classifier"] == watcher
+    assert not [event for event in again if isinstance(event, Note) and event.text.startswith("a classifier")]
+    assert found(iter_evaluate("again", alone, pictures=sets))["classifier"]["own"] is True
     shutil.copy("judge.safetensors", "run/classifier.safetensors")  # of another training
     events = list(iter_evaluate("run", alone, pictures=sets))
     assert found(events)["classifier"]["digest"] not in (watcher, digest(schooled())) and warning in notes(events)

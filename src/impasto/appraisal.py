@@ -24,7 +24,16 @@ from impasto import images
 from impasto.checkpoints import CLASSIFIER, MODEL, load_state, save_json
 from impasto.devices import find_device
 from impasto.errors import CheckpointError, ImageError, OptionError, WeightsError
-from impasto.evaluation import Evaluator, Likeness, PixelEvaluator, digest, load_classifier, look, stacked_modes
+from impasto.evaluation import (
+    Evaluator,
+    Likeness,
+    PixelEvaluator,
+    classifier_file,
+    digest,
+    load_classifier,
+    look,
+    stacked_modes,
+)
 from impasto.events import Began, Done, Event, Judged, Note, Saved, Trained
 from impasto.latents import Maker, load_maker
 from impasto.learning import iter_classifier
@@ -175,8 +184,7 @@ def _classifier(maker: Maker, sets: Sets, options: EvaluateOptions) -> _School:
     """Return a classifier of the set and what is known of it: the one asked for, the training's, or the set's."""
     own = None if options.classifier else _own(maker)
     if options.classifier:
-        path = Path(options.classifier).expanduser()
-        path = path / MODEL if path.is_dir() else path
+        path = classifier_file(options.classifier)
         classifier, about = _loaded(path)
         ours = (classifier.channels, *classifier.size)
         if ours != sets.train.shape:
@@ -199,7 +207,7 @@ def _watcher(maker: Maker) -> str | None:
 def _own(maker: Maker) -> tuple[Classifier, dict[str, Any]] | None:
     """Return that classifier, if it is still where it was."""
     watcher, named = _watcher(maker), maker.header.get("options", {}).get("classifier")
-    for path in (maker.path.parent / CLASSIFIER, *([Path(named)] if named else [])):
+    for path in (maker.path.parent / CLASSIFIER, *([classifier_file(named)] if named else [])):
         if watcher is not None and path.is_file():
             with suppress(CheckpointError, WeightsError):
                 found = _loaded(path)

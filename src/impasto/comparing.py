@@ -18,7 +18,7 @@ from impasto.datasets import AlignedPairs, PictureFolder
 from impasto.devices import find_device
 from impasto.domains import iter_domains, judged_pairs
 from impasto.errors import OptionError, WeightsError
-from impasto.evaluation import digest, load_classifier
+from impasto.evaluation import classifier_file, digest, load_classifier
 from impasto.events import Done, Event, Judged, Note, Saved
 from impasto.judging import FEWEST, POOR, TITLES, Comparison, hold_out, seen, sides, translate
 from impasto.models import Model, load_model, model_file
@@ -275,10 +275,10 @@ def _both(pictures: list[Tensor]) -> tuple[Tensor, Tensor]:
 def _classifier(network: _Translator, options: EvaluateOptions) -> Classifier | None:
     """Return the classifier that was asked for, or that judged the network while it learned, if there is one."""
     beside = network.path.with_name(CLASSIFIER)
-    path = Path(options.classifier).expanduser() if options.classifier else beside
+    path = classifier_file(options.classifier) if options.classifier else beside
     if path == beside and not path.is_file():
         return None
-    found = load_classifier(path / MODEL if path.is_dir() else path)
+    found = load_classifier(path)
     if (found.classes, found.channels) != (2, 3):
         raise OptionError(
             f"{path} knows {found.classes} classes in {found.channels} channels; expected the two kinds in 3, name "

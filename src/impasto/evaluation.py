@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.checkpoints import load_state
+from impasto.checkpoints import CLASSIFIER, MODEL, load_state
 from impasto.errors import ImageError, OptionError, WeightsError
 from impasto.fidelity import class_shares, divergence, entropy, frechet_distance, nearest, neighborhoods, spread
 from impasto.networks.classifier import Classifier
@@ -29,6 +29,7 @@ __all__ = [
     "PixelEvaluator",
     "Quality",
     "Seen",
+    "classifier_file",
     "digest",
     "load_classifier",
     "look",
@@ -148,13 +149,29 @@ class Seen:
         return self.chances.max(1).values
 
 
+def classifier_file(path: str | Path) -> Path:
+    """Return the file of a classifier: of a training's folder the one that looked at what was made, or else the result.
+
+    Args:
+        path: a file or a folder.
+    """
+    path = Path(path).expanduser()
+    if not path.is_dir():
+        return path
+    return path / CLASSIFIER if (path / CLASSIFIER).is_file() else path / MODEL
+
+
 def load_classifier(path: str | Path) -> Classifier:
     """Return the classifier in a file that `recipes.classifying` made, ready to look.
+
+    Args:
+        path: the file, or a folder; see `classifier_file`.
 
     Raises:
         CheckpointError: the file is missing or damaged.
         WeightsError: it holds another network.
     """
+    path = classifier_file(path)
     tensors, told = load_state(path)
     if told.get("network") != "classifier":
         raise WeightsError(f"{path} holds no classifier; expected the file of a training of one.")

@@ -726,7 +726,8 @@ class AdversarialOptions(SmallOptions):
     watch_pictures: int = Field(1000, ge=100, le=100_000, description="how many are made for that")
     classifier: str = Field(
         "",
-        description="file of a classifier that looks at them; by default one learns first, if there are classes",
+        description="file or folder of a classifier that looks at them; by default one learns first, if there are "
+        "classes",
     )
     keep: Literal["best", "last"] = Field(
         "best", description="best: the generator that was measured to be nearest to real pictures; last: as it ended"
@@ -971,7 +972,8 @@ class EvaluateOptions(Options):
     seed: int = Field(0, ge=0, lt=2**63, description="seed of the numbers from which pictures are made")
     neighbors: int = Field(5, ge=1, le=1000, description="precision, recall, density, coverage: reach of a ball")
     classifier: str = Field(
-        "", description="file or folder of `impasto train classifier`; by default one is trained once and kept"
+        "",
+        description="file or folder of `impasto train classifier`, or folder of a GAN; by default one is trained once and kept",
     )
     classifier_steps: int = Field(1500, ge=1, le=1_000_000, description="steps of the training of that one")
     stacked: bool = Field(False, description="count modes: each channel of a picture is a picture with a class")

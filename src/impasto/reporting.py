@@ -489,7 +489,12 @@ def _measured(header: Mapping[str, Any]) -> list[Table]:
     results = _of(header, "results")
     sets = {name: results[name] for name in ("made", "real") if name in results}
     modes = {"made": results.get("modes")}
-    return [_beside(sets, _MEASURES), _shares(sets, header.get("classes")), _beside(modes, _POINTS), *_compared(results)]
+    return [
+        _beside(sets, _MEASURES),
+        _shares(sets, header.get("classes")),
+        _beside(modes, _POINTS),
+        *_compared(results),
+    ]
 
 
 def _beside(sets: Mapping[str, Any], measures: Mapping[str, tuple[str, str]], title: str = "measure") -> Table:
