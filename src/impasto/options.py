@@ -973,7 +973,8 @@ class EvaluateOptions(Options):
     neighbors: int = Field(5, ge=1, le=1000, description="precision, recall, density, coverage: reach of a ball")
     classifier: str = Field(
         "",
-        description="file or folder of `impasto train classifier`, or folder of a GAN; by default one is trained once and kept",
+        description="file or folder of `impasto train classifier`, or folder of a GAN; by default one is trained once "
+        "and kept",
     )
     classifier_steps: int = Field(1500, ge=1, le=1_000_000, description="steps of the training of that one")
     stacked: bool = Field(False, description="count modes: each channel of a picture is a picture with a class")
