@@ -265,7 +265,8 @@ def test_planes_and_strips_are_of_the_class_that_is_asked_for():
     network = Linear(weight(2), classes=3)
     sheet = atlas.manifold(maker(network), 1, 1, chance(), label=2)
     torch.testing.assert_close(sheet.cells[0], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
-    strip = atlas.traversal(maker(network), torch.zeros(2), 2, 3, label=2)
+    strip = atlas.traversal(maker(network, classes=["cat", "dog", "owl"]), torch.zeros(2), 2, 3, label=2)
+    assert sheet.caption.endswith(", of class 2") and strip.caption.endswith(", of class owl")
     torch.testing.assert_close(strip.cells[0][1:2], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
 
 
@@ -307,7 +308,9 @@ def test_sums_of_classes():
         torch.testing.assert_close(row[3:4], pictures_of(network, (code - means[1] + means[2])[None]))
         torch.testing.assert_close(row[2:3], pictures_of(network, (code + (means[2] - means[1]) / 2)[None]))
     assert sheet.cells[0][0].unique().tolist() == pytest.approx([0.7])
-    assert sheet.caption.startswith("3 - 5 + 8: ")
+    assert sheet.caption.startswith("3 - 5 + 8: what the mean numbers of 8 have more than those of 5")
+    same = atlas.arithmetic(maker(network), means, (4, 4, 9), shown, 3, torch.full((1, 2, 3), 0.7))
+    assert same.caption.startswith("4 turned into 9: what the mean numbers of 9 have more than those of 4")
 
 
 def test_a_picture_in_every_class():
@@ -531,6 +534,10 @@ def test_every_kind_is_written(runs, tmp_path):
         assert isinstance(events[-1], Done) and events[-1].steps == 9
         record = images.read_metadata(tmp_path / name / "grid.png")
         assert record["operation"] == "sample" and record["options"]["seed"] == 0
+    for kind in ("manifold", "traversal"):
+        which = SampleOptions(**CPU, kind=kind, classes=[1], pictures=str(runs / "set.npz"), rows=2, columns=2)
+        note, *_ = iter_sample(runs / "classes", which, output=tmp_path / f"{kind}.png")
+        assert note.text.endswith(", of class 1")
     shown = images.load(tmp_path / "vae" / "grid.png")
     assert shown.size == (8 * 64 + 4, 10 * 64 + 4)  # pictures of 12 px five times as large, and 4 px between
     wanted = load_maker(runs / "vae").make(torch.randn(80, 3, generator=chance()))
@@ -595,6 +602,9 @@ def test_a_film_is_the_previews_of_the_training(runs, tmp_path):
     list(iter_sample(runs / "vae", SampleOptions(**CPU, kind="film", columns=3), output=tmp_path / "strip.png"))
     high, wide = images.load(tmp_path / "strip.png").size
     assert high == 4 * 64 + 4 and 3 * 64 < wide < 3 * 64 + 120
+    record = images.read_metadata(tmp_path / "strip.png")
+    assert record["kind"] == "film" and record["options"]["columns"] == 3
+    assert record["text"] == "4 moments of the training, 1 epoch to 30 epochs"
     with pytest.raises(OptionError, match="holds no previews of a training"):
         film_frames(maker(Linear(weight())))
     for name in ("film.gif", "film.webp"):
@@ -626,6 +636,9 @@ def test_what_only_makes_pictures_shows_what_it_can(sets, tmp_path):
             list(iter_sample(toy, SampleOptions(**CPU, kind=kind), output=tmp_path / "a.png"))
     with pytest.raises(OptionError, match="cannot read pictures; use --ends drawn"):
         list(iter_sample(toy, SampleOptions(**CPU, kind="traversal", ends="test"), output=tmp_path / "a.png"))
+    for known in (maker(Linear(weight(5), classes=2)), maker(Linear(weight(5)), pictures=str(tmp_path))):
+        with pytest.raises(OptionError, match="cannot read pictures; arithmetic needs an autoencoder or a VAE"):
+            list(iter_sample(known, SampleOptions(**CPU, kind="arithmetic"), output=tmp_path / "a.png"))
     assert not (tmp_path / "a.png").exists()
 
 
@@ -679,7 +692,7 @@ def test_classes_have_the_names_of_their_folders(named, tmp_path):
         event.text for event in iter_sample(named / "plain", way, output=tmp_path / "c.png") if hasattr(event, "text")
     ]
     assert told[0].startswith(
-        "upright - upright + 0: what the mean numbers of 0 have more than those of upright, added"
+        "upright turned into 0: what the mean numbers of 0 have more than those of upright, added"
     )
     for text in ("level", "2", "-1"):
         with pytest.raises(OptionError, match=f"class {text} is asked for; .* knows 0, upright."):

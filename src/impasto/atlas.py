@@ -344,7 +344,12 @@ def manifold(
     numbers = plane(middle, across, down, columns, rows).flatten(0, 1)
     known = None if label is None else torch.full((len(numbers),), label)
     caption += f", at {columns}×{rows} quantiles of the Gaussian" if rows > 1 else f", at {columns} quantiles"
+    caption += _of_class(maker, label)
     return Sheet(list(_in_rows(maker.make(numbers, known), columns)), caption)
+
+
+def _of_class(maker: Maker, label: int | None) -> str:
+    return "" if label is None else f", of class {maker.called(label)}"
 
 
 def activity(maker: Maker, base: Tensor, label: int | None = None) -> Tensor:
@@ -388,7 +393,8 @@ def traversal(maker: Maker, base: Tensor, rows: int, columns: int, label: int | 
     pictures = _in_rows(maker.make(numbers.flatten(0, 1), known), columns)
     return Sheet(
         list(pictures),
-        f"what {len(most)} of {maker.latent} numbers do by themselves, from -3 to 3 deviations, the most active first",
+        f"what {len(most)} of {maker.latent} numbers do by themselves, from -3 to 3 deviations, the most active first"
+        + _of_class(maker, label),
         [f"number {one + 1}" for one in most.tolist()],
         [f"{place:+.2g}" if place else "0" for place in places.tolist()],
     )
@@ -397,7 +403,7 @@ def traversal(maker: Maker, base: Tensor, rows: int, columns: int, label: int | 
 def arithmetic(
     maker: Maker, means: Tensor, classes: Sequence[int], pictures: Tensor, columns: int, mean_picture: Tensor
 ) -> Sheet:
-    """Return numbers of pictures of a class a, and what becomes of them on the way to a - b + c.
+    """Return numbers of pictures of a class a, and what becomes of them on the way to a - b + c; to c, if b is a.
 
     Args:
         maker: a network that reads pictures.
@@ -414,10 +420,11 @@ def arithmetic(
     starts = torch.cat([means[:1], maker.encode(pictures).to(means)])
     ways = lerp(starts, starts + means[2] - means[1], shares).flatten(0, 1)
     cells = _in_rows(maker.make(ways), columns)
+    name = f"{a} turned into {c}" if classes[0] == classes[1] else f"{a} - {b} + {c}"
     originals = torch.cat([mean_picture[None], pictures]).to(cells)[:, None]
     return Sheet(
         list(torch.cat([originals, cells], 1)),
-        f"{a} - {b} + {c}: what the mean numbers of {c} have more than those of {b}, added to pictures of {a}",
+        f"{name}: what the mean numbers of {c} have more than those of {b}, added to pictures of {a}",
         [f"mean {a}", *[a] * len(pictures)],
         ["picture", *(f"{share:.2g}" for share in shares.tolist())],
     )

@@ -664,8 +664,8 @@ class SampleOptions(Options):
     )
     classes: tuple[Annotated[str, BeforeValidator(str), Field(min_length=1)], ...] = Field(
         (),
-        description="names or numbers. arithmetic: a,b,c for a - b + c, or b,c; else which a network is asked for that "
-        "knows classes",
+        description="names or numbers. arithmetic: a,b,c for a - b + c, or a,c to turn a into c; else which a "
+        "network is asked for that knows classes, of which manifold and traversal show the first",
     )
     pictures: str | None = Field(None, description="the set that it learned from, if it is not where it was")
     seed: int = Field(0, ge=0, lt=2**63, description="seed of everything that is drawn")

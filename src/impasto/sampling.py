@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -156,7 +156,7 @@ def _events(work: "_Work", target: Path, every: bool, force: bool) -> Iterator[E
         path = target / f"{kind}{'.webp' if kind == 'film' else '.png'}" if every else target
         path.parent.mkdir(exist_ok=True)
         if isinstance(shown, Film):
-            told, pixels = shown.caption, shown.save(path, force)
+            told, pixels = shown.caption, shown.save(path, force, work.record(kind, shown))
         else:
             told, pixels = _told(shown), work.save(kind, shown, path, force)
         last, done = torch.from_numpy(pixels).permute(2, 0, 1)[None], done + 1
@@ -167,7 +167,7 @@ def _events(work: "_Work", target: Path, every: bool, force: bool) -> Iterator[E
     yield Done(last, done, time.monotonic() - started, "sheet")
 
 
-def _told(sheet: "Sheet | Plot") -> str:
+def _told(sheet: "Sheet | Plot | Film") -> str:
     """Return the caption, and what was measured."""
     told = sheet.told
     facts = []
@@ -258,7 +258,7 @@ class _Work:
         images.save(path, images.load(pixels), metadata=self.record(kind, sheet), force=force)
         return pixels
 
-    def record(self, kind: str, sheet: "Sheet | Plot") -> dict[str, Any]:
+    def record(self, kind: str, sheet: "Sheet | Plot | Film") -> dict[str, Any]:
         """Return what a sheet's file says about it."""
         return {
             "format": 1,
@@ -331,9 +331,9 @@ def _traversal(work: _Work) -> Sheet:
 
 def _arithmetic(work: _Work) -> Sheet:
     maker, options = work.maker, work.options
+    if not maker.reads:
+        raise OptionError(f"{maker.path} cannot read pictures; arithmetic needs an autoencoder or a VAE.")
     if maker.classes:
-        if not maker.reads:
-            raise OptionError(f"{maker.path} cannot read pictures; arithmetic needs an autoencoder or a VAE.")
         classes = work.classes()
         pictures, labels = work.chosen(work.rows(8))
         return atlas.analogies(maker, pictures, torch.empty(0) if labels is None else labels, classes)
@@ -436,15 +436,18 @@ class Film:
         frames: of each moment its step, what it is called, and its pictures, cut out of the preview:
             `[row][column]` arrays `(h, w, 3)`.
         caption: what is shown.
+        told: nothing, as nothing is measured.
         columns: pictures of a row that are shown in a strip.
     """
+
+    told: ClassVar[dict[str, float]] = {}
 
     def __init__(self, frames: list[tuple[int, str, list[list[NDArray[np.float32]]]]], columns: int) -> None:
         self.frames, self.columns = frames, columns
         self.caption = f"{len(frames)} moments of the training, {frames[0][1]} to {frames[-1][1]}"
 
-    def save(self, path: Path, force: bool) -> NDArray[np.float32]:
-        """Write it, as a film that moves or, by the file's name, as a strip; return the strip."""
+    def save(self, path: Path, force: bool, record: dict[str, Any]) -> NDArray[np.float32]:
+        """Write it, as a film that moves or, by the file's name, as a strip, with its record; return the strip."""
         count = min(_STRIP, len(self.frames))
         places = [round(place) for place in np.linspace(0, len(self.frames) - 1, count)]
         shown = [self.frames[place] for place in places]
@@ -459,7 +462,7 @@ class Film:
                      for _, name, cells in self.frames]  # fmt: skip
             images.save_film(path, whole, seconds=_SECONDS, force=force)
         else:
-            images.save(path, images.load(strip), force=force)
+            images.save(path, images.load(strip), metadata=record, force=force)
         return strip
 
 
