@@ -18,12 +18,12 @@ from impasto.errors import OptionError, WeightsError
 from impasto.events import Began, Note, Trained
 from impasto.latents import load_maker
 from impasto.learning import iter_autoencoder, iter_vae
-from impasto.losses import bernoulli_entropy, bernoulli_nats, gaussian_kl
+from impasto.losses import bernoulli_entropy, bernoulli_nats, gaussian_kl, used_numbers
 from impasto.networks.autoencoder import VAE, Autoencoder
 from impasto.ops import principal_components
 from impasto.options import AutoencoderOptions, VAEOptions
 from impasto.recipes.autoencoding import noisy, pca_mse
-from impasto.recipes.variational import Variational, active_units, importance_bound, reparametrize
+from impasto.recipes.variational import Variational, importance_bound, reparametrize
 from impasto.smallsets import Sets, small_set
 from impasto.training import CHECKPOINT, MODEL
 
@@ -107,7 +107,8 @@ def test_reparametrization_by_hand_and_its_gradient():
 
 def test_active_units_are_those_whose_mean_varies():
     means = torch.tensor([[0.0, 5.0, 0.1, 3.0], [0.0, 5.05, -0.3, 3.0]])  # variances 0, 0.00125, 0.08 and 0
-    assert active_units(means) == 1
+    assert used_numbers(means).tolist() == [False, False, True, False]
+    assert not used_numbers(means[:1]).any()
 
 
 @pytest.mark.parametrize("shape", [(1, 5, 7), (3, 19, 20)])  # of the second, rows are wider than 1024

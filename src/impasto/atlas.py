@@ -14,11 +14,10 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.fidelity import nearest
 from impasto.latents import Maker
-from impasto.losses import gaussian_kl
+from impasto.losses import gaussian_kl, used_numbers
 from impasto.ops import principal_components
 
 __all__ = [
-    "ACTIVE",
     "Codes",
     "FURTHEST",
     "Sheet",
@@ -41,7 +40,6 @@ __all__ = [
     "traversal",
 ]
 
-ACTIVE = 0.01  # variance of a number's means above which it is used, as in recipes.variational.active_units
 FURTHEST = 3.0  # deviations from the middle that a traversal goes
 _LOOKS = 7  # places at which is seen how much a number changes
 _NUMBERS = 64  # numbers that are looked at together for that
@@ -536,7 +534,7 @@ def codes(maker: Maker, pictures: Tensor, labels: Tensor | None = None) -> Codes
         axes = tuple(f"{name} direction, {share:.0%} of the variance" for name, share in
                      zip(("first", "second"), shares, strict=True))  # fmt: skip
         caption = f"{count:,} {number}, by the two directions in which their {size} numbers vary most"
-    used = variances * (count / max(1, count - 1)) > ACTIVE
+    used = used_numbers(means)
     kl = None
     if logvar is not None:
         kl = gaussian_kl(means.reshape(-1, 1), logvar.reshape(-1, 1)).view(count, size).mean(0)

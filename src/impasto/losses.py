@@ -34,7 +34,10 @@ __all__ = [
     "generator_loss",
     "r1_penalty",
     "style_loss_named",
+    "used_numbers",
 ]
+
+_USED = 0.01  # variance of a number's mean above which it is used
 
 AdversarialLoss = Literal["nonsaturating", "saturating", "hinge"]
 LossScale = Literal["relative", "absolute"]
@@ -188,6 +191,17 @@ def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
     """
     mu, logvar = wide(mu), wide(logvar)
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(1)
+
+
+def used_numbers(means: Tensor) -> Tensor:
+    """Return which numbers tell pictures apart, `(Z,)`: those whose mean varies by more than 0.01; of one picture none.
+
+    Args:
+        means: `(N, Z)`, of many pictures' Gaussians.
+
+    Source: Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, section 5.2 and appendix C.
+    """
+    return means.double().var(0, correction=int(len(means) > 1)) > _USED
 
 
 def discriminator_loss(real: Tensor, fake: Tensor, kind: AdversarialLoss = "nonsaturating") -> Tensor:

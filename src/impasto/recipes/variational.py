@@ -6,20 +6,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.losses import bernoulli_entropy, bernoulli_nats, gaussian_kl
+from impasto.losses import bernoulli_entropy, bernoulli_nats, gaussian_kl, used_numbers
 from impasto.networks.autoencoder import VAE
 from impasto.options import VAEOptions
 from impasto.recipes import Engine, Recipe
 from impasto.recipes.autoencoding import adam, as_cells, as_floats, counted
 
-__all__ = ["Variational", "active_units", "importance_bound", "reparametrize"]
+__all__ = ["Variational", "importance_bound", "reparametrize"]
 
 _COLUMNS, _SAMPLES = 10, 3  # of previews, and rows of samples in them
 _ROWS = 1000  # pictures that are looked at together when nothing is learned
 _MOST = 1000  # test pictures for which the likelihood is estimated
 _DECODED = 5000  # pictures that are decoded together for it
 _TEST_SEED = 0  # of everything that is drawn to measure, whatever a run's own seed is
-_ACTIVE = 0.01  # variance of a number's mean from which on it counts as used
 
 
 def reparametrize(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
@@ -150,7 +149,7 @@ class Variational(Recipe):
             "negative_elbo": found["reconstruction"] + found["kl"],
             "targets": self.options.targets,
             "test_pictures": len(self.test),
-            "active_units": active_units(torch.cat(means)),
+            "active_units": int(used_numbers(torch.cat(means)).sum()),
             "latent": self.network.latent,
         }
         if self.options.importance_samples:
@@ -201,17 +200,6 @@ def importance_bound(
             weights.append(likelihood - 0.5 * (prior - posterior))
         found.append(torch.cat(weights).logsumexp(0) - math.log(samples))
     return torch.cat(found)
-
-
-def active_units(means: Tensor) -> int:
-    """Return how many numbers tell pictures apart: those whose mean varies by more than 0.01.
-
-    Args:
-        means: `(N, Z)`, of many pictures' Gaussians.
-
-    Source: Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, section 5.2 and appendix C.
-    """
-    return int((means.double().var(0, correction=int(len(means) > 1)) > _ACTIVE).sum())  # of one picture, none
 
 
 def _chance() -> torch.Generator:
