@@ -1,11 +1,17 @@
 """Who may import whom. Each row may use only rows above it, so the table is the architecture."""
 
 import ast
+import inspect
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import impasto
+from impasto.errors import OptionError
+from impasto.options import ApplyOptions, JohnsonOptions
 
 ROOT = Path(impasto.__file__).parent
 MAY = {
@@ -175,6 +181,29 @@ def test_python_can_do_what_the_command_line_can():
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
     used = {name for name in names if name.startswith("iter_") or name.endswith("Options")} - {"Options"}
     assert len(used) > 25 and used | {"write_report"} <= set(impasto.__all__)
+
+
+def test_settings_of_another_kind_are_refused_by_everything_public(tmp_path):
+    """Before anything else is looked at, so that it does not matter what it is."""
+    met = 0
+    for name in impasto.__all__:
+        function = getattr(impasto, name)
+        parameters = {} if isinstance(function, type) else inspect.signature(function).parameters
+        if "options" in parameters:
+            before = list(parameters.values())[: list(parameters).index("options")]
+            given = [tmp_path for one in before if one.default is one.empty]
+            more = {"run": tmp_path} if "run" in parameters else {"output": tmp_path} if name == "iter_compress" else {}
+            for wrong in ({"steps": 5}, JohnsonOptions() if name == "iter_apply" else ApplyOptions()):
+                with pytest.raises(OptionError, match=r"^options are of .*; expected [A-Za-z0-9]+Options\(...\)\.$"):
+                    list(function(*given, **more, options=wrong))
+            met += 1
+    assert met >= 14 and not list(tmp_path.iterdir())
+
+
+def test_the_version_is_that_of_the_package():
+    assert impasto.__version__ == version("impasto")
+    with pytest.raises(AttributeError, match="no attribute '__vision__'"):
+        impasto.__vision__  # noqa: B018
 
 
 def test_importing_impasto_loads_no_torch():

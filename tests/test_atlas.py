@@ -713,6 +713,11 @@ def test_rows_and_columns_are_called_by_their_classes():
     ("words", "sentence"),
     [
         ("nothing", "nothing does not exist; expected a network of `impasto train autoencoder`"),
+        ("nothing", "`vae`, `gan` or `dcgan`."),
+        ("starry_night", "starry_night is a style of impasto's painters, see `impasto apply`; expected a network of"),
+        ("{runs}/vae --kind film -o film.mp4", "film.mp4 is no film that we can write; end it in .webp or .gif, or in"),
+        ("{runs}/vae --kind film -o film.mp4", "for a strip of its pictures."),
+        ("{runs}/vae -o nofolder/x8.png", "nofolder/x8.png cannot be written: there is no folder nofolder. Make it"),
         ("{runs}/vae --kind sphere", "kind is 'sphere'; expected"),
         ("{runs}/vae --classes 1", "knows no classes; leave out --classes"),
         (

@@ -27,6 +27,7 @@ from impasto.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
             {"content_weight": 0, "style_weight": 0},
             "content_weight and style_weight are both 0; expected at least one above 0.",
         ),
+        ({"style_weights": "1,2"}, "style_weights is '1,2'; expected a list, as [1, 2] or ['a', 'b']."),
         ({"device": "gpu"}, "device is 'gpu'; expected auto, cpu, cuda, cuda:1 or mps."),
     ],
 )

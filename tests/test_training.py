@@ -540,11 +540,13 @@ def test_lines_for_people(capsys, monkeypatch):
     with report_lines() as report:
         report(Began("johnson", Path("runs/a"), 0, 4000, None, 4, 1_679_235, "cpu", "float32", 1))
         report(Began("johnson", Path("runs/a"), 90, None, 600.0, 8, 10, "cuda:0", "bfloat16", 2))
+        report(Began("vae", Path("a"), 500, 100, None, 8, 10, "cpu", "float32", 1))
         report(event)
         report(Trained(121, 4000, {"a": 1.0}, {"adam": 0.1}, 0.25, 40.0, 5000.0, 2))
     assert capsys.readouterr().err.splitlines() == [
         "johnson: 1,679,235 weights, 4000 steps, 4 pictures each, cpu, float32; everything is in runs/a",
         "johnson: 10 weights, 10 min, from step 90 on, 8 pictures each, 2 × cuda:0, bfloat16; everything is in runs/a",
+        "vae: 10 weights, finished already after 500 steps, 8 pictures each, cpu, float32; everything is in a",
         "step 120/4000, 3.1/s, 12 min left: content 0.514 style 0.225",
         "step 121/4000, 4.0 s each, 1 h 23 min left, 2 unreadable: a 1",
     ]

@@ -88,6 +88,7 @@ def iter_evaluate(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `latents.load_maker`, `Maker.sets`.
     """
+    EvaluateOptions.check(options)
     if output is not None:
         images.check_place(output, force)
     maker = model if isinstance(model, Maker) else load_maker(model, device=find_device(options.device))

@@ -123,6 +123,7 @@ def iter_compare(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong.
     """
+    EvaluateOptions.check(options)
     if output is not None:
         images.check_place(output, force)
     if (pairs is None) == (a is None) or (a is None) != (b is None) or (pairs is not None and back is not None):

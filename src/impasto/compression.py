@@ -167,6 +167,7 @@ def iter_compress(
         layers before deliver ("asymmetric reconstruction").
     Differs: inputs are squeezed as well, to the strongest directions of what comes in.
     """
+    CompressOptions.check(options)
     output = Path(output)
     images.check_place(output, force)
     vgg = teacher or load_encoder(options.teacher, padding="replicate")

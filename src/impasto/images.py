@@ -34,6 +34,7 @@ __all__ = [
     "Picture",
     "Stroke",
     "Words",
+    "check_film",
     "check_place",
     "check_target",
     "draft",
@@ -60,6 +61,7 @@ _READABLE: Final = (
     "JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "DIB", "PPM", "JPEG2000", "TGA", "QOI", "ICO", "PSD",
     "SGI", "PCX", "DDS",
 )  # fmt: skip
+MOVING: Final = {".webp": "WEBP", ".gif": "GIF"}  # what `save_film` writes
 _WRITABLE: Final = {
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
@@ -738,7 +740,7 @@ def save_film(
     """
     path = Path(path)
     check_place(path, force)
-    kind = {".webp": "WEBP", ".gif": "GIF"}.get(path.suffix.lower())
+    kind = MOVING.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"{_called(path)} names no format that moves; end it in .webp or .gif.")
     if len({frame.shape for frame in frames}) != 1:
@@ -766,6 +768,18 @@ def _format_of(path: Path) -> str:
         raise ImageError(f"{_called(path)} names no format we can write; end it in {_listed(_WRITABLE)}.") from None
 
 
+def check_film(path: str | os.PathLike[str], force: bool = False) -> None:
+    """Refuse, before any work, a path that neither `save_film` nor `save` would take; errors as for `check_target`."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in {*MOVING, *_WRITABLE}:
+        still = _listed(ending for ending in _WRITABLE if ending not in MOVING)
+        raise ImageError(
+            f"{_called(Path(path))} is no film that we can write; end it in {_listed(MOVING)}, or in {still} for a "
+            "strip of its pictures."
+        )
+    check_place(path, force)
+
+
 def check_target(path: str | os.PathLike[str], force: bool = False) -> None:
     """Refuse, before any work, a path that `save` would refuse.
 
@@ -786,7 +800,7 @@ def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
     path = Path(path)
     if not path.parent.is_dir():
         folder = _called(path.parent)
-        raise ImageError(f"{_called(path)} cannot be written: there is no folder {folder}. Make it first.")
+        raise ImageError(f"{printable(str(path))} cannot be written: there is no folder {folder}. Make it first.")
     if path.is_dir():
         raise ImageError(f"{_called(path)} is a folder; expected the name of a file to write.")
     if not force and os.path.lexists(path):

@@ -225,10 +225,13 @@ def load_maker(path: str | Path, *, device: str | torch.device = "cpu") -> Maker
     if (path / CHECKPOINT).is_file() and not (path / MODEL).is_file():
         raise WeightsError(f"{path} is a training that has not ended; go on with it, by --resume, first.")
     path = path / MODEL if path.is_dir() else path
-    if not path.exists() and name in (known := catalog.listed()):
-        path = known[name].path
+    known = {} if path.exists() else catalog.listed()
+    path = known[name].path if name in known else path
     if not path.is_file():
-        raise WeightsError(f"{path} does not exist; expected a network of `impasto train autoencoder`, `vae` or `gan`.")
+        what = f"{path} does not exist"
+        if any(name in one.styles for one in known.values()):
+            what = f"{name} is a style of impasto's painters, see `impasto apply`"
+        raise WeightsError(f"{what}; expected a network of `impasto train autoencoder`, `vae`, `gan` or `dcgan`.")
     tensors, header = read_tensors(path)
     kind = str(header.get("network"))
     if kind not in _KINDS:

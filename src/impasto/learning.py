@@ -68,6 +68,7 @@ def iter_autoencoder(
         ImpastoError: one of its kinds, for each thing that can be wrong; see `smallsets.read_sets` and
             `training.iter_train`.
     """
+    AutoencoderOptions.check(options)
     sets, options = _sets(pictures, options)
     network = _seeded(options.seed, lambda: Autoencoder(**_shaped(sets, options)))
     method = Autoencoding(network, sets.train.images, sets.test.images, options)
@@ -89,6 +90,7 @@ def iter_vae(
     Everything is as for `iter_autoencoder`; the model's header holds the parts of the bound on the test set, in nats.
     If the options are conditional, the set must have labels.
     """
+    VAEOptions.check(options)
     sets, options = _sets(pictures, options)
     train, test = sets
     if options.targets != "gray":
@@ -129,6 +131,7 @@ def iter_gan(
         ImpastoError: one of its kinds, for each thing that can be wrong; see `smallsets.read_sets`,
             `watching.make_judge` and `training.iter_train`.
     """
+    GANOptions.check(options)
     if isinstance(pictures, str) and pictures in WORLDS and not Path(pictures).exists():
         return _in_the_plane(pictures, options, run, resume, force)
     sets, options = _sets(pictures, options)
@@ -172,6 +175,7 @@ def iter_dcgan(
     force: bool = False,
 ) -> Iterator[Event]:
     """Yield the events of a training of a convolutional generator; everything is as for `iter_gan`."""
+    DCGANOptions.check(options)
     sets, options = _sets(pictures, options)
     shape, classes, width = sets.train.shape, _classes(sets, options, pictures), options.width
     norm, other = options.norm, options.discriminator_norm
@@ -246,6 +250,7 @@ def iter_classifier(
     Everything is as for `iter_autoencoder`; the set must have labels. The model's header holds "accuracy", the share
     of test pictures that it names rightly, if those have labels, too.
     """
+    ClassifierOptions.check(options)
     train, test = read_sets(pictures, crop=options.crop, colors=options.colors)
     data = train.shuffled(options.seed).to(find_device(options.device)).labeled()
     if train.labels is None:

@@ -188,6 +188,7 @@ def iter_optimize(
         ImageError: the picture is too small for the deepest layer.
         CheckpointError: `resume` is of a run with another plan.
     """
+    StylizeOptions.check(options)
     if options.style_weights and len(options.style_weights) != len(styles):
         raise OptionError(
             f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many."

@@ -53,6 +53,16 @@ class Options(BaseModel):
         except ValidationError as error:
             raise OptionError(_sentence(error, list(type(self).model_fields))) from None
 
+    @classmethod
+    def check(cls, given: object) -> None:
+        """Refuse what are no such settings.
+
+        Raises:
+            OptionError: it is a dict, or settings of another operation.
+        """
+        if not isinstance(given, cls):
+            raise OptionError(f"options are of {type(given).__name__}; expected {cls.__name__}(...).")
+
     def changed(self, **settings: Any) -> Self:
         """Return a copy with some settings replaced, everything validated again."""
         return type(self)(**{**self.model_dump(), **settings})
@@ -77,6 +87,7 @@ def _sentence(error: ValidationError, known: list[str]) -> str:
         "int_from_float": "a whole number",
         "float_parsing": "a number",
         "finite_number": "a finite number",
+        "tuple_type": "a list, as [1, 2] or ['a', 'b']",
     }
     if first["type"] in limits:
         return f"{name} is {given}; expected {limits[first['type']].format(**first.get('ctx', {}))}."

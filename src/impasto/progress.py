@@ -79,6 +79,8 @@ def _taught(event: Taught) -> str:
 def _began(event: Began) -> str:
     length = _steps(event.steps or 0) if event.budget is None else duration(event.budget)
     length += f", from step {event.step} on" if event.step else ""
+    if event.steps is not None and event.step >= event.steps:
+        length = f"finished already after {_steps(event.step)}"
     where = f"{event.processes} × {event.device}" if event.processes > 1 else event.device
     what = f"{event.recipe}: {event.weights:,} weights, {length}, {event.batch} pictures each"
     return f"{what}, {where}, {event.precision}; everything is in {event.run}"

@@ -114,6 +114,7 @@ def iter_apply(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
+    ApplyOptions.check(options)
     record = {
         "format": _FORMAT,
         "version": version("impasto"),

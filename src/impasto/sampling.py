@@ -36,7 +36,6 @@ __all__ = ["KINDS", "default_output", "draw_sheets", "drawn", "film_frames", "it
 _MARGIN = 4  # pixels between pictures
 _CELL = 64  # pictures are enlarged to this by a whole factor, if one makes them no larger
 _SECONDS = 0.7  # that a picture of a film is shown
-_MOVING = (".webp", ".gif")
 _PLACE = 100  # made pictures, and held-out ones, whose distance to the training set is compared
 _READ = 2000  # pictures whose numbers are shown, at most
 _STRIP = 12  # moments of a training that are shown below each other, at most
@@ -66,13 +65,14 @@ def iter_sample(
         ImageError: a set of pictures is needed and cannot be found, or has no labels; or the file cannot be written.
         FileExists: the file is there, or the folder is not empty.
     """
+    SampleOptions.check(options)
     maker = model if isinstance(model, Maker) else load_maker(model, device=find_device(options.device))
     every = options.kind == "all"
     target = Path(output) if output is not None else default_output(maker, options)
     if every:
         _check_folder(target, force)
-    elif options.kind == "film" and target.suffix.lower() in _MOVING:
-        images.check_place(target, force)
+    elif options.kind == "film":
+        images.check_film(target, force)
     else:
         images.check_target(target, force)
     return _events(_Work(maker, options), target, every, force)
@@ -457,7 +457,7 @@ class Film:
             margin=_MARGIN,
             text_size=13,
         )
-        if path.suffix.lower() in _MOVING:
+        if path.suffix.lower() in images.MOVING:
             whole = [images.sheet([[images.sheet(cells, margin=_MARGIN)]], column_labels=[name], margin=_MARGIN)
                      for _, name, cells in self.frames]  # fmt: skip
             images.save_film(path, whole, seconds=_SECONDS, force=force)

@@ -286,7 +286,9 @@ def iter_stylize(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
-    options = (options or StylizeOptions()).changed(**settings) if settings else options or StylizeOptions()
+    options = StylizeOptions() if options is None else options
+    StylizeOptions.check(options)
+    options = options.changed(**settings) if settings else options
     styles = _listed(style)
     if not styles or not all(_listed(look) for _, look in regions):
         raise OptionError("there is no style picture; expected one or more.")

@@ -54,6 +54,7 @@ def iter_johnson(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
     """
+    JohnsonOptions.check(options)
     return iter_painter({_called(style): style}, photographs, options, run=run, resume=resume, force=force)
 
 
@@ -82,6 +83,7 @@ def iter_painter(
         OptionError: the network to begin with has another size.
         ImpastoError: one of its kinds, as for `iter_johnson`.
     """
+    JohnsonOptions.check(options)
     if not styles:
         raise OptionError("there is no style; expected one or more pictures.")
     data = PictureFolder(photographs, options.crop, seed=options.seed)
@@ -120,6 +122,7 @@ def iter_style(
         OptionError: the base is not a network of many styles.
         ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
     """
+    StyleOptions.check(options)
     model, told = _base(base)
     assert isinstance(model.network, Painter)
     data: PictureFolder | DeadLeaves
@@ -164,6 +167,7 @@ def iter_predictor(
         OptionError: the base is not a network of many styles.
         ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
     """
+    PredictorOptions.check(options)
     model, told = _base(base)
     assert isinstance(model.network, Painter)
     data = Pairs(

@@ -57,6 +57,7 @@ def iter_cyclegan(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
     """
+    CycleGANOptions.check(options)
     _check_crop(options, 4)
     flip, zoom, seed = not options.no_flip, options.zoom, options.seed
     first = PictureFolder(a, options.crop, seed=seed, flip=flip, zoom=zoom)
@@ -112,6 +113,7 @@ def iter_pix2pix(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `training.iter_train`.
     """
+    Pix2PixOptions.check(options)
     _check_crop(options, 4 if options.network == "resnet" else 2 ** options.halvings())
     data = AlignedPairs(
         pairs, options.crop, second=second, seed=options.seed, flip=not options.no_flip, zoom=options.zoom
