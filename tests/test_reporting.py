@@ -199,6 +199,7 @@ def shown(run):
     [
         (iter_autoencoder, AutoencoderOptions(**SMALL, hidden=(8,), latent=2), ["reconstructions", "codes"]),
         (iter_vae, VAEOptions(**SMALL, hidden=(8,), latent=1), ["reconstructions", "grid", "manifold", "codes"]),
+        (iter_vae, VAEOptions(**SMALL, hidden=(8,), latent=2), ["reconstructions", "grid", "manifold", "codes"]),
         (iter_vae, VAEOptions(**SMALL, hidden=(8,), latent=3), ["reconstructions", "grid", "traversal", "codes"]),
         (iter_gan, GANOptions(**SMALL, hidden=(8,), watch_steps=0), ["grid", "interpolation", "nearest"]),
     ],
@@ -320,6 +321,21 @@ def test_a_heavy_sheet_becomes_light(run):
     assert [image["alt"] for image in page.all("img")] == ["reconstructions", "grid", "traversal", "codes"]
     assert (run / REPORT).stat().st_size < 2_000_000 < sheet_path(run, "grid").stat().st_size
     assert {tag for tag, _ in page.tags} & {"script"} == set() and "<script>alert(2)" in page.text
+
+
+def test_a_sheet_that_is_not_heavy_stays_as_it_is_and_a_small_one_is_not_enlarged(run):
+    """Noise of 240 x 280 px takes 0.2 MB, which is heavy for a preview only; of 300 x 320 px 0.29 MB."""
+    save_state(run / MODEL, {"x": torch.zeros(1)}, {"step": 3, "network": "autoencoder", "settings": {"latent": 20}})
+    about = {"operation": "sample", "sha256": sha256(run / MODEL), "text": "noise"}
+    (run / "figures").mkdir()
+    for kind, size in (("reconstructions", (240, 280)), ("codes", (300, 320))):
+        noise = np.random.default_rng(0).random((*size, 3)).astype(np.float32)
+        images.save(sheet_path(run, kind), images.load(noise), metadata=about)
+    light, heavy = (image["src"].split(",") for image in Page(write_report(run)).all("img"))
+    assert base64.b64decode(light[1]) == sheet_path(run, "reconstructions").read_bytes()
+    assert light[0] == "data:image/png;base64" and heavy[0] == "data:image/jpeg;base64"
+    (run / "heavy.jpg").write_bytes(base64.b64decode(heavy[1]))
+    assert pixels(run / "heavy.jpg").shape == (300, 320, 3)
 
 
 # --- runs that are not as they should be ---------------------------------------------------------
