@@ -617,7 +617,8 @@ def gan_collapse() -> plt.Figure:
 def gan_plane() -> plt.Figure:
     """Points of the loop that tutorials show and, beside, of the preset that was made for the plane."""
     parts = [images.load(DIGITS / run / "figures" / "preview.png").pixels for run in ("lost", "found")]
-    return as_it_is(np.concatenate([np.pad(part, ((0, 0), (0, 12), (0, 0)), constant_values=1.0) for part in parts], 1))
+    gap = np.ones((len(parts[0]), 6, 3))
+    return as_it_is(np.concatenate([parts[0], gap, parts[1]], 1).repeat(2, 0).repeat(2, 1))
 
 
 def gan_classes() -> plt.Figure:

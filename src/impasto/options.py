@@ -814,7 +814,7 @@ class DCGANOptions(AdversarialOptions):
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = DCGAN_PRESETS
 
-    steps: int = Field(6000, ge=1, le=100_000_000, description="how many steps it takes")
+    steps: int = Field(10_000, ge=1, le=100_000_000, description="how many steps it takes")
     latent: int = Field(64, ge=1, le=4096, description="numbers that a picture is made from")
     learning_rate: float = Field(5e-4, gt=0, description="the generator's step length at its highest")
     r1_weight: float = Field(
