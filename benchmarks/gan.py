@@ -99,7 +99,8 @@ def stacked(options: DCGANOptions, sets: Sets, classifier: Path) -> dict[str, An
     data, looks = StackedDigits(sets.train.images, seed=options.seed), load_classifier(classifier)
     torch.manual_seed(options.seed)
     shape = (3, *sets.train.shape[1:])
-    generator = Generator(shape, options.latent, "conv", width=options.width, norm=options.norm, blur=options.blur)
+    blur = options.smoothing == "blur"
+    generator = Generator(shape, options.latent, "conv", width=options.width, norm=options.norm, blur=blur)
     discriminator = Discriminator(
         shape, "conv", width=options.width, norm=options.discriminator_norm, spectral=options.spectral_norm
     )

@@ -514,7 +514,7 @@ def own_style() -> plt.Figure:
 
 # What the figures of docs/autoencoders.md, docs/vae.md and docs/gan.md show: runs that the pages' commands left in
 # build/digits; "classes" is of `train gan --conditional`, "dcgan" has seen all of MNIST, "lost" and "found" a
-# grid; "woven" and "even" are of `train dcgan --crop 64 --steps 3000` on emoji, the first with `--no-blur`.
+# grid; "woven" and "even" are of `train dcgan --crop 64 --steps 3000` on emoji, the first with `--smoothing none`.
 DIGITS = ROOT / "build" / "digits"
 SMALL_FIGURE = 98_000  # bytes
 

@@ -797,7 +797,7 @@ DCGAN_PRESETS: dict[str, dict[str, Any]] = {
         "latent": 100,
         "norm": "batch",
         "discriminator_norm": "batch",
-        "blur": False,
+        "smoothing": "none",
         "batch": 64,
         "learning_rate": 2e-4,
         "discriminator_rate": None,
@@ -828,7 +828,9 @@ class DCGANOptions(AdversarialOptions):
     discriminator_norm: Literal["batch", "group", "none"] = Field(
         "none", description="how the discriminator normalizes its maps"
     )
-    blur: bool = Field(True, description="blur what the generator's layers make, by one place, against weaves")
+    smoothing: Literal["blur", "none"] = Field(
+        "blur", description="blur: what each of the generator's layers makes is blurred by one place, against weaves"
+    )
 
 
 class TranslationOptions(TrainOptions):
