@@ -385,6 +385,8 @@ def test_points_from_the_command_line(tmp_path, monkeypatch, capfd):
     words = ["--preset", "plane", "--steps", "6", "--batch", "32", "--watch-steps", "3", "--device", "cpu"]
     assert main(["train", "gan", "grid", *words, "-o", "run"]) == 0
     assert {"model.safetensors", "report.html", "preview.jpg"} <= {path.name for path in Path("run").iterdir()}
+    judge = {key: value for key, value in load_file(f"run/{CHECKPOINT}").items() if "network/discriminator" in key}
+    assert judge["network/discriminator/layers.1.weight"].shape == (128, 2 + 2 * 16) and len(judge) == 7
     report = Path("run", "report.html").read_text()
     assert "of 25 modes are met" in report and "misplaced" in report
     lines = [json.loads(line) for line in Path("run", "log.jsonl").read_text().splitlines()]
