@@ -43,7 +43,7 @@ FEW = 400  # digits, of which the classifier's 4,000 say how well those are met 
 COUNTED = 10_000  # pictures whose classes are counted: of 1,000 a share of 5 % has a deviation of 0.7, of these 0.2
 STACKED = 26_000
 SPECTRAL: dict[str, Any] = {"spectral_norm": True, "r1_weight": 0.0}
-THREE: dict[str, Any] = {"learning_rate": 1e-3, "r1_weight": 0.01, "watch_steps": 0}
+THREE: dict[str, Any] = {"steps": 6000, "learning_rate": 1e-3, "r1_weight": 0.01, "watch_steps": 0}
 TOYS: dict[str, dict[str, Any]] = {
     "ring": {"steps": 6000, "instance_noise": 0.3, "r1_weight": 0.01},  # it is a quarter as wide
     "grid": {},
@@ -99,7 +99,8 @@ def stacked(options: DCGANOptions, sets: Sets, classifier: Path) -> dict[str, An
     data, looks = StackedDigits(sets.train.images, seed=options.seed), load_classifier(classifier)
     torch.manual_seed(options.seed)
     shape = (3, *sets.train.shape[1:])
-    generator = Generator(shape, options.latent, "conv", width=options.width, norm=options.norm)
+    blur = options.smoothing == "blur"
+    generator = Generator(shape, options.latent, "conv", width=options.width, norm=options.norm, blur=blur)
     discriminator = Discriminator(
         shape, "conv", width=options.width, norm=options.discriminator_norm, spectral=options.spectral_norm
     )

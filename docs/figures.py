@@ -513,7 +513,8 @@ def own_style() -> plt.Figure:
 
 
 # What the figures of docs/autoencoders.md, docs/vae.md and docs/gan.md show: runs that the pages' commands left in
-# build/digits; "classes" is of `train gan --conditional`, "dcgan" has seen all of MNIST, and "lost" and "found" a grid.
+# build/digits; "classes" is of `train gan --conditional`, "dcgan" has seen all of MNIST, "lost" and "found" a
+# grid; "woven" and "even" are of `train dcgan --crop 64 --steps 3000` on emoji, the first with `--smoothing none`.
 DIGITS = ROOT / "build" / "digits"
 SMALL_FIGURE = 98_000  # bytes
 
@@ -617,7 +618,14 @@ def gan_collapse() -> plt.Figure:
 def gan_plane() -> plt.Figure:
     """Points of the loop that tutorials show and, beside, of the preset that was made for the plane."""
     parts = [images.load(DIGITS / run / "figures" / "preview.png").pixels for run in ("lost", "found")]
-    return as_it_is(np.concatenate([np.pad(part, ((0, 0), (0, 12), (0, 0)), constant_values=1.0) for part in parts], 1))
+    gap = np.ones((len(parts[0]), 6, 3))
+    return as_it_is(np.concatenate([parts[0], gap, parts[1]], 1).repeat(2, 0).repeat(2, 1))
+
+
+def gan_weave() -> plt.Figure:
+    """Emoji of transposed convolutions alone and, beside, with what they make blurred."""
+    parts = [shown(run, "grid", rows=4, columns=8) for run in ("woven", "even")]
+    return as_it_is(np.concatenate([parts[0], np.ones((len(parts[0]), 20, 3)), parts[1]], 1))
 
 
 def gan_classes() -> plt.Figure:
@@ -892,6 +900,7 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "vae-classes": vae_classes,
     "gan-collapse": gan_collapse,
     "gan-plane": gan_plane,
+    "gan-weave": gan_weave,
     "gan-classes": gan_classes,
     "dcgan": dcgan,
     "cyclegan-networks": cyclegan_networks,

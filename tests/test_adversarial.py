@@ -317,6 +317,13 @@ def test_the_plain_loop_collapses_and_the_alarm_rings(sets, classifier, tmp_path
     assert notes(events)[0].startswith("the generator has collapsed: ") and "expected 2" in notes(events)[0]
 
 
+@pytest.mark.parametrize(("preset", "blur"), [("light", True), ("paper", False)])
+def test_only_the_light_one_is_blurred(sets, tmp_path, preset, blur):
+    options = DCGANOptions.preset(preset, **{**QUICK, "steps": 1, "width": 2, "watch_steps": 0})
+    list(iter_dcgan(sets, options, run=tmp_path / "run"))
+    assert load_maker(tmp_path / "run").network.settings["blur"] is blur
+
+
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_classes_can_be_asked_for(sets, tmp_path, network):
     settings = {**QUICK, "steps": 200, "conditional": True, "watch_steps": 0, "learning_rate": 4e-3, "r1_weight": 0.1}
@@ -378,6 +385,8 @@ def test_points_from_the_command_line(tmp_path, monkeypatch, capfd):
     words = ["--preset", "plane", "--steps", "6", "--batch", "32", "--watch-steps", "3", "--device", "cpu"]
     assert main(["train", "gan", "grid", *words, "-o", "run"]) == 0
     assert {"model.safetensors", "report.html", "preview.jpg"} <= {path.name for path in Path("run").iterdir()}
+    judge = {key: value for key, value in load_file(f"run/{CHECKPOINT}").items() if "network/discriminator" in key}
+    assert judge["network/discriminator/layers.1.weight"].shape == (128, 2 + 2 * 16) and len(judge) == 7
     report = Path("run", "report.html").read_text()
     assert "of 25 modes are met" in report and "misplaced" in report
     lines = [json.loads(line) for line in Path("run", "log.jsonl").read_text().splitlines()]

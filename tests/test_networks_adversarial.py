@@ -146,6 +146,15 @@ def test_waves_beside_the_input_by_hand():
     assert Discriminator((1, 4, 4), fourier=5)(pictures).shape == (3,)
 
 
+@pytest.mark.parametrize("make", [Generator, lambda **more: Discriminator(**more, fourier=3)])
+def test_networks_of_points_can_be_made_again(make):
+    network = make(shape=(2,), hidden=(4,), activation="relu")
+    again = type(network)(**json.loads(json.dumps(network.settings)))
+    again.load_state_dict(network.state_dict())
+    x = torch.randn(5, 30 if make is Generator else 2)
+    assert torch.equal(again(x), network(x)) and again.settings == network.settings
+
+
 def test_rectifiers_begin_as_wide_as_what_they_see():
     torch.manual_seed(0)
     for activation, layer in (("relu", nn.ReLU), ("selu", nn.SELU)):

@@ -378,7 +378,7 @@ class Stumbling(Blur):
         losses = super().step(batch, engine)
         if engine.step in self.at and self.optimizers["adam"].param_groups[0]["lr"] > self.above:
             with torch.no_grad():
-                self.network[4].bias.fill_(self.value)
+                self.network[4].bias[0] = self.value
             return losses if self.silently else {"blur": losses["blur"] * self.value}
         return losses
 
@@ -400,9 +400,10 @@ def test_a_loss_that_is_not_finite_goes_back_and_halves_the_step_length(folder, 
     assert told[50].losses == told[56].losses
 
 
-def test_weights_that_are_not_finite_are_never_saved(folder, tmp_path):
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_not_finite_are_never_saved(folder, tmp_path, value):
     options = QUICK.changed(steps=12, schedule="constant")
-    recipe = Stumbling(options, {11}, 0.015, silently=True)  # in the last step, and no loss tells
+    recipe = Stumbling(options, {11}, 0.015, value, silently=True)  # in the last step, and no loss tells
     events = list(trained(folder, tmp_path / "run", options, recipe))
     assert "weights are not finite at step 13; going on from step 0" in next(
         event.text for event in events if isinstance(event, Note)

@@ -775,7 +775,8 @@ def gan(
     """Teach a network to make new small pictures, by another that tells them from real ones.
 
     PICTURES is as for `impasto train autoencoder`. If it has classes, a classifier learns them first and watches; that
-    some are no longer made is said at once. For example: `impasto train gan --preset plain`, which shows it.
+    some are no longer made is said at once. For example: `impasto train gan --preset plain`, which shows it. `ring` and
+    `grid` are points in the plane, whose modes are counted: `impasto train gan grid --preset plane`.
 
     Args:
         pictures: what it learns from

@@ -178,11 +178,11 @@ def iter_dcgan(
     DCGANOptions.check(options)
     sets, options = _sets(pictures, options)
     shape, classes, width = sets.train.shape, _classes(sets, options, pictures), options.width
-    norm, other = options.norm, options.discriminator_norm
+    norm, other, blur = options.norm, options.discriminator_norm, options.smoothing == "blur"
     networks = _seeded(
         options.seed,
         lambda: (
-            Generator(shape, options.latent, "conv", width=width, norm=norm, classes=classes, blur=options.blur),
+            Generator(shape, options.latent, "conv", width=width, norm=norm, classes=classes, blur=blur),
             Discriminator(shape, "conv", width=width, norm=other, classes=classes, spectral=options.spectral_norm),
         ),
     )

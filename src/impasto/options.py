@@ -809,7 +809,7 @@ DCGAN_PRESETS: dict[str, dict[str, Any]] = {
         "latent": 100,
         "norm": "batch",
         "discriminator_norm": "batch",
-        "blur": False,
+        "smoothing": "none",
         "batch": 64,
         "learning_rate": 2e-4,
         "discriminator_rate": None,
@@ -826,7 +826,7 @@ class DCGANOptions(AdversarialOptions):
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = DCGAN_PRESETS
 
-    steps: int = Field(6000, ge=1, le=100_000_000, description="how many steps it takes")
+    steps: int = Field(10_000, ge=1, le=100_000_000, description="how many steps it takes")
     latent: int = Field(64, ge=1, le=4096, description="numbers that a picture is made from")
     learning_rate: float = Field(5e-4, gt=0, description="the generator's step length at its highest")
     r1_weight: float = Field(
@@ -840,7 +840,9 @@ class DCGANOptions(AdversarialOptions):
     discriminator_norm: Literal["batch", "group", "none"] = Field(
         "none", description="how the discriminator normalizes its maps"
     )
-    blur: bool = Field(True, description="blur what the generator's layers make, by one place, against weaves")
+    smoothing: Literal["blur", "none"] = Field(
+        "blur", description="blur: what each of the generator's layers makes is blurred by one place, against weaves"
+    )
 
 
 class TranslationOptions(TrainOptions):

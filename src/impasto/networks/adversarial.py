@@ -182,7 +182,7 @@ class Discriminator(nn.Module):
         OptionError: a number is out of range, or the sides cannot be halved.
 
     Source: as for `Generator`; classes: Miyato & Koyama 2018, arXiv:1802.05637, section 3; spectral norm: Miyato et al.
-        2018, arXiv:1802.05957, algorithm 1; fourier: Tancik et al. 2020, arXiv:2006.10739, eq. 5, frequencies of
+        2018, arXiv:1802.05957, algorithm 1; fourier: Tancik et al. 2020, arXiv:2006.10739, frequencies of
         deviation 1 in radians.
     Differs: the paper's sigmoid is part of the loss. The class is asked of the last map itself, not of its sum.
     """

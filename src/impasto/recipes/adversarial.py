@@ -68,9 +68,9 @@ class Adversarial(Recipe):
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1; Mescheder, Geiger & Nowozin 2018, arXiv:1801.04406,
         for R1; Karras et al. 2020, arXiv:1912.04958, section 3.1, for asking for it in some steps only; Karras et al.
-        2018, arXiv:1710.10196, for the average of the generator's weights; Sønderby et al. 2017, arXiv:1610.04490,
-        section 3.4, for noise that falls; Roth et al. 2017, arXiv:1705.09367, eq. 14, for what it has to do with R1:
-        noise of a small deviation is a penalty of slopes with its square, so both fall together.
+        2018, arXiv:1710.10196, for the average of the generator's weights; Sønderby et al. 2017, arXiv:1610.04490, for
+        noise that falls; Roth et al. 2017, arXiv:1705.09367, for what it has to do with R1: noise of a small deviation
+        is a penalty of slopes with its square, so both fall together.
     Differs: one step of the discriminator for each of the generator. R1 is part of the discriminator's loss in the
         steps in which it is asked for, and not a step of its own.
     """
