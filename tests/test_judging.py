@@ -430,7 +430,7 @@ def test_what_cannot_be_compared_is_one_sentence(run, kinds, pairs, tmp_path, ca
         ([path], "translates pictures; expected two folders, --a FOLDER --b FOLDER, or --pairs FOLDER"),
         ([path, *folders[:2]], "translates pictures; expected two folders"),
         ([path, "--pairs", str(pairs), *folders], "translates pictures; expected two folders"),
-        ([path, *folders, "--classifier", path], "holds no classifier"),
+        ([path, *folders, "--classifier", f"{path}/model.safetensors"], "holds no classifier"),
         ([str(tmp_path / "none.pth"), *folders], "none.pth does not exist"),
     ):
         assert main(["evaluate", *words]) in (1, 2)
