@@ -46,6 +46,7 @@ _GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
 _FAILURES = 3  # how often the step length is halved before giving up
 # folders in a run's, and what we put there
 _FILLED = ("previews/*.jpg", f"{FIGURES}/*.png", "tensorboard/events.*", "model-*.safetensors")
+_PLOT_SECONDS = 0.2  # between two points on TensorBoard, at least
 _SEEDED = 64  # steps whose seeds are found together
 _AHEAD = 4  # batches that are read before they are needed
 
@@ -214,6 +215,8 @@ class _Engine:
 
     def means(self, losses: Mapping[str, Tensor]) -> dict[str, float]:
         """Return losses as numbers, averaged over all processes."""
+        if self.processes == 1 and self.device.type == "cpu":
+            return {name: float(loss.detach()) for name, loss in losses.items()}
         values = torch.stack([loss.detach().float().to(self.device) for loss in losses.values()])
         self.average([values])
         return dict(zip(losses, values.tolist(), strict=True))
@@ -342,6 +345,7 @@ class _Folder:
         self.preview, self.previews = path / "preview.jpg", path / "previews"
         self.figure = path / FIGURES / "preview.png"
         self._board: Any = None
+        self._plot_due = 0.0
 
     def check(self, record: Mapping[str, Any], resume: bool, force: bool) -> _State | None:
         """Return the state to go on from; refuse what must not be overwritten or cannot be continued."""
@@ -384,8 +388,10 @@ class _Folder:
             file.write(json.dumps(line) + "\n")
 
     def plot(self, event: Trained) -> None:
-        """Show numbers on TensorBoard, if it is there."""
-        if self._board is not None:
+        """Show numbers on TensorBoard, if it is there; not all of them, if steps take next to no time."""
+        now = time.monotonic()
+        if self._board is not None and (now >= self._plot_due or event.measures or event.step == event.steps):
+            self._plot_due = now + _PLOT_SECONDS
             groups = {"loss": event.losses, "learning_rate": event.learning_rate, "measure": event.measures}
             for group, values in groups.items():
                 for name, value in values.items():
