@@ -481,7 +481,7 @@ def test_tables_of_whatever_was_found():
     modes = {"modes": {name: {"covered": 950, "modes": 1000, "kl": 0.12345} for name in ("made", "real")}}
     (table,) = evaluation_tables(modes)
     assert table.headings == ("measure", "made", "real", "best") and table.rows[0][:3] == (
-        "modes that are there",
+        "modes that are met",
         "950",
         "950",
     )

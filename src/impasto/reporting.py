@@ -447,18 +447,11 @@ _TRANSLATIONS = {
     "pictures": ("pictures", ""),
 }
 _MODES = {
-    "covered": ("modes that are there", "all"),
+    "covered": ("modes that are met", "all"),
     "modes": ("modes in all", ""),
     "high_quality": ("share beyond doubt", "as real"),
     "kl": ("KL to even shares, nats", "as real"),
-    "samples": ("pictures", ""),
-}
-_POINTS = {
-    "covered": ("modes that are met", "all"),
-    "modes": ("modes in all", ""),
-    "high_quality": ("share near one", "1"),
-    "kl": ("KL to even shares, nats", "0"),
-    "samples": ("points", ""),
+    "samples": ("samples", ""),
 }
 
 
@@ -492,7 +485,7 @@ def _measured(header: Mapping[str, Any]) -> list[Table]:
     return [
         _beside(sets, _MEASURES),
         _shares(sets, header.get("classes")),
-        _beside(modes, _POINTS),
+        _beside(modes, _MODES),
         *_compared(results),
     ]
 

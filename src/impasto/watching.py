@@ -34,14 +34,14 @@ _LESSONS = 600  # steps of a classifier, which takes a fraction of a minute
 
 
 class _Judge:
-    """What both kinds of judges have: some real pictures, and an alarm."""
+    """What all judges have: an alarm, and how many they look at."""
 
-    def __init__(self, sets: Sets, options: AdversarialOptions, alarm: CollapseAlarm) -> None:
-        images = sets.train.images
-        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(_SEED))[:_REAL]
-        self.sets, self.options, self.alarm = sets, options, alarm
-        self.real = images[chosen.to(images.device)]
-        self.count = options.watch_pictures
+    def __init__(self, options: AdversarialOptions, alarm: CollapseAlarm) -> None:
+        self.options, self.alarm, self.count = options, alarm, options.watch_pictures
+
+    def prepare(self) -> Iterator[Event]:
+        """Yield what happens until it can look; most can at once."""
+        yield from ()
 
     def state(self) -> dict[str, Tensor]:
         """Return what the alarm remembers."""
@@ -52,7 +52,17 @@ class _Judge:
         self.alarm.restore(state["alarm"])
 
 
-class PixelJudge(_Judge):
+class _PictureJudge(_Judge):
+    """One that has some real pictures."""
+
+    def __init__(self, sets: Sets, options: AdversarialOptions, alarm: CollapseAlarm) -> None:
+        super().__init__(options, alarm)
+        images = sets.train.images
+        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(_SEED))[:_REAL]
+        self.sets, self.real = sets, images[chosen.to(images.device)]
+
+
+class PixelJudge(_PictureJudge):
     """Knows of no classes: it compares principal components of pixels, and how far they are spread.
 
     Args:
@@ -62,10 +72,6 @@ class PixelJudge(_Judge):
 
     def __init__(self, sets: Sets, options: AdversarialOptions) -> None:
         super().__init__(sets, options, CollapseAlarm(begin=2 * options.watch_steps))
-
-    def prepare(self) -> Iterator[Event]:
-        """Nothing has to be made."""
-        yield from ()
 
     def look(self, step: int, made: Tensor) -> Look:
         """Return the Fréchet distance, and the spread as a share of that of real pictures."""
@@ -98,7 +104,7 @@ class PixelJudge(_Judge):
         return (pictures.cpu().flatten(1).double() - mean) @ directions.T / 255
 
 
-class ClassJudge(_Judge):
+class ClassJudge(_PictureJudge):
     """Asks a classifier, which learns first if none is given.
 
     Args:
@@ -180,7 +186,7 @@ class ClassJudge(_Judge):
         return look(self.classifier, self.real).features
 
 
-class PointJudge:
+class PointJudge(_Judge):
     """Knows where the modes of a mixture are, and counts how many of the points lie in each.
 
     The score is the share of the points that lie in the wrong place: half the sum, over all modes and what is near
@@ -193,12 +199,8 @@ class PointJudge:
 
     def __init__(self, data: Mixture, options: AdversarialOptions) -> None:
         modes = len(data.centers)
-        self.data, self.alarm = data, CollapseAlarm(modes, begin=2 * options.watch_steps)
-        self.count = max(options.watch_pictures, _EACH * modes)
-
-    def prepare(self) -> Iterator[Event]:
-        """Nothing has to be made."""
-        yield from ()
+        super().__init__(options, CollapseAlarm(modes, begin=2 * options.watch_steps))
+        self.data, self.count = data, max(self.count, _EACH * modes)
 
     def look(self, step: int, made: Tensor) -> Look:
         """Return which modes are met, and how many points lie near one."""
@@ -220,14 +222,6 @@ class PointJudge:
     def finish(self, made: Tensor) -> dict[str, Any]:
         """Return `toys.Modes` of other points than those that the best was chosen by."""
         return {"modes": self.data.modes(made).as_dict(), "misplaced": self.score(made)}
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what the alarm remembers."""
-        return {"alarm": self.alarm.state()}
-
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned."""
-        self.alarm.restore(state["alarm"])
 
 
 def make_judge(sets: Sets, options: AdversarialOptions, path: Path, *, resume: bool = False) -> ClassJudge | PixelJudge:
