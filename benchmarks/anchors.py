@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto.evaluation import Evaluator, PixelEvaluator, load_classifier
-from impasto.learning import iter_classifier
-from impasto.ops import resize
-from impasto.options import ClassifierOptions
-from impasto.smallsets import SmallSet, read_sets
+from impasto.api.learning import iter_classifier
+from impasto.checkpoints.classifier import load_classifier
+from impasto.data.arrays import SmallSet, read_sets
+from impasto.evaluation.generative import Evaluator, PixelEvaluator
+from impasto.ops.resize import resize
+from impasto.recipes.classifier.options import ClassifierOptions
 
 COUNT = 1000
 

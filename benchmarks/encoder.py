@@ -17,11 +17,13 @@ from typing import Any
 
 from against_pastiche import Pair, plain, prepare, read_pairs, tensor
 
-from impasto import images
-from impasto.checkpoints import load_encoder
-from impasto.compression import Comparison, evaluate
+from impasto.checkpoints.encoders import load_encoder
 from impasto.errors import ImpastoError
-from impasto.options import StylizeOptions
+from impasto.io.decode import load_picture
+from impasto.io.encode import save_picture
+from impasto.io.sheets import picture_sheet
+from impasto.recipes.compact_encoder.recipe import Comparison, evaluate
+from impasto.style_transfer.options import StylizeOptions
 
 
 def table(found: Sequence[tuple[Pair, Comparison]]) -> str:
@@ -55,13 +57,13 @@ def means(found: Sequence[tuple[Pair, Comparison]]) -> str:
 def draw_sheet(found: Sequence[tuple[Pair, Comparison]], path: Path) -> None:
     """Lay out photograph, style and both paintings, a row per pair."""
     rows = [
-        [images.load(pair.content).pixels, images.load(pair.style).pixels]
+        [load_picture(pair.content).pixels, load_picture(pair.style).pixels]
         + [picture[0].permute(1, 2, 0).numpy() for picture in result.pictures]
         for pair, result in found
     ]
     columns = ["content", "style", "VGG-19", "compact"]
-    pixels = images.sheet(rows, row_labels=[pair.name for pair, _ in found], column_labels=columns)
-    images.save(path, images.load(pixels), force=True)
+    pixels = picture_sheet(rows, row_labels=[pair.name for pair, _ in found], column_labels=columns)
+    save_picture(path, load_picture(pixels), force=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

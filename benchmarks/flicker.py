@@ -5,7 +5,7 @@
 
 The clips are made from photographs that scikit-image carries: the camera pans and comes nearer by fractions of a
 pixel, and there is a little noise, as in every film. How much paint changes beyond what moved is measured by
-`impasto.flicker`. See README.md.
+`impasto.metrics.flicker`. See README.md.
 """
 
 import argparse
@@ -20,14 +20,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from impasto.application import apply_model, measure
+from impasto.api.teaching import iter_johnson
+from impasto.checkpoints.load import load_model
+from impasto.checkpoints.model import Model
 from impasto.events import Trained
-from impasto.flicker import FlickerMeter
-from impasto.images import load
-from impasto.models import Model, load_model
-from impasto.options import JohnsonOptions
-from impasto.stylization import as_tensor
-from impasto.teaching import iter_johnson
+from impasto.inference.strips import apply_model, measure
+from impasto.io.decode import load_picture
+from impasto.io.tensors import as_tensor
+from impasto.metrics.flicker import FlickerMeter
+from impasto.recipes.johnson.options import JohnsonOptions
 
 CLIPS = {"coffee": "coffee", "cat": "chelsea", "astronaut": "astronaut"}
 SIZE = (360, 640)
@@ -35,7 +36,7 @@ SIZE = (360, 640)
 
 def clip(name: str, frames: int) -> Iterator[Tensor]:
     """Yield frames `(1, 3, 360, 640)`: to the right by 1.3 px each, and nearer by 0.2 %."""
-    image = as_tensor(load(getattr(skimage.data, CLIPS[name])()))
+    image = as_tensor(load_picture(getattr(skimage.data, CLIPS[name])()))
     noise = torch.Generator().manual_seed(0)
     height, width = image.shape[-2:]
     across = min(width, height * SIZE[1] / SIZE[0]) * 0.8  # of the photograph, in the first frame

@@ -24,19 +24,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.checkpoints import load_state
-from impasto.evaluation import Evaluator, digest, load_classifier, look, stacked_modes
+from impasto.api.learning import CLASSIFIER, iter_dcgan, iter_gan
+from impasto.checkpoints.classifier import digest, load_classifier
+from impasto.checkpoints.files import load_state
+from impasto.data.arrays import DIGITS, Sets, SmallSet, read_sets
+from impasto.data.synthetic import StackedDigits
+from impasto.evaluation.generative import Evaluator, stacked_modes
+from impasto.evaluation.monitors import make_judge
 from impasto.events import Event, Note, Trained
-from impasto.fidelity import class_shares, divergence
-from impasto.latents import Maker, load_maker
-from impasto.learning import CLASSIFIER, iter_dcgan, iter_gan
-from impasto.networks.adversarial import Discriminator, Generator
-from impasto.options import AdversarialOptions, DCGANOptions, GANOptions
-from impasto.recipes.adversarial import Adversarial
-from impasto.smallsets import DIGITS, Sets, SmallSet, read_sets
-from impasto.toys import StackedDigits
-from impasto.training import MODEL, iter_train
-from impasto.watching import make_judge
+from impasto.inference.generator import Maker, load_maker
+from impasto.metrics.classes import class_shares, divergence
+from impasto.metrics.classifier import look
+from impasto.networks.generators import Discriminator, Generator
+from impasto.recipes.dcgan.options import DCGANOptions
+from impasto.recipes.gan.options import GANOptions
+from impasto.recipes.gan.recipe import Adversarial
+from impasto.recipes.options import AdversarialOptions
+from impasto.training import MODEL
+from impasto.training.loop import iter_train
 
 QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}
 FEW = 400  # digits, of which the classifier's 4,000 say how well those are met that were not seen

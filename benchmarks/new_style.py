@@ -15,16 +15,20 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from impasto import images
-from impasto.checkpoints import load_encoder, read_tensors
+from impasto.api.apply import iter_apply, open_painter
+from impasto.api.teaching import iter_style
+from impasto.checkpoints.encoders import load_encoder
+from impasto.checkpoints.files import read_tensors
+from impasto.checkpoints.load import load_model, load_style
+from impasto.data.styles import open_style
 from impasto.errors import ImpastoError
 from impasto.events import drain
-from impasto.measures import score
-from impasto.models import load_model, load_style
-from impasto.options import ApplyOptions, StyleOptions
-from impasto.rendering import iter_apply, open_painter
-from impasto.stylization import as_tensor, open_style
-from impasto.teaching import iter_style
+from impasto.inference.options import ApplyOptions
+from impasto.io.decode import load_picture
+from impasto.io.files import find_pictures
+from impasto.io.tensors import as_tensor
+from impasto.metrics.style import score
+from impasto.recipes.style_embedding.options import StyleOptions
 
 
 def taught(style: str, out: Path, photographs: Sequence[str]) -> float:
@@ -48,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     encoder = load_encoder("vgg19")
     model = open_painter("painter")
-    judged = images.find_pictures(options.judge)
+    judged = find_pictures(options.judge)
     results = []
     for style in options.styles:
         stem = Path(style.replace(":", "-")).stem
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                         model, photo, ApplyOptions(size=options.size, style=str(source)), output=target, force=True
                     )
                     painted = drain(events)
-                    found = score(painted, as_tensor(images.load(photo)), [look], encoder)
+                    found = score(painted, as_tensor(load_picture(photo)), [look], encoder)
                     losses.append((found.style_loss, found.content_loss))
             except ImpastoError as error:
                 print(f"{label}: {error}", file=sys.stderr)

@@ -26,12 +26,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 
-from impasto.checkpoints import load_state
+from impasto.api.learning import iter_autoencoder, iter_vae
+from impasto.checkpoints.files import load_state
+from impasto.data.arrays import Sets, SmallSet, read_sets
 from impasto.events import Trained
-from impasto.learning import iter_autoencoder, iter_vae
 from impasto.networks.autoencoder import VAE
-from impasto.options import AutoencoderOptions, VAEOptions
-from impasto.smallsets import Sets, SmallSet, read_sets
+from impasto.recipes.autoencoder.options import AutoencoderOptions
+from impasto.recipes.vae.options import VAEOptions
 from impasto.training import MODEL
 
 QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}

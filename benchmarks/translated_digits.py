@@ -20,18 +20,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.domains import judged, learn_domains, psnr
-from impasto.evaluation import load_classifier, look
+from impasto.api.learning import iter_classifier
+from impasto.api.translating import iter_cyclegan
+from impasto.checkpoints.classifier import load_classifier
+from impasto.checkpoints.load import load_model
+from impasto.data.arrays import Sets, SmallSet, read_sets
 from impasto.events import Note, drain
-from impasto.learning import iter_classifier
-from impasto.models import load_model
+from impasto.metrics.classifier import look
+from impasto.metrics.translation import judged, psnr
 from impasto.networks.classifier import Classifier
-from impasto.ops import luminance
-from impasto.options import ClassifierOptions, CycleGANOptions
-from impasto.recipes.translating import CycleGAN
-from impasto.smallsets import Sets, SmallSet, read_sets
+from impasto.ops.color import luminance
+from impasto.recipes.classifier.lesson import learn_domains
+from impasto.recipes.classifier.options import ClassifierOptions
+from impasto.recipes.cyclegan.options import CycleGANOptions
+from impasto.recipes.cyclegan.recipe import CycleGAN
 from impasto.training import MODEL
-from impasto.translating import iter_cyclegan
 
 QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}
 BLUE, YELLOW, BLACK, WHITE = (0.10, 0.25, 0.70), (1.0, 0.95, 0.60), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -157,7 +160,7 @@ def train(root: Path, name: str, steps: int) -> Iterator[Any]:
 def measure(
     root: Path, name: str, sets: Sets, judges: tuple[Classifier, Classifier], kinds: list[Classifier]
 ) -> dict[str, Any]:
-    """Return what `domains.judged` says of held-out digits, both ways."""
+    """Return what `translation.judged` says of held-out digits, both ways."""
     labels = sets.test.labels
     a, b = truths(sets.test.images / 255)
     to_b, to_a = (load_model(root / name / file).network for file in (MODEL, "model-back.safetensors"))

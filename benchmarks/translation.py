@@ -25,10 +25,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from impasto.api.translating import iter_cyclegan
 from impasto.events import Trained
-from impasto.networks.translation import PatchDiscriminator, ResNetGenerator
-from impasto.options import CycleGANOptions
-from impasto.translating import iter_cyclegan
+from impasto.networks.patchgan import PatchDiscriminator
+from impasto.networks.translators import ResNetGenerator
+from impasto.recipes.cyclegan.options import CycleGANOptions
 
 WAYS = ("plain", "float32", "auto", "bfloat16")
 PICTURES = 4  # of each kind

@@ -1,6 +1,6 @@
 """Make the figures of the pages in docs: `python docs/figures.py`, or only some by name.
 
-Photographs come from examples/, styles from impasto.painted. Each run is small (about 200 px) and says
+Photographs come from examples/, styles from impasto.builtin_styles. Each run is small (about 200 px) and says
 all its settings that matter, so that the figures do not move when a default does; only `qualities` and
 `regions` show the defaults. With `--keep`, runs
 are kept under build/figures/ and found again: handy while a figure's layout is being worked on.
@@ -24,20 +24,29 @@ import torch
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto import StylizeOptions, atlas, images, iter_optimize, load_encoder, measures, ops, stylize
-from impasto.checkpoints import load_state
+from impasto import StylizeOptions, iter_optimize, load_encoder, stylize
+from impasto.builtin_styles import paint
+from impasto.checkpoints.files import load_state
+from impasto.checkpoints.load import load_model, load_style
+from impasto.checkpoints.model import Model
+from impasto.data.arrays import read_sets
 from impasto.events import Done, Step
-from impasto.latents import load_maker
-from impasto.models import Model, load_model, load_style
-from impasto.networks.painter import Painter
+from impasto.inference import latent_space
+from impasto.inference.generator import load_maker
+from impasto.inference.options import SampleOptions
+from impasto.inference.style_prediction import predict_row
+from impasto.io.decode import load_picture
+from impasto.io.tensors import as_pixels, as_tensor, open_picture
+from impasto.metrics import style
+from impasto.networks.multistyle import Painter
 from impasto.networks.vgg import VGG
-from impasto.objective import Objective
-from impasto.options import QUALITIES, SampleOptions
-from impasto.painted import paint
-from impasto.prediction import predict_row
-from impasto.sampling import drawn, iter_sample
-from impasto.smallsets import read_sets
-from impasto.stylization import as_pixels, as_tensor, open_picture
+from impasto.ops.color import luminance, match_color, match_luminance
+from impasto.ops.filters import high_pass
+from impasto.ops.gram import gram_matrix
+from impasto.ops.resize import resize
+from impasto.reports.sheets import drawn, iter_sample
+from impasto.style_transfer.objective import Objective
+from impasto.style_transfer.options import QUALITIES
 
 matplotlib.use("Agg")
 from matplotlib import font_manager  # noqa: E402
@@ -103,7 +112,7 @@ def photo(name: str) -> Tensor:
 
 
 @cache
-def style(name: str, height: int = 400, width: int = 600) -> Tensor:
+def painted_style(name: str, height: int = 400, width: int = 600) -> Tensor:
     """A painted style, (1, 3, H, W)."""
     return torch.from_numpy(paint(name, height, width)).permute(2, 0, 1)[None].contiguous()
 
@@ -111,7 +120,7 @@ def style(name: str, height: int = 400, width: int = 600) -> Tensor:
 def sized(image: Tensor, longer: int) -> Tensor:
     """The picture with a longer side of so many pixels."""
     h, w = image.shape[-2:]
-    return ops.resize(image, (round(h * longer / max(h, w)), round(w * longer / max(h, w)))).clamp(0, 1)
+    return resize(image, (round(h * longer / max(h, w)), round(w * longer / max(h, w)))).clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,7 @@ def run(content: str, styled: str, *, watch: int = 0, **settings: object) -> Run
     if KEEP and kept.exists():
         return Run(**torch.load(kept))
     started = time.monotonic()
-    made = _run(photo(content), style(styled), watch, options)
+    made = _run(photo(content), painted_style(styled), watch, options)
     print(f"    {content} x {styled}: {len(made.losses)} steps, {time.monotonic() - started:.0f} s", flush=True)
     if KEEP:
         KEPT.mkdir(parents=True, exist_ok=True)
@@ -143,13 +152,13 @@ def run(content: str, styled: str, *, watch: int = 0, **settings: object) -> Run
 def _run(content: Tensor, styled: Tensor, watch: int, options: StylizeOptions) -> Run:
     small = sized(content, options.size)
     size = (small.shape[-2], small.shape[-1])
-    at_full = Objective(encoder(), small, [ops.resize(styled, size).clamp(0, 1)], options) if watch else None
+    at_full = Objective(encoder(), small, [resize(styled, size).clamp(0, 1)], options) if watch else None
     losses: list[float] = []
     work, full, done = [], [], 0.0
 
     def measure(image: Tensor) -> float:
         with torch.no_grad():
-            return at_full(ops.resize(image, size).clamp(0, 1))[0]["total"]
+            return at_full(resize(image, size).clamp(0, 1))[0]["total"]
 
     if watch:
         full.append((0.0, measure(small)))
@@ -275,7 +284,7 @@ def features() -> plt.Figure:
         maps = seen[layer][0]
         h, w = maps.shape[-2:]
         cells = [(heat(maps[c], float(maps[c].quantile(0.995))), f"channel {c}") for c in liveliest(maps, 5)]
-        rows.append([(ops.resize(picture, (h, w)), f"{layer}: {w} × {h}"), *cells])
+        rows.append([(resize(picture, (h, w)), f"{layer}: {w} × {h}"), *cells])
     return sheet(rows)
 
 
@@ -304,33 +313,33 @@ def gram() -> plt.Figure:
     layer, size = "relu2_1", (192, 288)
     with torch.no_grad():
         swirl, other = (
-            encoder()(ops.resize(style(name), size).clamp(0, 1), [layer])[layer] for name in ("swirl", "woodblock")
+            encoder()(resize(painted_style(name), size).clamp(0, 1), [layer])[layer] for name in ("swirl", "woodblock")
         )
     h, w = swirl.shape[-2:]
     order = torch.randperm(h * w, generator=torch.Generator().manual_seed(0))
     shuffled = swirl.flatten(2)[:, :, order].unflatten(2, (h, w))
-    matrix = ops.gram_matrix(swirl)
-    assert torch.allclose(ops.gram_matrix(shuffled), matrix, atol=1e-5 * float(matrix.max()))
+    matrix = gram_matrix(swirl)
+    assert torch.allclose(gram_matrix(shuffled), matrix, atol=1e-5 * float(matrix.max()))
     loud = matrix[0].diagonal().argsort(descending=True)[:32]  # the rest is nearly black
     pair = liveliest(swirl[0], 2)
 
     def row(seen: Tensor, picture: Tensor | np.ndarray, names: Sequence[str]) -> list[Cell]:
-        matrix = ops.gram_matrix(seen)[0][loud][:, loud]
+        matrix = gram_matrix(seen)[0][loud][:, loud]
         maps = [heat(seen[0, c], float(swirl[0, c].quantile(0.995))) for c in pair]
         return list(zip([picture, *maps, heat(matrix, 0.7 * float(matrix.max()))], names, strict=True))
 
     blank = np.ones((*size, 3))
     a, b = (f"channel {c} at {layer}" for c in pair)
     return sheet([
-        row(swirl, style("swirl"), ("swirl", a, b, "its Gram matrix")),
+        row(swirl, painted_style("swirl"), ("swirl", a, b, "its Gram matrix")),
         row(shuffled, blank, ("", "the same, places shuffled", "shuffled in the same order", "the same matrix")),
-        row(other, style("woodblock"), ("woodblock", a, b, "another matrix")),
+        row(other, painted_style("woodblock"), ("woodblock", a, b, "another matrix")),
     ])  # fmt: skip
 
 
 def style_reconstructions() -> plt.Figure:
     """The style from ever more layers, from noise, with no photograph."""
-    cells: list[Cell] = [(sized(style("swirl"), 240), "the style")]
+    cells: list[Cell] = [(sized(painted_style("swirl"), 240), "the style")]
     for count in range(1, 6):
         made = run("coffee", "swirl", size=240, init="noise", content_weight=0, min_size=60, steps=160,
                    style_layers=dict.fromkeys(LAYERS[:count], 1 / count))  # fmt: skip
@@ -380,8 +389,8 @@ def total_variation() -> plt.Figure:
     rows: list[list[Cell]] = []
     for weight in (0.0, 1.0):
         made = run("rocket", "swirl", size=240, init="noise", min_size=ONE_SCALE, steps=80, tv_weight=weight).image
-        excess = measures.score(made, photo("rocket"), [style("swirl")], encoder()).high_frequency_excess
-        detail = ops.high_pass(ops.luminance(made)).expand(-1, 3, -1, -1)
+        excess = style.score(made, photo("rocket"), [painted_style("swirl")], encoder()).high_frequency_excess
+        detail = high_pass(luminance(made)).expand(-1, 3, -1, -1)
         rows.append([(made, f"total variation {weight:g}"),
                      (0.5 + 2 * detail, f"what a 1 px blur takes away: {excess:+.0%} against the style")])  # fmt: skip
     return sheet(rows, width=1000)
@@ -391,11 +400,11 @@ def colors() -> plt.Figure:
     """Three ways with colors."""
     kinds = ("style", "match", "luminance")
     made = [run("coffee", "swirl", size=240, min_size=60, steps=80, colors=kind).image for kind in kinds]
-    painting = style("swirl")
+    painting = painted_style("swirl")
     seen: list[Cell] = [
         (painting, "the style as it is"),
-        (ops.match_color(painting, photo("coffee")), "match: the style in the photograph's colors"),
-        (ops.match_luminance(painting, photo("coffee")), "luminance: the style in grey"),
+        (match_color(painting, photo("coffee")), "match: the style in the photograph's colors"),
+        (match_luminance(painting, photo("coffee")), "luminance: the style in grey"),
     ]
     return sheet([seen, [(image, f"colors = {kind}") for image, kind in zip(made, kinds, strict=True)]])
 
@@ -501,7 +510,7 @@ def own_style() -> plt.Figure:
     """A painting that the network never saw: at once, and after two minutes."""
     rows: list[list[Cell]] = []
     for name in ("autumn", "woodblock"):
-        look = style(name)
+        look = painted_style(name)
         model = load_model("painter").knowing("at once", predict_row(load_model("painter"), look))
         model = model.knowing("after two minutes", load_style(TAUGHT / name / "short", model)[1])
         row: list[Cell] = [(look, "the painting")]
@@ -524,7 +533,7 @@ def shown(run: str, kind: str, **options: object) -> np.ndarray:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "sheet.png"
         list(iter_sample(DIGITS / run, SampleOptions(kind=kind, device="cpu", **options), output=target))
-        return images.load(target).pixels
+        return load_picture(target).pixels
 
 
 def as_it_is(*parts: np.ndarray) -> plt.Figure:
@@ -552,7 +561,7 @@ def autoencoder_denoising() -> plt.Figure:
 def autoencoder_holes() -> plt.Figure:
     """Numbers of an autoencoder drawn from the standard Gaussian, from one that is like its own, and those of a VAE."""
     blind = replace(load_maker(DIGITS / "autoencoder"), codes=None)
-    parts = [drawn(atlas.grid(blind, 2, 12, torch.Generator().manual_seed(1)))]
+    parts = [drawn(latent_space.grid(blind, 2, 12, torch.Generator().manual_seed(1)))]
     for run in ("autoencoder", "vae"):
         parts += [np.ones((20, 1, 3)), shown(run, "grid", rows=2, columns=12, seed=1)]
     return as_it_is(*parts)
@@ -617,7 +626,7 @@ def gan_collapse() -> plt.Figure:
 
 def gan_plane() -> plt.Figure:
     """Points of the loop that tutorials show and, beside, of the preset that was made for the plane."""
-    parts = [images.load(DIGITS / run / "figures" / "preview.png").pixels for run in ("lost", "found")]
+    parts = [load_picture(DIGITS / run / "figures" / "preview.png").pixels for run in ("lost", "found")]
     gap = np.ones((len(parts[0]), 6, 3))
     return as_it_is(np.concatenate([parts[0], gap, parts[1]], 1).repeat(2, 0).repeat(2, 1))
 

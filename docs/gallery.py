@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 import impasto
-from impasto import painted
+from impasto import builtin_styles
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"
@@ -41,7 +41,7 @@ def hero(paintings: list[Image.Image]) -> Image.Image:
     for index, ((photo, style, _), painting) in enumerate(zip(HERO, paintings, strict=True)):
         x, y = (index % 2) * (CELL[0] + 8), (index // 2) * (CELL[1] + 8)
         sheet.paste(filled(painting, CELL), (x, y))
-        corner = [Image.open(ROOT / "examples" / f"{photo}.jpg"), as_image(painted.paint(style, 410, 512))]
+        corner = [Image.open(ROOT / "examples" / f"{photo}.jpg"), as_image(builtin_styles.paint(style, 410, 512))]
         for place, small in enumerate(corner):
             framed = Image.new("RGB", (114, 80), "white")
             framed.paste(filled(small, (108, 74)), (3, 3))
@@ -51,12 +51,12 @@ def hero(paintings: list[Image.Image]) -> Image.Image:
 
 def styles() -> Image.Image:
     """Lay every painted style out in four columns, with its name."""
-    names, w, h, caption = painted.names(), 320, 256, 26
+    names, w, h, caption = builtin_styles.names(), 320, 256, 26
     sheet = Image.new("RGB", (4 * (w + 8) - 8, -(-len(names) // 4) * (h + caption)), "white")
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(15)
     for index, name in enumerate(names):
         x, y = (index % 4) * (w + 8), (index // 4) * (h + caption)
-        sheet.paste(as_image(painted.paint(name, h, w)), (x, y))
+        sheet.paste(as_image(builtin_styles.paint(name, h, w)), (x, y))
         draw.text((x + 2, y + h + 3), name, fill="#555555", font=font)
     return sheet
 

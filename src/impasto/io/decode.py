@@ -1,0 +1,310 @@
+"""Read a picture from a file, a PIL image or an array."""
+
+import hashlib
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from impasto.errors import ImageError
+from impasto.io.formats import READABLE, WRITABLE
+from impasto.io.icc import device_to_rgb, to_srgb
+from impasto.io.metadata import DEVICE_MODES, Notes, portable_exif, read_notes
+from impasto.io.naming import called, listed_words, reason_of
+from impasto.io.picture import Floats, Picture, three_channels
+
+__all__ = ["decoding", "load_picture", "open_image", "read_bytes"]
+
+MAX_MEGAPIXELS: Final = 500
+
+
+def load_picture(source: object, *, digest: bool = True) -> Picture:
+    """Read a picture from wherever it is.
+
+    Files may be of any depth, color mode, profile and orientation; of animations the first frame is
+    taken. A broken color profile counts as sRGB. Depth is kept for 16-bit PNG and TIFF, but not for
+    CMYK and Lab, which are converted with 8 bits.
+
+    Args:
+        source: a path, a `PIL.Image.Image`, an array or a `Picture` (returned as it is). Arrays are
+            `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: uint8, uint16, or float in [0, 1].
+        digest: whether that of what comes from memory is taken, for records; it is a tenth of the time that a
+            light network paints.
+
+    Returns:
+        The picture; its arrays are its own.
+
+    Raises:
+        ImageError: it is missing, damaged, too large, or not a picture.
+    """
+    if isinstance(source, Picture):
+        return source
+    if isinstance(source, Image.Image):
+        return _remembered(_from_pillow(source), digest)
+    if isinstance(source, np.ndarray):
+        return _remembered(_from_array(source), digest)
+    if isinstance(source, str | os.PathLike):
+        return _from_file(Path(source))
+    kind = type(source).__name__
+    raise ImageError(f"A {kind} is not a picture; expected a path, an array, a PIL image or a Picture.")
+
+
+def _from_file(path: Path) -> Picture:
+    data = read_bytes(path)
+    with decoding(called(path)):
+        image = open_image(path, data)
+        if image is None or _is_deep(image, data):
+            if image is not None and image.format == "PNG":
+                image.load()  # tells damage in its own words, and finds EXIF behind the pixels
+            picture = _upright(*_read_deep(path), 16, read_notes(image, data))
+        else:
+            image.load()
+            picture = _upright(*_channels(image), read_notes(image, data))
+    return replace(picture, name=path.stem, digest=hashlib.sha256(data).hexdigest())
+
+
+def _from_pillow(image: Image.Image) -> Picture:
+    path = getattr(image, "filename", "") or ""
+    with decoding(called(Path(path)) if path else "The PIL image"):
+        _check_size("The PIL image", image)
+        image.load()
+        picture = _upright(*_channels(image), read_notes(image, b""))
+    return replace(picture, name=Path(path).stem)
+
+
+def _from_array(array: NDArray[Any]) -> Picture:
+    if array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,), (4,)) or 0 in array.shape:
+        hint = " Move its channels last." if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
+        shape = array.shape
+        raise ImageError(f"An array of shape {shape} is no picture; expected (H, W), (H, W, 3) or (H, W, 4).{hint}")
+    if array.dtype.kind == "f":
+        values = _checked_range(array)
+    elif array.dtype.kind == "u" and array.dtype.itemsize <= 2:
+        values = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
+    else:
+        raise ImageError(f"An array of {array.dtype} is no picture; expected uint8, uint16, or float from 0 to 1.")
+    values = values.reshape(*array.shape[:2], -1)
+    alpha = values[..., 3].copy() if values.shape[2] == 4 else None
+    depth = 16 if array.dtype.itemsize == 2 and array.dtype.kind == "u" else 8
+    return Picture(three_channels(values[..., :3]), alpha, depth=depth)
+
+
+def _checked_range(array: NDArray[Any]) -> Floats:
+    """Refuse what is not a number or far outside [0, 1]; forgive what resizing overshoots."""
+    if not np.isfinite(array).all():
+        raise ImageError("The array holds NaN or infinity; expected numbers from 0 to 1.")
+    low, high = float(array.min()), float(array.max())
+    if low < -0.01 or high > 1.01:
+        raise ImageError(f"The array holds values from {low:g} to {high:g}; expected 0 to 1. Divide it, or give uint8.")
+    return np.asarray(np.clip(array, 0, 1), np.float32)
+
+
+def _remembered(picture: Picture, wanted: bool) -> Picture:
+    """Add the digest of a picture that came from memory, if it is wanted."""
+    if not wanted:
+        return picture
+    digest = hashlib.sha256(repr(picture.size).encode() + picture.pixels.tobytes())
+    digest.update(b"" if picture.alpha is None else picture.alpha.tobytes())
+    return replace(picture, digest=digest.hexdigest())
+
+
+def read_bytes(path: Path) -> bytes:
+    name = called(path)
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise ImageError(f"{name} does not exist; expected a picture file. Check the path.") from None
+    except IsADirectoryError:
+        raise ImageError(f"{name} is a folder; expected a picture file. Name one inside it.") from None
+    except PermissionError:
+        raise ImageError(f"{name} may not be read; allow it in the file's permissions, or copy it.") from None
+    except OSError as error:
+        raise _unreadable(name, reason_of(error)) from error
+
+
+_PILLOW = threading.RLock()
+
+
+@contextmanager
+def decoding(name: str) -> Iterator[None]:
+    """Give Pillow room for large photographs, keep its warnings quiet, and say its errors in one sentence.
+
+    The limit and the warning filters belong to the whole process, so one picture is decoded at a time.
+    """
+    with _PILLOW, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        except ImageError:
+            raise
+        except MemoryError as error:
+            raise ImageError(f"{name} needs more memory than there is; make it smaller first.") from error
+        except Exception as error:  # decoders meet damage with every kind of exception there is
+            raise _unreadable(name, reason_of(error)) from error
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def open_image(path: Path, data: bytes) -> Image.Image | None:
+    """Open without decoding; None for a TIFF that only OpenImageIO may know."""
+    name = called(path)
+    try:
+        image = Image.open(BytesIO(data), formats=READABLE)
+    except UnidentifiedImageError:
+        if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return None
+        raise _unreadable(name, _what_instead(data)) from None
+    _check_size(name, image)
+    return image
+
+
+def _check_size(name: str, image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_MEGAPIXELS * 1_000_000:
+        raise ImageError(
+            f"{name} is {width}×{height} px; expected at most {MAX_MEGAPIXELS} megapixels. Make it smaller first."
+        )
+    if width < 1 or height < 1:
+        raise ImageError(f"{name} is {width}×{height} px; expected at least 1×1.")
+
+
+_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")  # TIFF's is looked at elsewhere
+
+
+def _what_instead(data: bytes) -> str:
+    """Say what bytes are that no decoder knows."""
+    if not data:
+        return "the file is empty"
+    if data.startswith(_SIGNATURES) or data[4:12] == b"ftypavif":
+        return "it is damaged or cut short"
+    if data[4:8] == b"ftyp":
+        return "it is HEIC or video"
+    signs = {b"%PDF": "a PDF", b"<svg": "an SVG drawing", b"<!doctype html": "a web page", b"<html": "a web page"}
+    for sign, what in signs.items():
+        if sign in data[:300].lower() or sign in data[:300]:
+            return f"it is {what}"
+    with suppress(UnicodeDecodeError):
+        if data[:300].decode().isprintable() or b"\n" in data[:300]:
+            return "it is text"
+    return "its contents are none we know"
+
+
+def _unreadable(name: str, reason: str) -> ImageError:
+    return ImageError(
+        f"{name} is not a picture that can be read ({reason}); expected {listed_words(WRITABLE.values())}."
+    )
+
+
+def _channels(image: Image.Image) -> tuple[Floats, Floats | None, int]:
+    """Split a decoded Pillow image of any mode.
+
+    Returns:
+        Colors `(H, W, 1 or 3)`, alpha `(H, W)` or None, both in [0, 1], and the bits per channel.
+    """
+    if image.mode.startswith("I;16"):
+        return np.asarray(image, np.float32)[..., None] / np.float32(65535), None, 16
+    if image.mode in ("I", "F"):
+        return _guessed_range(np.asarray(image))[..., None], None, 16
+    if image.mode in DEVICE_MODES:
+        image = device_to_rgb(image)
+    target = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    target += "A" * image.has_transparency_data
+    image = image if image.mode == target else image.convert(target)
+    values = np.divide(np.asarray(image), np.float32(255), dtype=np.float32)
+    values = values.reshape(*values.shape[:2], -1)
+    return (values[..., :-1], values[..., -1], 8) if target.endswith("A") else (values, None, 8)
+
+
+def _guessed_range(values: NDArray[Any]) -> Floats:
+    """Bring numbers without a declared range to [0, 1], dividing by 1, 255 or 65535 as they need.
+
+    Whole numbers are never taken for [0, 1].
+    """
+    if not np.isfinite(values).all():
+        raise ValueError("it holds NaN or infinity")
+    high = float(values.max())
+    scale = 1 if values.dtype.kind == "f" and high <= 1.01 else 255 if high <= 255 else 65535
+    return np.asarray(np.clip(values / scale, 0, 1), np.float32)
+
+
+def _is_deep(image: Image.Image, data: bytes) -> bool:
+    """Whether Pillow would halve the depth: PNG of 16 bits, TIFF of more than 8 that is not CMYK or Lab."""
+    if image.format == "PNG":
+        return data[24] == 16  # IHDR: width, height, then bits per channel
+    if image.format != "TIFF":
+        return False
+    tags = image.getexif()
+    bits = tags.get(258, 1)
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 and tags.get(262) not in (5, 8)
+
+
+def _read_deep(path: Path) -> tuple[Floats, Floats | None]:
+    """Read a PNG or TIFF at full depth: colors `(H, W, 1 or 3)` and alpha `(H, W)`, in [0, 1]."""
+    import OpenImageIO as oiio  # noqa: N813  heavy, and few pictures need it
+
+    wish = oiio.ImageSpec()
+    wish.attribute("oiio:UnassociatedAlpha", 1)
+    source = oiio.ImageInput.open(str(path), wish)
+    if source is None:
+        raise ValueError(oiio.geterror())
+    try:
+        spec = source.spec()
+        if spec.width * spec.height > MAX_MEGAPIXELS * 1_000_000:
+            raise ValueError(f"{spec.width}×{spec.height} px are more than {MAX_MEGAPIXELS} megapixels")
+        to_integers = "int" in str(spec.format)
+        values = source.read_image(0, 0, 0, spec.nchannels, "uint16" if to_integers else "float")
+        if values is None:
+            raise ValueError(source.geterror())
+    finally:
+        source.close()
+    values = values.reshape(spec.height, spec.width, spec.nchannels)
+    return _arrange(values.astype(np.float32) / np.float32(65535) if to_integers else values, spec)
+
+
+def _arrange(values: Floats, spec: Any) -> tuple[Floats, Floats | None]:
+    """Sort OpenImageIO's channels into colors and straight alpha."""
+    colors = values[..., : 3 if spec.nchannels - (spec.alpha_channel >= 0) >= 3 else 1]
+    if "int" not in str(spec.format):
+        colors = _guessed_range(colors)
+    if spec.get_int_attribute("tiff:PhotometricInterpretation", -1) == 0:  # white is zero
+        colors = 1 - colors
+    if spec.alpha_channel < 0:
+        return colors, None
+    alpha = np.clip(values[..., spec.alpha_channel], 0, 1)
+    if not spec.get_int_attribute("oiio:UnassociatedAlpha", 0):
+        colors = np.divide(colors, alpha[..., None], out=np.zeros_like(colors), where=alpha[..., None] > 0).clip(0, 1)
+    return colors, alpha
+
+
+_TURNS: Final[dict[int, Callable[[Floats], Floats]]] = {  # EXIF orientation → upright
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+
+
+def _upright(colors: Floats, alpha: Floats | None, depth: int, notes: "Notes") -> Picture:
+    """Put together what was read, turned upright and in sRGB."""
+    rgb, icc = to_srgb(colors, notes.icc)
+    orientation = notes.exif.get(ExifTags.Base.Orientation)
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    dpi = notes.dpi
+    if turn:
+        rgb, alpha = turn(rgb), None if alpha is None else turn(alpha)
+        dpi = dpi[::-1] if dpi and orientation in (5, 6, 7, 8) else dpi
+    alpha = None if alpha is None else np.array(alpha, order="C")
+    return Picture(three_channels(rgb), alpha, icc, portable_exif(notes.exif), dpi, depth)

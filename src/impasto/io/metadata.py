@@ -1,0 +1,108 @@
+"""EXIF: what a file says about its picture."""
+
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+from PIL import ExifTags, Image, TiffImagePlugin
+
+from impasto.io.picture import Picture
+
+__all__ = ["DEVICE_MODES", "Notes", "exif_entries", "exif_with_dpi", "portable_exif", "read_notes"]
+
+DEVICE_MODES: Final = ("CMYK", "LAB")  # become sRGB while they are decoded
+
+
+# What says who, when and with what. The rest of the main directory describes the file's own layout.
+_KEPT_TAGS: Final = (
+    ExifTags.Base.ImageDescription,
+    ExifTags.Base.Make,
+    ExifTags.Base.Model,
+    ExifTags.Base.DateTime,
+    ExifTags.Base.Artist,
+    ExifTags.Base.Copyright,
+    ExifTags.Base.Rating,
+    ExifTags.Base.XPTitle,
+    ExifTags.Base.XPComment,
+    ExifTags.Base.XPAuthor,
+    ExifTags.Base.XPKeywords,
+    ExifTags.Base.XPSubject,
+)
+
+
+# What painting makes untrue, or what does not survive being moved.
+_DROPPED_TAGS: Final = (
+    ExifTags.Base.MakerNote,
+    ExifTags.Base.ColorSpace,
+    ExifTags.Base.ExifImageWidth,
+    ExifTags.Base.ExifImageHeight,
+    ExifTags.Base.ExifInteroperabilityOffset,
+)
+
+
+_DIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
+
+
+class Notes(NamedTuple):
+    """What a file says besides its pixels."""
+
+    icc: bytes | None  # unless it was for decoding only, as those of CMYK are
+    exif: Image.Exif
+    dpi: tuple[float, float] | None
+
+
+def read_notes(image: Image.Image | None, data: bytes) -> Notes:
+    exif = Image.Exif()
+    with suppress(Exception):  # damaged EXIF is no reason to refuse a picture
+        if image is None:
+            exif.load(data)  # a TIFF file is laid out as EXIF is
+        else:
+            exif = image.getexif()
+    info = {} if image is None else image.info
+    icc = info.get("icc_profile") or exif.get(TiffImagePlugin.ICCPROFILE)
+    used_up = image is not None and image.mode in DEVICE_MODES
+    return Notes(icc if isinstance(icc, bytes) and not used_up else None, exif, _dpi(info, exif))
+
+
+def _dpi(info: dict[Any, Any], exif: Image.Exif) -> tuple[float, float] | None:
+    pair = info.get("dpi")
+    if pair is None and exif.get(ExifTags.Base.ResolutionUnit, 2) in (2, 3):
+        per_inch = 2.54 if exif.get(ExifTags.Base.ResolutionUnit) == 3 else 1
+        with suppress(TypeError, ValueError, ZeroDivisionError):
+            pair = (exif[t] * per_inch for t in (ExifTags.Base.XResolution, ExifTags.Base.YResolution) if t in exif)
+    with suppress(TypeError, ValueError, ZeroDivisionError, OverflowError):
+        x, y = (float(value) for value in pair)  # type: ignore[union-attr]
+        if min(x, y) > 1 and max(x, y) < 1e5:
+            return x, y
+    return None
+
+
+def portable_exif(exif: Image.Exif) -> bytes | None:
+    """The entries worth keeping, as `Image.Exif.tobytes` lays them out."""
+    kept = Image.Exif()
+    try:
+        kept.update({tag: exif[tag] for tag in _KEPT_TAGS if tag in exif})
+        for directory in _DIRECTORIES:
+            entries = {tag: value for tag, value in exif.get_ifd(directory).items() if tag not in _DROPPED_TAGS}
+            if entries:
+                kept[directory] = entries
+        return kept.tobytes() if len(kept) else None
+    except Exception:  # entries of impossible types cannot be written again
+        return None
+
+
+def exif_with_dpi(picture: Picture) -> bytes | None:
+    """WebP and AVIF have no place for the resolution but EXIF."""
+    if picture.dpi is None:
+        return picture.exif
+    exif = Image.Exif()
+    exif.load(picture.exif or b"")
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = picture.dpi
+    exif[ExifTags.Base.ResolutionUnit] = 2
+    return exif.tobytes()
+
+
+def exif_entries(exif: bytes | None) -> dict[int, Any]:
+    """EXIF as TIFF tags, sub-directories as dicts."""
+    source = Image.Exif()
+    source.load(exif or b"")
+    return {tag: source.get_ifd(tag) if tag in _DIRECTORIES else value for tag, value in source.items()}

@@ -1,0 +1,61 @@
+"""Pictures as tensors, and back to the kind the caller gave."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.errors import ImageError
+from impasto.io.convert import resize_picture_to
+from impasto.io.decode import load_picture
+from impasto.io.encode import to_pil
+from impasto.io.picture import Picture, to_integers
+
+__all__ = ["Source", "Source", "as_kind", "as_pixels", "as_tensor", "open_picture"]
+
+Source = Any  # a path, a PIL image, an array, a tensor or a Picture
+
+
+def open_picture(source: Source, *, digest: bool = True) -> Picture:
+    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)` in [0, 1]; see `load`."""
+    if isinstance(source, Tensor):
+        if source.ndim == 4 and len(source) == 1:
+            source = source[0]
+        if source.ndim != 3 or source.shape[0] != 3:
+            raise ImageError(f"the tensor's shape is {tuple(source.shape)}; expected (3, H, W) or (1, 3, H, W).")
+        source = source.detach().cpu().float().permute(1, 2, 0).numpy()
+    return load_picture(source, digest=digest)
+
+
+def as_tensor(picture: Picture) -> Tensor:
+    """Return the pixels as `(1, 3, H, W)` float32."""
+    return torch.from_numpy(np.ascontiguousarray(picture.pixels)).permute(2, 0, 1)[None].contiguous()
+
+
+def as_pixels(image: Tensor) -> np.ndarray:
+    """Return `(1, 3, H, W)` as `(H, W, 3)` float32, on the CPU without a copy."""
+    return image[0].detach().cpu().float().permute(1, 2, 0).numpy()
+
+
+def as_kind(source: Source, image: Tensor, opened: Picture | None = None) -> Any:
+    """Return a picture `(1, 3, H, W)` as the kind of thing that a source is: see `stylize`.
+
+    Args:
+        source: what was given.
+        image: what became of it.
+        opened: the source, if it was opened already.
+    """
+    if isinstance(source, Tensor):
+        return image.to(source.device, source.dtype)
+    if isinstance(source, np.ndarray):
+        return _as_dtype(as_pixels(image), source.dtype)
+    picture = opened or open_picture(source)
+    return to_pil(replace(resize_picture_to(picture, *image.shape[-2:]), pixels=as_pixels(image)))
+
+
+def _as_dtype(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if dtype in (np.uint8, np.uint16):
+        return to_integers(pixels, 8 * dtype.itemsize)
+    return pixels.astype(dtype)

@@ -1,0 +1,200 @@
+"""Containers and codecs: what a video file is."""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from impasto.errors import MissingExtra, VideoError
+
+if TYPE_CHECKING:
+    from av import AudioStream, Packet, VideoFrame, VideoStream
+    from av.container import InputContainer
+
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Turn",
+    "VIDEOS",
+    "batch",
+    "is_frame",
+    "open_container",
+    "picture_stream",
+    "read_frames",
+    "tags_of",
+]
+
+
+def batch(frames: list[Tensor]) -> Tensor:
+    """Return frames as one tensor; the list is empty then, so that nothing is in memory twice for long."""
+    batch = torch.cat(frames)
+    frames.clear()
+    return batch
+
+
+_PICTURES: Final = ("image2", "tty", "ico", "alias_pix", "brender_pix")  # FFmpeg reads these, and text, as video
+
+
+def _need() -> None:
+    try:
+        import av  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("video needs an extra: pip install 'impasto[video]'.") from error
+
+
+@contextmanager
+def open_container(path: Path) -> Iterator["InputContainer"]:
+    """Open a file, nothing but this one file, and say what is wrong with it in one sentence."""
+    _need()
+    import av
+
+    if path.is_dir():
+        raise VideoError(f"{path.name} is a folder; expected a video file. Name one inside it.")
+    if not path.is_file():
+        raise VideoError(f"{path.name} does not exist; expected a video file. Check the path.")
+    if not path.stat().st_size:
+        raise VideoError(f"{path.name} is empty; expected a video file. Fetch it again.")
+    try:
+        # playlists could otherwise name other files and hosts
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except av.error.PermissionError:
+        raise VideoError(f"{path.name} may not be read; allow it in the file's permissions, or copy it.") from None
+    except (av.error.FFmpegError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise VideoError(
+            f"{path.name} is not a video that can be read ({reason}): it is damaged, cut short or something else."
+        ) from error
+    with container:
+        yield container
+
+
+def picture_stream(container: "InputContainer", path: Path) -> "VideoStream":
+    kind = container.format.name
+    if kind in _PICTURES or kind.endswith("_pipe"):
+        what = "text" if kind == "tty" else "a picture"
+        raise VideoError(f"{path.name} is {what}, not a video; expected a file such as MP4, MOV, MKV, WebM or GIF.")
+    moving = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not moving:
+        only = "only sound" if container.streams.audio else "neither picture nor sound"
+        raise VideoError(f"{path.name} holds {only}; expected a video with a picture.")
+    moving[0].thread_type = "AUTO"
+    return moving[0]
+
+
+def _is_cover(stream: "VideoStream") -> bool:
+    """Whether a stream is the cover of a record: one picture beside the sound."""
+    from av.stream import Disposition
+
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def is_frame(item: "VideoFrame | Packet[AudioStream]") -> bool:
+    return hasattr(item, "planes")
+
+
+def read_frames(container: "InputContainer", streams: list[Any]) -> Iterator[Any]:
+    """Yield decoded frames of the picture and undecoded packets of the sound; damage is stepped over."""
+    from av.error import FFmpegError
+
+    packets = container.demux(streams)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except FFmpegError:
+            break
+        if packet.stream.type == "audio":
+            if packet.size and packet.dts is not None:
+                yield packet
+        elif not packet.is_corrupt:
+            frames: list[Any] = []
+            with suppress(FFmpegError):
+                frames = packet.decode()
+            yield from frames
+    with suppress(FFmpegError):  # the file ends in damage: what the decoder still holds
+        yield from streams[0].codec_context.decode(None)
+
+
+def first_frame(container: "InputContainer", stream: "VideoStream", path: Path) -> "VideoFrame":
+    for frame in read_frames(container, [stream]):
+        return frame  # type: ignore[no-any-return]
+    raise VideoError(f"{path.name} is damaged: not one of its frames can be read. Fetch it again.")
+
+
+class Turn(NamedTuple):
+    """How a stored frame becomes the shown one: first swap rows and columns, then mirror."""
+
+    transpose: bool = False
+    mirror_x: bool = False
+    mirror_y: bool = False
+
+    @classmethod
+    def of(cls, frame: "VideoFrame") -> "Turn":
+        """Read a frame's display matrix, (x', y') = (a x + c y, b x + d y), to the nearest right angle."""
+        from av.sidedata.sidedata import Type
+
+        sides: Any = frame.side_data
+        data = sides.get(Type.DISPLAYMATRIX)
+        if data is None:
+            return cls()
+        a, b, _, c, d = np.frombuffer(data, "<i4")[:5].tolist()
+        if abs(a) >= abs(b):
+            return cls(False, a < 0, d < 0)
+        return cls(True, c < 0, b < 0)
+
+    @property
+    def degrees(self) -> int:
+        """The turn clockwise; of mirrored frames, the turn that comes after the mirroring from left to right."""
+        if self.transpose:
+            return 90 if self.mirror_x else 270
+        return 180 if self.mirror_y else 0
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Turn `(1, 3, H, W)`."""
+        image = image.transpose(-1, -2) if self.transpose else image
+        mirrored = [axis for axis, mirror in ((-1, self.mirror_x), (-2, self.mirror_y)) if mirror]
+        return image.flip(mirrored).contiguous()
+
+
+class Kind(NamedTuple):
+    """A kind of file that can be written: FFmpeg's names, and the codec that sound becomes if it must."""
+
+    container: str
+    codec: str
+    sound: str | None
+    options: dict[str, str]
+
+
+_H264: Final = "libx264"
+
+
+_FAST_START: Final = {"movflags": "+faststart"}
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    ".mp4": Kind("mp4", _H264, "aac", _FAST_START),
+    ".m4v": Kind("mp4", _H264, "aac", _FAST_START),
+    ".mov": Kind("mov", _H264, "aac", _FAST_START),
+    ".mkv": Kind("matroska", _H264, "aac", {}),
+    ".webm": Kind("webm", "libvpx-vp9", "libopus", {}),
+    ".gif": Kind("gif", "gif", None, {}),
+}
+
+
+VIDEOS: Final = (*KINDS, ".avi", ".mpg", ".mpeg", ".wmv", ".3gp", ".ts")  # suffixes of files that are read
+
+
+def tags_of(tags: Mapping[str, str]) -> dict[str, Any] | None:
+    comments = [value for key, value in tags.items() if key.lower() == "comment"]  # Matroska writes it large
+    try:
+        told = json.loads(comments[0] if comments else "null")
+    except ValueError:
+        return None
+    found = told.get("impasto") if isinstance(told, dict) else None
+    return found if isinstance(found, dict) else None

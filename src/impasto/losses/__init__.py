@@ -1,0 +1,1 @@
+"""Losses: style, likelihood, adversarial."""

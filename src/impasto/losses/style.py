@@ -1,0 +1,137 @@
+"""Content and style losses, in relative or absolute units."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from impasto.errors import unknown_name
+from impasto.ops.gram import GramNorm, gram_matrix
+from impasto.ops.linear_algebra import covariance_sqrt, trace_sqrt
+from impasto.ops.moments import channel_moments
+from impasto.ops.precision import wide
+
+__all__ = ["LossScale", "STYLE_LOSSES", "StyleLoss", "blend", "content_loss", "style_loss_named"]
+
+LossScale = Literal["relative", "absolute"]
+
+
+Statistics = tuple[Tensor, ...]
+
+
+def content_loss(features: Tensor, target: Tensor, scale: LossScale = "absolute") -> Tensor:
+    """Return the mean squared difference of features `(B, C, H, W)` at each place.
+
+    Args:
+        features: of the picture being painted.
+        target: of the content photograph, the same shape.
+        scale: "absolute", or "relative" to the target's mean square.
+
+    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 1.
+    Differs: the paper prints ½ of the sum; the mean (2 / (N_l M_l) of it) means the same at every size.
+    """
+    loss = (wide(features) - wide(target)).square().mean()
+    return loss / target.square().mean().clamp_min(1e-12) if scale == "relative" else loss
+
+
+@dataclass(frozen=True)
+class StyleLoss:
+    """One way to compare styles.
+
+    Attributes:
+        statistics: features `(B, C, H, W)`, and a guide `(1, 1, H, W)` or None that says how much each position
+            counts as in `gram.gram_matrix`, -> tensors that forget position and blend linearly.
+        prepare: target statistics -> whatever `distance` wants to have computed only once.
+        distance: statistics, prepared target -> scalar.
+        blank: target statistics -> the distance that all-zero features would have.
+        summed: statistics are sums over positions instead of means.
+    """
+
+    statistics: Callable[..., Statistics]
+    distance: Callable[[Statistics, Statistics], Tensor]
+    blank: Callable[[Statistics], Tensor]
+    prepare: Callable[[Statistics], Statistics] = lambda target: target
+    summed: bool = False
+
+
+def _gram_loss(normalize: GramNorm) -> StyleLoss:
+    """Mean squared difference of Gram matrices.
+
+    Source: Gatys et al. 2015, eqs. 3 and 4. With "hw", eq. 4's 1 / (4 N_l² M_l²) Σ (G - A)² is exactly
+    a quarter of this mean.
+    """
+    return StyleLoss(
+        statistics=lambda features, guide=None: (gram_matrix(features, normalize, guide),),
+        distance=lambda statistics, target: (statistics[0] - target[0]).square().mean(),
+        blank=lambda target: target[0].square().mean(),
+        summed=normalize == "none",
+    )
+
+
+def _diagonal_moments(features: Tensor, guide: Tensor | None = None) -> Statistics:
+    flat = wide(features).flatten(2)  # (B, C, H*W)
+    weighted = flat if guide is None else flat * guide.flatten(2)
+    return weighted.mean(2), (weighted * flat).mean(2)
+
+
+def _deviation(mean: Tensor, square: Tensor) -> Tensor:
+    # The floor keeps the square root's slope finite where a channel is silent.
+    return (square - mean.square()).clamp_min(1e-6).sqrt()
+
+
+def _moment_distance(statistics: Statistics, target: Statistics) -> Tensor:
+    """Mean over channels of (μ - μ')² + (σ - σ')²: Wasserstein-2 between diagonal Gaussians."""
+    means = (statistics[0] - target[0]).square()
+    deviations = (_deviation(*statistics) - _deviation(*target)).square()
+    return (means + deviations).mean()
+
+
+def _wasserstein_target(moments: Statistics) -> Statistics:
+    mean, second = moments
+    covariance = second - mean.unsqueeze(2) * mean.unsqueeze(1)
+    return mean, covariance.diagonal(dim1=1, dim2=2), covariance_sqrt(covariance)
+
+
+def _wasserstein_distance(moments: Statistics, target: Statistics) -> Tensor:
+    """Squared Wasserstein-2 distance between Gaussians, divided by the number of channels.
+
+    |μ - μ'|² + tr(Σ + Σ' - 2 (Σ'^½ Σ Σ'^½)^½).
+
+    Source: Dowson & Landau 1982; as a style loss, VinceMarron and style-transfer-pytorch.
+    Differs: the trace of the root comes from eigenvalues, with its closed-form gradient.
+    """
+    mean, second = moments
+    target_mean, target_variance, root = target
+    covariance = second - mean.unsqueeze(2) * mean.unsqueeze(1)
+    means = (mean - target_mean).square().sum(1)
+    traces = covariance.diagonal(dim1=1, dim2=2).sum(1) + target_variance.sum(1)
+    cross = trace_sqrt(root @ covariance @ root)
+    return ((means + traces - 2 * cross) / mean.shape[1]).mean()
+
+
+STYLE_LOSSES: dict[str, Callable[[GramNorm], StyleLoss]] = {
+    "gram": _gram_loss,
+    "moments": lambda _: StyleLoss(_diagonal_moments, _moment_distance, lambda target: target[1].mean()),
+    "wasserstein": lambda _: StyleLoss(
+        channel_moments,
+        _wasserstein_distance,
+        lambda target: target[1].diagonal(dim1=1, dim2=2).mean(),
+        _wasserstein_target,
+    ),
+}
+
+
+def style_loss_named(name: str, gram_norm: GramNorm = "hw") -> StyleLoss:
+    """Return the style loss of that name; `gram_norm` only matters to "gram"."""
+    if name not in STYLE_LOSSES:
+        raise unknown_name("a style loss", name, STYLE_LOSSES)
+    return STYLE_LOSSES[name](gram_norm)
+
+
+def blend(statistics: Sequence[Statistics], weights: Sequence[float]) -> Statistics:
+    """Return the weighted mean of several styles' statistics; weights are divided by their sum."""
+    shares = [weight / sum(weights) for weight in weights]
+    parts = zip(*statistics, strict=True)
+    return tuple(torch.stack([share * x for share, x in zip(shares, part, strict=True)]).sum(0) for part in parts)

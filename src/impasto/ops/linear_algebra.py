@@ -1,0 +1,89 @@
+"""Matrix square roots and principal components."""
+
+import torch
+from torch import Tensor
+
+__all__ = ["covariance_sqrt", "principal_components", "trace_sqrt"]
+
+
+def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues and eigenvectors; on Apple's GPUs, which cannot, the CPU finds them."""
+    values, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
+    return values.to(matrix.device), vectors.to(matrix.device)
+
+
+def covariance_sqrt(covariance: Tensor) -> Tensor:
+    """Return the symmetric square root of symmetric positive semi-definite matrices `(..., C, C)`.
+
+    Eigenvalues that rounding made negative count as zero.
+    """
+    values, vectors = _eigh(covariance)
+    root: Tensor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
+    return root
+
+
+class _TraceSqrt(torch.autograd.Function):
+    """tr(A^½) with its closed-form gradient ½ A^-½, which never differentiates eigenvectors."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, floor: float) -> Tensor:
+        values, vectors = _eigh(matrix)
+        # A^-½ explodes on the null space (more channels than positions); there the gradient is bounded.
+        least = values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny) * floor
+        ctx.save_for_backward(values.clamp_min(least), vectors)
+        trace: Tensor = values.clamp_min(0).sqrt().sum(-1)
+        return trace
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple[Tensor, None]:
+        values, vectors = ctx.saved_tensors  # type: ignore[attr-defined]
+        inverse = (vectors * values.rsqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
+        return 0.5 * grad[..., None, None] * inverse, None
+
+
+def trace_sqrt(matrix: Tensor, floor: float = 1e-6) -> Tensor:
+    """Return tr(A^½) of symmetric positive semi-definite `(..., C, C)`, differentiable.
+
+    Args:
+        matrix: the matrices A.
+        floor: eigenvalues below this share of the largest are raised to it in the gradient.
+
+    Source: d tr(A^½) = ½ tr(A^-½ dA).
+    """
+    return _TraceSqrt.apply(matrix, floor)  # type: ignore[no-any-return, no-untyped-call]
+
+
+_WIDE, _ROWS, _PASSES, _SPARE = 1024, 4096, 12, 16
+
+
+@torch.no_grad()
+def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the mean and the directions along which rows vary most: `(D,)` and `(K, D)`, at right angles.
+
+    Args:
+        rows: `(N, D)`, of any type; a few thousand at once become float32. If they are wider than 1024, directions
+            are found by subspace iteration, which is a little less exact where variances are nearly equal.
+        count: how many directions; there are no more than N or D, so K may be less.
+
+    Returns:
+        float64, on the same device.
+
+    Source: Halko, Martinsson & Tropp 2011, arXiv:0909.4061, algorithm 4.4, for wide rows.
+    """
+    mean = torch.stack([part.double().sum(0) for part in torch.split(rows, _ROWS)]).sum(0) / len(rows)
+    count = min(count, *rows.shape)
+
+    def spread(along: Tensor | None = None) -> Tensor:
+        """Return the covariance times N, and times these columns."""
+        parts = ((part - mean).float() for part in torch.split(rows, _ROWS))
+        products = [part.T @ (part if along is None else part @ along.float()) for part in parts]
+        return torch.stack([product.double() for product in products]).sum(0)
+
+    if rows.shape[1] <= _WIDE:
+        return mean, torch.linalg.eigh(spread())[1][:, -count:].T.flip(0)
+    width = min(count + _SPARE, rows.shape[1])
+    space = torch.randn(rows.shape[1], width, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to(mean)
+    for _ in range(_PASSES):
+        space = torch.linalg.qr(spread(space))[0]
+    vectors = torch.linalg.eigh(space.T @ spread(space))[1]
+    return mean, (space @ vectors[:, -count:]).T.flip(0)

@@ -1,0 +1,32 @@
+"""Resize tensors of pictures, antialiased."""
+
+import math
+
+from torch import Tensor
+from torch.nn import functional as F
+
+__all__ = ["resize", "style_size"]
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resample `(B, C, H, W)` to `(height, width)`: bicubic, low-passed first where it shrinks.
+
+    Values may overshoot [0, 1] slightly at edges, as bicubic does; nothing is clamped.
+    """
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    return F.interpolate(image, size=size, mode="bicubic", antialias=True, align_corners=False)
+
+
+def style_size(style: Tensor, size: tuple[int, int], scale: float = 1.0, least: int = 1) -> tuple[int, int]:
+    """Return the `(height, width)` at which a style is looked at: its own shape, with the picture's area.
+
+    Args:
+        style: `(B, 3, h, w)`.
+        size: `(height, width)` of the picture.
+        scale: how large strokes become: the area is multiplied by its square.
+        least: no side becomes smaller than this.
+    """
+    h, w = style.shape[-2:]
+    factor = scale * math.sqrt(size[0] * size[1] / (h * w))
+    return max(least, round(h * factor)), max(least, round(w * factor))

@@ -1,0 +1,1 @@
+"""Contrastive unpaired translation (CUT, FastCUT)."""

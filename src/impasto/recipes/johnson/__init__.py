@@ -1,0 +1,1 @@
+"""Training of Johnson's fast style transfer."""

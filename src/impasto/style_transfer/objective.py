@@ -1,0 +1,298 @@
+"""What is minimized at one scale: content + style + total variation of a picture, and its gradient.
+
+The picture may be cut into tiles, so that memory is bounded while loss and gradient stay those of the whole:
+
+1. every tile's own features add their share to the statistics of the picture; no graph is kept;
+2. the style loss is differentiated with respect to these few matrices;
+3. every tile's features are computed again, with a graph, and multiplied with those derivatives; what flows
+   back to the pixels of the crop, also to those outside the tile, is added up.
+
+This is exact because all style losses depend on sums over positions only, and the content loss is one.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from impasto.losses.style import Statistics, blend, content_loss, style_loss_named
+from impasto.ops.precision import wide
+from impasto.ops.total_variation import total_variation
+from impasto.style_transfer.options import StylizeOptions
+from impasto.style_transfer.tiling import Tile, strips, tiles
+
+__all__ = ["Encoder", "Objective", "layer_guide"]
+
+GRID = 16  # offsets of tiles: the stride of the deepest layers
+_STRIP = 1 << 17  # pixels whose total variation is computed at once where there are tiles
+
+
+class Encoder(Protocol):
+    """A network that sees: RGB in [0, 1] in, named feature maps out."""
+
+    def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return the features `(B, C, H, W)` of each layer asked for."""
+
+    def minimum_size(self, layers: Sequence[str]) -> int:
+        """Return the smallest side in pixels at which all these layers exist."""
+
+    def stride(self, layer: str) -> int:
+        """Return how many pixels one step in a layer spans."""
+
+    def reach(self, layer: str) -> int:
+        """Return how many pixels beyond its stride x stride square a position of a layer sees."""
+
+    def feature_bytes(self, layer: str) -> float:
+        """Return how much memory a layer's features take for each pixel of the image."""
+
+    def bytes_per_pixel(self, layers: Sequence[str]) -> float:
+        """Return about how much memory a forward and backward pass takes for each pixel of the picture."""
+
+
+def layer_guide(mask: Tensor, size: tuple[int, int], stride: int, reach: int) -> Tensor:
+    """Return how much each position of a layer counts for a region, with mean 1.
+
+    A position counts fully if what it sees lies in the region and not at all if half of it or less does, so
+    that what is outside has no say in the region's style. Where a region is smaller than what a position
+    sees, those that see the most of it count.
+
+    Args:
+        mask: `(1, 1, H, W)` in [0, 1], the region in the picture.
+        size: `(h, w)` of the layer.
+        stride: of the layer, in pixels.
+        reach: how far beyond its square a position sees. Half of it is used: the outer half weighs little
+            (Luo et al. 2016, arXiv:1701.04128).
+
+    Source: Gatys et al. 2017, arXiv:1611.07865, section 4, and its code's guides "inside".
+    Differs: soft, and by averages instead of probing the network.
+    """
+    radius = max(0, min(reach // 2, min(mask.shape[-2:]) - 1))
+    wide = F.pad(mask, (radius,) * 4, mode="replicate")
+    h, w = size[0] * stride, size[1] * stride
+    wide = wide[..., : h + 2 * radius, : w + 2 * radius]
+    for kernel, steps in (((stride + 2 * radius, 1), (stride, 1)), ((1, stride + 2 * radius), (1, stride))):
+        wide = F.avg_pool2d(wide, kernel, steps)  # a box is the product of a column and a row
+    guide = (2 * wide - wide.max()).clamp_min(0)
+    return guide / guide.mean().clamp_min(torch.finfo(guide.dtype).tiny)
+
+
+class Objective:
+    """The loss of one scale: call it with a picture, get the parts and the gradient.
+
+    Args:
+        encoder: the network; only where there are tiles or a mask it is asked for strides and reach.
+        content: `(1, 3, H, W)` RGB in [0, 1], the photograph at the size that is painted.
+        styles: one or more `(1, 3, h, w)`, at the size at which they are looked at.
+        options: weights, layers, losses, strength.
+        mask: `(1, 1, H, W)` in [0, 1]: the region whose look is compared with the styles'; by default all.
+        tile: side of the tiles in pixels; by default the picture is not cut.
+
+    Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 7: L = α L_content + β L_style, with eq. 5's
+        sum over layers; total variation added as in Johnson et al. 2016 (arXiv:1603.08155, section 3.2).
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        content: Tensor,
+        styles: Sequence[Tensor],
+        options: StylizeOptions,
+        *,
+        mask: Tensor | None = None,
+        tile: int | None = None,
+    ) -> None:
+        self.encoder, self.options, self.tile = encoder, options, tile
+        self.style = style_loss_named(options.style_loss, options.gram_norm)
+        self.content_layers = dict(options.content_layers) if options.content_weight else {}
+        self.style_layers = dict(options.style_layers) if options.style_weight else {}
+        self.layers = tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
+        self.guides = {layer: self._guide(layer, mask) for layer in self.style_layers} if mask is not None else {}
+        with torch.no_grad():
+            of_content = self.layers if options.strength < 1 else tuple(self.content_layers)
+            own, energy, self.content_targets = self._survey(content, of_content, self.guides, keep=True)
+            seen = [self._survey(style, self.layers) for style in styles]
+            shares = options.style_weights or (1.0,) * len(seen)
+            self.content_units = {
+                layer: self._content_unit(energy[layer], [found[1][layer] for found in seen], shares)
+                for layer in self.content_layers
+            }
+            self.style_targets: dict[str, Statistics] = {}
+            self.style_units: dict[str, float] = {}
+            for layer in self.style_layers:
+                target = blend([found[0][layer] for found in seen], shares)
+                blank = float(self.style.blank(target).clamp_min(1e-12))
+                self.style_units[layer] = blank if options.loss_scale == "relative" else 1.0
+                if options.strength < 1:  # raw moments blend linearly, so this is a mixture of the two pictures
+                    target = blend([own[layer], target], [1 - options.strength, options.strength])
+                self.style_targets[layer] = self.style.prepare(target)
+
+    def _guide(self, layer: str, mask: Tensor) -> Tensor:
+        stride = self.encoder.stride(layer)
+        size = (mask.shape[-2] // stride, mask.shape[-1] // stride)
+        return layer_guide(mask, size, stride, self.encoder.reach(layer))
+
+    def _content_unit(self, energy: float, styles: Sequence[float], shares: Sequence[float]) -> float:
+        """Return what the content loss of a layer is divided by: the distance of unrelated paintings.
+
+        A painting takes over the energy of its style, whatever the photograph's was. Measured in that, a
+        weight keeps its meaning for loud styles and for quiet ones.
+        """
+        if self.options.loss_scale == "absolute":
+            return 1.0
+        of_styles = sum(share * style for share, style in zip(shares, styles, strict=True)) / sum(shares)
+        wanted = of_styles + (1 - self.options.strength) * (energy - of_styles)
+        return max(2 * wanted, 1e-12)
+
+    # --- features, tile by tile ---
+
+    def _tiles(self, image: Tensor) -> Iterator[Tile]:
+        reach = 0 if self.tile is None else max(map(self.encoder.reach, self.layers), default=0)
+        return tiles((image.shape[-2], image.shape[-1]), self.tile, reach, GRID)
+
+    def _stride(self, layer: str) -> int:
+        return 1 if self.tile is None else self.encoder.stride(layer)
+
+    def _share(self, tile: Tile, features: Tensor, layer: str) -> float:
+        """Return the part of a layer's positions that a tile owns."""
+        h, w = features.shape[-2:]
+        stride = self._stride(layer)
+        return 1.0 if self.tile is None else h * w / ((tile.size[0] // stride) * (tile.size[1] // stride))
+
+    def _statistics(self, tile: Tile, features: Tensor, layer: str, guides: dict[str, Tensor]) -> Statistics:
+        """Return what a tile's own features add to the statistics of the whole picture."""
+        share = 1.0 if self.style.summed else self._share(tile, features, layer)
+        guide = tile.of_whole(guides[layer], self._stride(layer)) if layer in guides else None
+        return tuple(share * part for part in self.style.statistics(features, guide))
+
+    def _features(self, tile: Tile, crop: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
+        """Return the features that a tile owns; it has none in a layer that is coarser than the tile."""
+        found = self.encoder(crop, layers)
+        owned = {layer: tile.owned(found[layer], self._stride(layer)) for layer in layers}
+        return {layer: features for layer, features in owned.items() if features.numel()}
+
+    def _survey(
+        self, image: Tensor, layers: Sequence[str], guides: dict[str, Tensor] | None = None, keep: bool = False
+    ) -> tuple[dict[str, Statistics], dict[str, float], dict[str, Tensor]]:
+        """Return statistics of style layers, mean squares of content layers and, if they are kept, their features."""
+        statistics: dict[str, Statistics] = {}
+        energy = dict.fromkeys(self.content_layers, 0.0)
+        kept: dict[str, Tensor] = {}
+        for tile in self._tiles(image) if layers else ():
+            for layer, features in self._features(tile, tile.seen(image), layers).items():
+                if layer in self.style_layers:
+                    found = self._statistics(tile, features, layer, guides or {})
+                    statistics[layer] = _added(statistics.get(layer), found)
+                if layer in self.content_layers:
+                    energy[layer] += float(wide(features).square().mean()) * self._share(tile, features, layer)
+                    if keep and self.tile is None:
+                        kept[layer] = features
+                    elif keep:
+                        stride = self._stride(layer)
+                        if layer not in kept:
+                            shape = (image.shape[-2] // stride, image.shape[-1] // stride)
+                            kept[layer] = features.new_empty(*features.shape[:2], *shape)
+                        tile.of_whole(kept[layer], stride).copy_(features)
+        return statistics, energy, kept
+
+    # --- losses ---
+
+    def _style_loss(self, statistics: dict[str, Statistics]) -> Tensor:
+        total = torch.zeros(())
+        for layer, weight in self.style_layers.items():
+            distance = self.style.distance(statistics[layer], self.style_targets[layer])
+            total = total + self.options.style_weight * weight * distance / self.style_units[layer]
+        return total
+
+    def _content_loss(self, tile: Tile, features: dict[str, Tensor]) -> Tensor:
+        total = torch.zeros(())
+        for layer, weight in self.content_layers.items():
+            if layer not in features:
+                continue
+            target = tile.of_whole(self.content_targets[layer], self._stride(layer))
+            loss = content_loss(features[layer], target) * self._share(tile, features[layer], layer)
+            total = total + self.options.content_weight * weight * loss / self.content_units[layer]
+        return total
+
+    def _pixel_losses(self, image: Tensor, above: int = 0, below: int = 0, height: int | None = None) -> list[Tensor]:
+        """Return total variation and what lies outside [0, 1], of a picture or of its share in a strip."""
+        options, zero = self.options, image.new_zeros(())
+        tv = outside = zero
+        if options.tv_weight:
+            variation = total_variation(image, options.total_variation, above=above, below=below, height=height)
+            tv = options.tv_weight * variation
+        if options.range_weight:
+            # L-BFGS is not clamped; without this, what the final clamp cuts off would cost style.
+            own = image[..., above : image.shape[-2] - below, :]
+            count = own.numel() if height is None else own.numel() // own.shape[-2] * height
+            outside = options.range_weight * (own - own.clamp(0, 1)).square().sum() / count
+        return [tv, outside]
+
+    def __call__(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        """Return the losses as numbers and the gradient of their sum.
+
+        The losses are "content", "style", "tv" and "range", each times its weight, and their sum "total". The
+        gradient is multiplied by the number of values in the picture; see `optimizers`.
+        """
+        parts, gradient = self._whole(image) if self.tile is None else self._tiled(image)
+        return parts | {"total": sum(parts.values())}, gradient
+
+    def _whole(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        image = image.detach().requires_grad_()
+        (tile,) = self._tiles(image)
+        with torch.enable_grad():
+            features = self._features(tile, image, self.layers) if self.layers else {}
+            found = {layer: self._statistics(tile, features[layer], layer, self.guides) for layer in self.style_layers}
+            tv, outside = self._pixel_losses(image)
+            parts = {"content": self._content_loss(tile, features), "style": self._style_loss(found)}
+            parts |= {"tv": tv, "range": outside}
+            total = parts["content"] + parts["style"] + parts["tv"] + parts["range"]
+            (gradient,) = torch.autograd.grad(total * image.numel(), image)
+        return {name: part.item() for name, part in parts.items()}, gradient.contiguous()
+
+    def _tiled(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
+        image = image.detach()
+        gradient = torch.zeros_like(image, memory_format=torch.contiguous_format)
+        parts = {"content": 0.0, "style": 0.0, "tv": 0.0, "range": 0.0}
+        slopes: dict[str, Statistics] = {}
+        if self.style_layers:
+            found, _, _ = self._survey(image, tuple(self.style_layers), self.guides)
+            found = {layer: tuple(part.requires_grad_() for part in found[layer]) for layer in self.style_layers}
+            with torch.enable_grad():
+                style = self._style_loss(found)
+                flat = torch.autograd.grad(style, [part for layer in found.values() for part in layer])
+            parts["style"], slope = style.item(), iter(flat)
+            slopes = {layer: tuple(next(slope) for _ in found[layer]) for layer in found}
+        for tile in self._tiles(image) if self.layers else ():
+            crop = tile.seen(image).clone().requires_grad_()
+            with torch.enable_grad():
+                features = self._features(tile, crop, self.layers)
+                content = self._content_loss(tile, features)
+                total = content + torch.zeros_like(crop[0, 0, 0, 0])
+                for layer in slopes.keys() & features.keys():
+                    shares = self._statistics(tile, features[layer], layer, self.guides)
+                    total = total + sum((x * y).sum() for x, y in zip(shares, slopes[layer], strict=True))
+                (of_crop,) = torch.autograd.grad(total, crop)
+            tile.seen(gradient).add_(of_crop)
+            parts["content"] += content.item()
+        self._add_pixel_terms(image, parts, gradient)
+        return parts, gradient.mul_(image.numel())
+
+    def _add_pixel_terms(self, image: Tensor, parts: dict[str, float], gradient: Tensor) -> None:
+        if not (self.options.tv_weight or self.options.range_weight):
+            return
+        height, width = image.shape[-2:]
+        for start, end in strips(height, max(1, _STRIP // width)):
+            above, below = int(start > 0), int(end < height)
+            strip = image[..., start - above : end + below, :].clone().requires_grad_()
+            with torch.enable_grad():
+                tv, outside = self._pixel_losses(strip, above, below, height)
+                (of_strip,) = torch.autograd.grad(tv + outside, strip)
+            gradient[..., start - above : end + below, :].add_(of_strip)
+            parts["tv"] += tv.item()
+            parts["range"] += outside.item()
+
+
+def _added(total: Statistics | None, part: Statistics) -> Statistics:
+    return part if total is None else tuple(a + b for a, b in zip(total, part, strict=True))

@@ -1,0 +1,318 @@
+"""Painting by gradient descent on the pixels, coarse to fine: the method of Gatys, Ecker and Bethge.
+
+`iter_optimize` is the whole method on one page: for every scale, targets from the photograph and the
+paintings, then steps along the gradient of content + style + total variation.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.errors import CheckpointError, OptionError
+from impasto.events import Done, Note, Started, Step, drain
+from impasto.ops.color import luminance, match_color, match_luminance, transplant_luminance
+from impasto.ops.resize import resize, style_size
+from impasto.style_transfer.objective import Encoder, Objective
+from impasto.style_transfer.optimizers import LBFGS, Adam, PixelOptimizer
+from impasto.style_transfer.options import StylizeOptions
+from impasto.style_transfer.plan import Scale, plan_run, reaches, release_memory, scale_seconds, smaller
+
+__all__ = ["iter_optimize", "optimize", "out_of_memory"]
+
+
+PLATEAU_WINDOW = 10  # steps
+
+
+def _optimizer(options: StylizeOptions) -> PixelOptimizer:
+    if options.optimizer == "adam":
+        return Adam(options.learning_rate, options.momentum, options.adaptivity)
+    return LBFGS(options.learning_rate, options.history)
+
+
+class _Clock:
+    """Time spent, time to go, and whether a scale has used its share of the budget."""
+
+    def __init__(self, work: Sequence[float], minutes: float | None) -> None:
+        self.work = list(work)
+        self.budget = math.inf if minutes is None else 60 * minutes
+        self.start = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Time since the run began."""
+        return time.monotonic() - self.start
+
+    def enter(self, index: int) -> None:
+        """Begin a scale: what is left of the budget is shared out as the plan says."""
+        self.index, self.entered, self.fraction = index, time.monotonic(), 0.0
+        self.allowed = (self.budget - self.seconds) * self.work[index] / sum(self.work[index:])
+
+    def tick(self, fraction: float) -> None:
+        """Say how much of the scale's steps this run has taken."""
+        self.fraction, self.spent = fraction, time.monotonic() - self.entered
+
+    def out_of_time(self, steps: int) -> bool:
+        """Return whether another step would go over the scale's share."""
+        return self.spent + self.spent / (self.fraction * steps) > self.allowed
+
+    def remaining(self, left: float) -> float:
+        """Estimate the seconds still to go when a `left` part of this scale's steps is to be done."""
+        rate = self.spent / (self.fraction * self.work[self.index])
+        to_do = rate * (left * self.work[self.index] + sum(self.work[self.index + 1 :]))
+        return max(0.0, min(to_do, self.budget - self.seconds))
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """Where a run stands: everything that changes from step to step but the optimizer."""
+
+    picture: Tensor  # (1, 3, h, w); L-BFGS lets it leave [0, 1] a little
+    average: Tensor  # exponential moving average of pictures, not yet corrected for its start at 0
+    scale: int = 0  # index into the plan
+    taken: int = 0  # steps at this scale
+    done: int = 0  # steps in the whole run
+    totals: tuple[float, ...] = field(default=())  # the last losses at this scale
+
+    def moved(self, picture: Tensor, loss: float, averaging: float) -> "_Progress":
+        average = averaging * self.average + (1 - averaging) * picture if averaging else picture
+        totals = (*self.totals, loss)[-2 * PLATEAU_WINDOW :]
+        return replace(self, picture=picture, average=average, totals=totals, taken=self.taken + 1, done=self.done + 1)
+
+    def result(self, averaging: float) -> Tensor:
+        """The picture to show: the average corrected for its start, as in Adam, or the last one."""
+        return self.average / (1 - averaging**self.taken) if averaging and self.taken else self.picture
+
+    def settled(self, plateau: float) -> bool:
+        """Whether ten steps lowered the loss by less than the share `plateau` of the ten before."""
+        if not plateau or len(self.totals) < 2 * PLATEAU_WINDOW:
+            return False
+        before, after = self.totals[:PLATEAU_WINDOW], self.totals[PLATEAU_WINDOW:]
+        return sum(before) - sum(after) < plateau * sum(before)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """The pictures of a run in the colors it is painted in, and the way back."""
+
+    content: Tensor
+    styles: Sequence[Tensor]
+    original: Tensor
+    colors: str
+    mask: Tensor | None
+
+    @classmethod
+    def set(cls, content: Tensor, styles: Sequence[Tensor], options: StylizeOptions, mask: Tensor | None) -> "_Scene":
+        original = content
+        if options.colors == "luminance":
+            styles = [match_luminance(style, content) for style in styles]
+            content = luminance(content).expand(-1, 3, -1, -1)
+        elif options.colors == "match":
+            styles = [match_color(style, content, options.color_map) for style in styles]
+        return cls(content, styles, original, options.colors, mask)
+
+    def finish(self, picture: Tensor) -> Tensor:
+        """Return the picture as a person should see it, in [0, 1]."""
+        picture = picture.clamp(0, 1)
+        if self.colors != "luminance":
+            return picture
+        return transplant_luminance(picture, _fitted(self.original, (picture.shape[-2], picture.shape[-1])))
+
+    def detail(self, coarse: tuple[int, int], fine: tuple[int, int]) -> Tensor:
+        """Return what the photograph at `fine` (height, width) has and at `coarse` cannot hold."""
+        blurred = resize(resize(self.content, coarse), fine)
+        return resize(self.content, fine) - blurred
+
+    def objective(self, scale: Scale, encoders: Sequence[Encoder], options: StylizeOptions, least: int) -> Objective:
+        """Return the loss of a scale."""
+        size = (scale.height, scale.width)
+        styles = [_fitted(s, style_size(s, size, options.style_scale, least)) for s in self.styles]
+        mask = None if self.mask is None else _fitted(self.mask, size)
+        content, encoder = _fitted(self.content, size), encoders[scale.network]
+        return Objective(encoder, content, styles, options, mask=mask, tile=scale.tile)
+
+
+def _fitted(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return an image of that size with values in [0, 1], which resizing can leave; no copy without need."""
+    resized = resize(image, size)
+    if resized is image:
+        return image if image.min() >= 0 and image.max() <= 1 else image.clamp(0, 1)
+    return resized.clamp_(0, 1)
+
+
+def _first_picture(scene: _Scene, options: StylizeOptions) -> Tensor:
+    if options.init == "content":
+        return scene.content
+    random = torch.Generator().manual_seed(options.seed)
+    noise = torch.randn(scene.content.shape, generator=random, dtype=scene.content.dtype).to(scene.content.device)
+    return (0.5 + 0.2 * noise).clamp(0, 1) if options.init == "noise" else match_color(noise, scene.styles[0])
+
+
+def iter_optimize(
+    content: Tensor,
+    styles: Sequence[Tensor],
+    encoder: Encoder,
+    options: StylizeOptions,
+    *,
+    polish: Encoder | None = None,
+    mask: Tensor | None = None,
+    first: Tensor | None = None,
+    resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
+    name: str = "",
+) -> Iterator[Started | Step | Note | Done]:
+    """Yield Started, a Step per optimizer step, then Done; close the iterator to cancel.
+
+    Args:
+        content: `(1, 3, H, W)` RGB in [0, 1], the photograph; it is resized to `options.size`.
+        styles: one or more `(1, 3, h, w)` RGB in [0, 1], any sizes.
+        encoder: the network; its weights stay fixed.
+        options: everything else.
+        polish: the network of the last `options.polish` steps, at full size; by default there are none.
+        mask: `(1, 1, H, W)` in [0, 1], the part of the photograph that takes the style; by default all of it.
+        first: a picture to start from instead of what `options.init` says, any size.
+        resume: what a Step's `state()` gave; the run continues to the same bytes.
+        name: of the photograph, for the events.
+
+    Raises:
+        OptionError: the number of style weights is not that of the styles, or memory is too little.
+        ImageError: the picture is too small for the deepest layer.
+        CheckpointError: `resume` is of a run with another plan.
+    """
+    StylizeOptions.check(options)
+    if options.style_weights and len(options.style_weights) != len(styles):
+        raise OptionError(
+            f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many."
+        )
+    encoders = [encoder] if polish is None or not options.polish else [encoder, polish]
+    least = max(network.minimum_size([*options.content_layers, *options.style_layers]) for network in encoders)
+    release_memory()
+    scales = list(plan_run((content.shape[-2], content.shape[-1]), encoders, options, content.device))
+    if resume:
+        scales = _same_tiles(resume[1], scales)
+    finest = (scales[-1].height, scales[-1].width)
+    scene = _Scene.set(_fitted(content, finest), styles, options, mask)
+    seconds = scale_seconds(scales, encoders, options, content)
+    clock, optimizer = _Clock(seconds, options.minutes), _optimizer(options)
+    yield _started(name, scales, encoders, options, sum(seconds))
+
+    start = first if first is not None else _first_picture(scene, options)
+    from_photograph = first is None and options.init == "content"
+    at = _restore(resume, optimizer) if resume else _Progress(start, start)
+    del content, start, resume
+    for index in range(at.scale, len(scales)):
+        size, steps = (scales[index].height, scales[index].width), scales[index].steps
+        optimizer.remember(scales[index].history)
+        if not at.taken:
+            picture = resize(at.picture, size).contiguous()
+            if from_photograph and index:
+                # Begin with sharp edges; and a photograph painted like itself comes back to the bit.
+                picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), size)
+            at = _Progress(picture, torch.zeros_like(picture) if options.averaging else picture, index, done=at.done)
+            optimizer.resize(size)
+            release_memory()
+            del picture
+        clock.enter(index)
+        begun = at.taken
+        objective: Objective | None = None
+        while at.taken < steps and not at.settled(options.plateau):
+            less = None
+            try:
+                objective = objective or scene.objective(scales[index], encoders, options, least)
+                losses, gradient = objective(at.picture)
+                if scales[index].tile:
+                    release_memory()
+                picture = optimizer.step(at.picture, gradient, losses["total"])
+            except (MemoryError, RuntimeError) as error:
+                less = smaller(scales[index]) if out_of_memory(error) else None
+                if less is None:
+                    raise
+            if less is not None:  # out here, where the error no longer holds on to what it had
+                objective, scales[index] = None, less
+                optimizer.remember(less.history)
+                yield Note(f"memory ran out; going on in tiles of {less.tile} px")
+                continue
+            at = at.moved(picture, losses["total"], options.averaging)
+            del gradient, picture
+            clock.tick((at.taken - begun) / steps)
+            last = at.settled(options.plateau) or clock.out_of_time(steps)
+            left = 0 if last else steps - at.taken
+            yield Step(
+                step=at.done,
+                steps=at.done + left + sum(scale.steps for scale in scales[index + 1 :]),
+                scale=index + 1,
+                scales=len(scales),
+                size=size,
+                losses=losses,
+                seconds=clock.seconds,
+                remaining=clock.remaining(left / steps),
+                image=lambda at=at, scene=scene: scene.finish(at.result(options.averaging)),  # type: ignore[misc]
+                state=lambda at=at, optimizer=optimizer: _state(at, scales, optimizer),  # type: ignore[misc]
+            )
+            if last:
+                break
+        at, objective = replace(at, picture=at.result(options.averaging), taken=0), None
+    image, steps = scene.finish(at.picture), at.done
+    del at, optimizer, scene  # what comes after needs the memory
+    yield Done(image, steps, clock.seconds)
+
+
+def _started(
+    name: str, scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, seconds: float
+) -> Started:
+    reach = reaches(scales, encoders, options)
+    return Started(
+        name,
+        tuple((scale.height, scale.width, scale.steps) for scale in scales),
+        tuple(len(scale.tiles(reach[scale.network])) for scale in scales),
+        max(scale.memory for scale in scales),
+        seconds,
+    )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether this is how Python, torch or a GPU say that memory ran out."""
+    signs = ("allocate memory", "out of memory", "could not create a primitive", "could not create a memory")
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(sign in str(error) for sign in signs)
+
+
+def optimize(content: Tensor, styles: Sequence[Tensor], encoder: Encoder, options: StylizeOptions) -> Tensor:
+    """The same as `iter_optimize`, for callers who only want the picture `(1, 3, H, W)`."""
+    return drain(iter_optimize(content, styles, encoder, options))  # type: ignore[no-any-return]
+
+
+def _state(
+    at: _Progress, scales: Sequence[Scale], optimizer: PixelOptimizer
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors = {"picture": at.picture, "average": at.average}
+    tensors |= {f"optimizer.{name}": value for name, value in optimizer.state().items()}
+    plan = [(scale.height, scale.width, scale.steps, scale.tile, scale.history) for scale in scales]
+    values = {"scale": at.scale, "taken": at.taken, "done": at.done, "totals": at.totals, "plan": plan}
+    return tensors, values
+
+
+def _same_tiles(values: dict[str, Any], scales: Sequence[Scale]) -> list[Scale]:
+    """Return the scales with the tiles and history of a saved run, on which the last bits depend."""
+    saved = [tuple(scale) for scale in values["plan"]]
+    if [scale[:3] for scale in saved] != [(scale.height, scale.width, scale.steps) for scale in scales]:
+        raise CheckpointError("the checkpoint is of a run with other scales; expected the same pictures and settings.")
+    return [
+        replace(scale, tile=tile, history=history) for scale, (*_, tile, history) in zip(scales, saved, strict=True)
+    ]
+
+
+def _restore(resume: tuple[dict[str, Tensor], dict[str, Any]], optimizer: PixelOptimizer) -> _Progress:
+    tensors, values = resume
+    prefix = "optimizer."
+    optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    return _Progress(
+        tensors["picture"],
+        tensors["average"],
+        values["scale"],
+        values["taken"],
+        values["done"],
+        tuple(values["totals"]),
+    )

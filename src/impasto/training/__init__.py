@@ -1,0 +1,1 @@
+"""The training loop, its contract and its run folder."""

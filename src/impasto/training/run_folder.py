@@ -1,0 +1,142 @@
+"""The folder of a run."""
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from impasto.checkpoints.files import CHECKPOINT, MODEL, load_state, save_json
+from impasto.errors import CheckpointError, FileExists, OptionError
+from impasto.events import Trained
+from impasto.io.decode import load_picture
+from impasto.io.encode import save_picture
+from impasto.io.sheets import picture_sheet
+from impasto.reports.page import EVALUATION, FIGURES, REPORT
+from impasto.training.engine import State
+
+__all__ = ["RunFolder"]
+
+# what may differ when a run is resumed
+_FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", "film", "log_steps")
+
+
+_MARGIN = 4  # pixels between the pictures of a preview
+
+
+# folders in a run's, and what we put there
+_FILLED = ("previews/*.jpg", f"{FIGURES}/*.png", "tensorboard/events.*", "model-*.safetensors")
+
+
+_PLOT_SECONDS = 0.2  # between two points on TensorBoard, at least
+
+
+class RunFolder:
+    """The folder of a run; only the first process touches it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.checkpoint, self.model = path / CHECKPOINT, path / MODEL
+        self.options, self.log = path / "options.json", path / "log.jsonl"
+        self.preview, self.previews = path / "preview.jpg", path / "previews"
+        self.figure = path / FIGURES / "preview.png"
+        self._board: Any = None
+        self._plot_due = 0.0
+
+    def check(self, record: Mapping[str, Any], resume: bool, force: bool) -> State | None:
+        """Return the state to go on from; refuse what must not be overwritten or cannot be continued."""
+        if self.path.exists() and not self.path.is_dir():
+            raise OptionError(f"{self.path} is a file; expected a folder for the run.")
+        if not resume:
+            if self.path.exists() and any(self.path.iterdir()) and not force:
+                raise FileExists(f"{self.path} is not empty; --resume goes on with its run, --force starts anew.")
+            return None
+        if not self.options.is_file():
+            raise CheckpointError(f"there is no run to resume in {self.path}; run without --resume.")
+        if not self.checkpoint.is_file():  # it was stopped before the first one
+            try:
+                _check_same(self.options, json.loads(self.options.read_text()), record)
+            except ValueError as error:
+                raise CheckpointError(f"{self.options} is damaged; start anew with --force.") from error
+            return None
+        state = load_state(self.checkpoint)
+        _check_same(self.checkpoint, state[1], record)
+        return state
+
+    def begin(self, record: Mapping[str, Any], saved: State | None) -> None:
+        """Make the folder, without what an earlier run wrote after the state that is continued."""
+        try:
+            for folder in (self.previews, self.figure.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            if saved is None:
+                ours = [self.checkpoint, self.model, self.preview, self.log, self.path / REPORT, self.path / EVALUATION]
+                for old in [*ours, *(old for where in _FILLED for old in self.path.glob(where))]:
+                    old.unlink(missing_ok=True)
+            elif self.log.exists():
+                os.truncate(self.log, min(saved[1]["log"], self.log.stat().st_size))
+            save_json(self.options, record)
+        except OSError as error:
+            raise CheckpointError(f"{self.path} cannot be used: {error.strerror or error}.") from error
+        self._board = _board(self.path / "tensorboard", saved[1]["step"] + 1 if saved else None)
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        with self.log.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def plot(self, event: Trained) -> None:
+        """Show numbers on TensorBoard, if it is there; not all of them, if steps take next to no time."""
+        now = time.monotonic()
+        if self._board is not None and (now >= self._plot_due or event.measures or event.step == event.steps):
+            self._plot_due = now + _PLOT_SECONDS
+            groups = {"loss": event.losses, "learning_rate": event.learning_rate, "measure": event.measures}
+            for group, values in groups.items():
+                for name, value in values.items():
+                    self._board.add_scalar(f"{group}/{name}", value, event.step)
+            self._board.add_scalar("steps_per_second", event.pace, event.step)
+
+    def show(self, grid: Tensor, step: int) -> Tensor:
+        """Write a preview; return it as one picture, `(1, 3, H, W)`."""
+        cells = [[cell.permute(1, 2, 0).numpy() for cell in row] for row in grid]
+        sheet = picture_sheet(cells, margin=_MARGIN)
+        layout = {"step": step, "rows": len(cells), "columns": len(cells[0]), "margin": _MARGIN}
+        for path in (self.previews / f"{step:08}.jpg", self.preview, self.figure):
+            save_picture(path, load_picture(sheet), metadata=layout, force=True, quality=90)
+        picture = torch.from_numpy(sheet).permute(2, 0, 1)
+        if self._board is not None:
+            self._board.add_image("preview", picture, step)
+        return picture[None]
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
+
+
+def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """Refuse a state of another method or with other settings; only its length may change."""
+    if old.get("operation") != "train" or old.get("format") != new["format"]:
+        raise CheckpointError(f"{path} is not of a training that this version can continue; start anew with --force.")
+    if old["recipe"] != new["recipe"]:
+        raise CheckpointError(f"{path} is of a training of {old['recipe']}, not of {new['recipe']}.")
+    free = ", ".join(_FREE)
+    for name in sorted({*old["options"], *new["options"]} - set(_FREE)):
+        before, now = old["options"].get(name), new["options"].get(name)
+        if before != now:
+            raise CheckpointError(
+                f"{path} is of a run with {name} {before}, not {now}; expected the same settings, "
+                f"only {free} may change."
+            )
+    for name in sorted({*old["record"], *new["record"]}):
+        if old["record"].get(name) != new["record"].get(name):
+            raise CheckpointError(f"{path} is of a run with other {name}; expected the same.")
+
+
+def _board(folder: Path, purge: int | None) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(folder), purge_step=purge)

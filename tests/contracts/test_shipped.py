@@ -1,0 +1,119 @@
+"""What comes with impasto: the painter, its styles and its predictor, looked at where networks like it fail."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from impasto.checkpoints import catalog
+from impasto.checkpoints.load import load_model, load_predictor
+from impasto.inference.style_prediction import predict_row
+from impasto.io.convert import resize_picture
+from impasto.io.decode import load_picture
+from impasto.io.tensors import as_tensor
+from impasto.ops.filters import gaussian_blur
+
+COFFEE = "examples/coffee.jpg"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_of_ones_own(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("IMPASTO_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def painter():
+    return load_model("painter")
+
+
+def test_what_is_there(painter):
+    found = catalog.listed()
+    assert {"painter", "predictor"} <= found.keys()
+    assert len(painter.styles) - 1 >= 24 and {"starry_night", "great_wave"} <= set(painter.styles)
+    assert found["painter"].path.stat().st_size <= 2_000_000
+    assert found["predictor"].path.stat().st_size <= 3_000_000  # and 3.0 MB of the encoder that it looks with
+    assert set(found["painter"].styles) == set(painter.styles[1:])
+    for entry in found.values():
+        assert entry.header["license"] and entry.header["source"] and entry.header["options"]["seed"] is not None
+    assert all(work for work in found["painter"].styles.values())
+
+
+def test_every_style_is_another_painting(painter):
+    image = as_tensor(resize_picture(load_picture(COFFEE), 160))
+    painted = torch.cat([painter(image, style=name) for name in painter.styles])
+    apart = torch.cdist(painted.flatten(1), painted.flatten(1)) / painted[0].numel() ** 0.5  # root mean squares
+    assert apart[~torch.eye(len(painted), dtype=torch.bool)].min() > 0.03
+    assert (painted[0] - image[0]).square().mean().sqrt() < 0.12  # the identity
+
+
+@pytest.mark.parametrize("color", [(0.45, 0.65, 0.9), (0.9, 0.9, 0.85), (0.1, 0.1, 0.15)])
+def test_a_flat_sky_stays_flat(painter, color):
+    flat = torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, 70, 90)
+    for name in painter.styles:
+        painted = painter(flat, style=name)
+        assert (painted - painted[..., :1, :1]).abs().max() < 1e-3, name
+
+
+@pytest.mark.parametrize("along", [2, 3])
+def test_stripes_stay_stripes(painter, along):
+    stripes = (torch.arange(96) // 6 % 2).float().view(1, 1, 1, 96).expand(1, 3, 96, 96) * 0.6 + 0.2
+    for name in painter.styles:
+        painted = painter(stripes if along == 2 else stripes.mT, style=name)
+        assert (painted - painted.narrow(along, 0, 1)).abs().max() < 5e-3, name
+
+
+def sky(height=256, width=320):
+    """A sky: from dark blue to light, with the noise of a camera."""
+    y = torch.linspace(0, 1, height).view(1, 1, -1, 1).expand(1, 1, height, width)
+    colors = torch.cat([0.25 + 0.4 * y, 0.45 + 0.35 * y, 0.75 + 0.15 * y], 1)
+    return colors + 0.01 * torch.randn(colors.shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_sky_has_no_blobs_and_no_frame(painter):
+    """Blobs: spots far from their surroundings, among few. A frame: a border that is not as what lies beside it."""
+    for name in painter.styles[1:]:
+        painted = painter(sky(), style=name)
+        spots = gaussian_blur(painted, 2.0, 6, "reflect") - gaussian_blur(painted, 12.0, 30, "reflect")
+        assert spots.abs().max() < 16 * spots.std(), name  # Mondrian's few lines come to 15
+        for mirrored in (painted, painted.flip(3)):  # along left and right borders a sky goes on as it is
+            border, beside = mirrored[..., 16:-16, :12], mirrored[..., 16:-16, 12:60]
+            assert (border.mean((2, 3)) - beside.mean((2, 3))).abs().max() < 0.08, name
+            assert border.std(3).mean() < 1.3 * beside[..., :12].std(3).mean() + 0.01, name
+
+
+def test_there_is_no_checkerboard(painter):
+    """What clings to the grid of pixels has the same phase everywhere, and stands out of the spectrum."""
+    image = as_tensor(resize_picture(load_picture(COFFEE), 256))
+    for name in painter.styles[1:]:
+        painted = painter(image, style=name).mean(1)[0].numpy()
+        height, width = (side // 16 * 16 for side in painted.shape)
+        power = np.abs(np.fft.fft2(painted[:height, :width])) ** 2
+        for period in (2, 4, 8):
+            for line, place in ((power[:, 0], height // period), (power[0], width // period)):
+                around = np.mean([line[(place + step) % len(line)] for step in (-3, -2, 2, 3)])
+                amplitude = 2 * line[place] ** 0.5 / power.size  # of the wave, of white
+                assert line[place] < 8 * around or amplitude < 0.004, (name, period)
+
+
+def test_a_painting_that_it_never_saw(painter):
+    image = as_tensor(resize_picture(load_picture(COFFEE), 160))
+    look = as_tensor(load_picture("examples/rocket.jpg"))
+    row = predict_row(painter, look)
+    assert load_predictor(painter).numbers == len(row) == painter.network.rows.shape[1]
+    painted = painter.knowing("rocket", row)(image, style="rocket")
+    others = [painter(image, style=name) for name in painter.styles]
+    assert min(float((painted - other).square().mean().sqrt()) for other in others) > 0.02
+    assert painted.std() > 0.05
+
+
+def test_by_name_from_the_command_line(tmp_path):
+    command = [sys.executable, "-m", "impasto", "apply", "starry_night", COFFEE, "--size", "200", "-o"]
+    done = subprocess.run([*command, str(tmp_path / "out.png")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    painted = load_picture(tmp_path / "out.png")
+    assert max(painted.size) == 200
+    assert painted.pixels[..., 2].mean() > painted.pixels[..., 0].mean()  # it is blue, coffee is not

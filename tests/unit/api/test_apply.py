@@ -1,0 +1,191 @@
+"""Pictures and videos through networks that paint, from Python and from the command line."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+import clips
+from impasto.api.apply import default_output_apply, iter_apply, load, open_painter
+from impasto.checkpoints.load import save_model
+from impasto.errors import FileExists, OptionError, UnknownName
+from impasto.events import Done, Frame, Note, Saved, drain
+from impasto.inference.options import ApplyOptions
+from impasto.io.convert import resize_picture
+from impasto.io.decode import load_picture
+from impasto.io.embedded import read_metadata
+from impasto.io.tensors import as_tensor
+from impasto.io.video.probe import probe
+from impasto.networks.johnson import Johnson
+from impasto.networks.lengstrom import Lengstrom
+from impasto.networks.microast import MicroAST
+from impasto.networks.multistyle import IDENTITY, Painter
+from nets import random_weights
+
+COFFEE = "examples/coffee.jpg"
+CPU = {"device": "cpu", "precision": "float32"}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A network of two styles and one of a single style, with random weights."""
+    folder = tmp_path_factory.mktemp("networks")
+    painter = random_weights(Painter(8, 1, 8, styles=[IDENTITY, "red", "blue"]))
+    save_model(folder / "many.safetensors", painter)
+    save_model(folder / "one.safetensors", random_weights(Johnson(4, 1, scale=1.0)))
+    return folder
+
+
+def apply(model, picture, **settings):
+    own = {name: settings.pop(name) for name in ("regions", "keep") if name in settings}
+    return drain(iter_apply(model, picture, ApplyOptions(**settings), **own))
+
+
+def small(name=COFFEE, side=60):
+    return as_tensor(resize_picture(load_picture(name), side))
+
+
+def test_a_picture_gets_what_the_network_makes_of_it(files):
+    model = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
+    photograph = small()
+    painted = apply(model, photograph, style="blue", strength=0.5)
+    torch.testing.assert_close(painted, model(photograph, style="blue", strength=0.5), rtol=0, atol=1e-5)
+    mixed = apply(model, photograph, style="red:1, blue:3")
+    torch.testing.assert_close(mixed, model(photograph, style={"red": 0.25, "blue": 0.75}), rtol=0, atol=1e-5)
+    assert (mixed - painted).abs().mean() > 1e-3
+
+
+def test_size_is_that_of_the_longer_side(files):
+    model = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
+    assert apply(model, small(side=60), size=33).shape == (1, 3, 22, 33)
+
+
+@pytest.mark.parametrize("network", [Johnson(4, 1, scale=1.0), Lengstrom(), MicroAST()])
+def test_networks_of_every_kind_compute_in_sixteen_bits_too(network, tmp_path):
+    save_model(tmp_path / "network.safetensors", random_weights(network))
+    style = {"style": "examples/cat.jpg"} if isinstance(network, MicroAST) else {}
+    fine, coarse = (
+        load(tmp_path / "network.safetensors", device="cpu", precision=precision, **style)(small(side=48))
+        for precision in ("float32", "bfloat16")
+    )
+    assert fine.dtype == coarse.dtype == torch.float32
+    assert 0 < (fine - coarse).abs().mean() < 0.03
+
+
+def test_what_comes_out_is_what_went_in(files):
+    paint = load(files / "many.safetensors", style="red", **CPU)
+    tensor = small()
+    painted = paint(tensor)
+    assert painted.shape == tensor.shape
+    array = (255 * tensor[0].permute(1, 2, 0).numpy()).round().astype(np.uint8)
+    assert paint(array).dtype == np.uint8 and paint(array).shape == array.shape
+    assert abs(paint(array) / 255.0 - painted[0].permute(1, 2, 0).numpy()).mean() < 0.01
+    assert paint(COFFEE, size=64).size == (64, 43)
+    assert (paint(tensor, style="blue") - painted).abs().mean() > 1e-3
+
+
+def test_regions_have_their_own_style_and_kept_parts_stay(files, tmp_path):
+    model = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
+    photograph = small()
+    left = np.zeros(photograph.shape[-2:], np.float32)
+    left[:, :30] = 1
+    painted = apply(model, photograph, style="red", feather=0, regions=[(left, "blue")])
+    assert (painted[..., 44:] - painted[..., :16]).abs().mean() > 0
+    everywhere = apply(model, photograph, style="red", feather=0, regions=[(np.ones_like(left), "blue")])
+    torch.testing.assert_close(everywhere, apply(model, photograph, style="blue"), rtol=0, atol=1e-5)
+    kept = apply(model, photograph, style="red", feather=0, keep=left)
+    assert torch.equal(kept[..., :30], photograph[..., :30])
+    torch.testing.assert_close(kept[..., 30:], apply(model, photograph, style="red")[..., 30:], rtol=0, atol=0)
+
+
+def test_a_file_carries_how_it_was_made_and_is_not_overwritten(files, tmp_path):
+    model = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
+    target = default_output_apply(COFFEE, model, tmp_path)
+    assert target.name == "coffee_one.png"
+    events = list(iter_apply(model, COFFEE, ApplyOptions(size=64), output=target))
+    assert [type(event) for event in events][-2:] == [Saved, Done]
+    record = read_metadata(target)
+    assert record["operation"] == "apply" and record["model"]["name"] == "one" and record["options"]["size"] == 64
+    with pytest.raises(FileExists):
+        iter_apply(model, COFFEE, output=target)
+
+
+def test_a_video_is_painted_frame_by_frame(files, tmp_path):
+    clip = clips.write(tmp_path / "clip.mp4", clips.pan(6), clips.NTSC, sound=("aac",))
+    model = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
+    target = default_output_apply(clip, model, tmp_path)
+    assert target.name == "clip_many.mp4"
+    options = ApplyOptions(style="red", flicker=True, statistics="frame", **CPU)
+    events = list(iter_apply(model, clip, options, output=target))
+    frames = [event for event in events if isinstance(event, Frame)]
+    assert len(frames) == 6
+    torch.testing.assert_close(frames[2].image, model(frames[2].source, style="red"), rtol=0, atol=1e-5)
+    assert any("flicker" in event.text for event in events if isinstance(event, Note))
+    before, after = probe(clip), probe(target)
+    assert (after.frame_rate, after.frames, after.sound) == (clips.NTSC, 6, before.sound)
+    assert after.metadata["operation"] == "apply"
+
+
+def test_what_cannot_be_painted_is_one_sentence(files, tmp_path):
+    many = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
+    one = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
+    with pytest.raises(UnknownName, match="green"):
+        iter_apply(many, COFFEE, ApplyOptions(style="green"))
+    with pytest.raises(OptionError, match=r"^the share of a style is 'much'; expected a number"):
+        iter_apply(many, COFFEE, ApplyOptions(style="red:much"))
+    with pytest.raises(OptionError, match=r"expected none to be named\.$"):
+        iter_apply(one, COFFEE, ApplyOptions(style="red"))
+    with pytest.raises(OptionError, match=r"^this network has one style for the whole picture; leave out --region"):
+        iter_apply(one, COFFEE, regions=[("alpha", "red")])
+    with pytest.raises(OptionError, match=r"is a video; expected a video file for the result"):
+        iter_apply(one, tmp_path / "clip.mp4", output=tmp_path / "still.png")
+
+
+def run(*words):
+    done = subprocess.run(
+        [sys.executable, "-m", "impasto", *map(str, words)], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_an_interrupted_video_leaves_nothing_behind(files, tmp_path):
+    clip = clips.write(tmp_path / "clip.mp4", clips.pan(200))
+    words = ["apply", files / "many.safetensors", clip, "--style", "red", "-o", tmp_path / "out.mp4", "--json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "impasto", *map(str, words)], stdout=subprocess.PIPE, text=True
+    ) as run:
+        for line in run.stdout:
+            if json.loads(line)["event"] == "frame":
+                break
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_from_a_painting_to_pictures_on_the_command_line(tmp_path):
+    trained = run(
+        "train", "johnson", "swirl", "examples", "--steps", 3, "--crop", 64, "--style-size", 64, "--batch", 1,
+        "--width", 4, "--blocks", 1, "-o", tmp_path / "swirled",
+    )  # fmt: skip
+    assert trained.returncode == 0, trained.stderr
+    assert trained.stdout.split() == [str(tmp_path / "swirled" / "model.safetensors")]
+    row = run(
+        "train", "style", "mosaic", "examples", "--base", tmp_path / "swirled", "--steps", 2, "--crop", 64,
+        "--style-size", 64, "--batch", 1, "-o", tmp_path / "tiles",
+    )  # fmt: skip
+    assert row.returncode == 0, row.stderr
+    assert (tmp_path / "tiles" / "model.safetensors").stat().st_size < 100_000
+    applied = run("apply", tmp_path / "swirled", COFFEE, "examples/cat.jpg", "--size", 64, "-o", tmp_path / "out")
+    assert applied.returncode == 0, applied.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["cat_swirled.png", "coffee_swirled.png"]
+    assert load_picture(tmp_path / "out" / "cat_swirled.png").pixels.shape[1] == 64
+    again = run("apply", tmp_path / "swirled", COFFEE, "-o", tmp_path / "out" / "coffee_swirled.png")
+    assert again.returncode == 2 and "--force" in again.stderr
+    missing = run("apply", tmp_path / "nothing.pth", COFFEE)
+    assert missing.returncode != 0 and "nothing.pth does not exist" in missing.stderr

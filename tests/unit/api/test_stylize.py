@@ -1,0 +1,201 @@
+"""The public door: everything it takes, everything it gives back, and files that can be repeated."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import impasto
+from impasto.api.contact_sheet import iter_contact_sheet
+from impasto.api.score import high_pass_picture
+from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
+from impasto.errors import CheckpointError, FileExists, ImageError, OptionError, UnknownName
+from impasto.events import Done, Saved, Started, Step, as_json
+from impasto.io.decode import load_picture
+from impasto.io.embedded import read_metadata
+from impasto.style_transfer.options import StylizeOptions
+from nets import picture, tiny_vgg
+
+FEW = StylizeOptions(size=48, min_size=24, steps=4, device="cpu")
+
+
+def opened(path):
+    with Image.open(path) as image:
+        return image.copy()
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name, seed in (("photo", 0), ("painting", 1)):
+        pixels = (picture(36, 48, seed)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def paint(files, **kwargs):
+    return list(iter_stylize(files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), **kwargs))
+
+
+# --- kinds -----------------------------------------------------------------
+
+
+def test_you_get_back_what_you_gave(files):
+    tensor = load_picture(files / "photo.png").pixels
+    array = np.asarray(opened(files / "photo.png"))
+    style = opened(files / "painting.png")
+    results = {
+        "path": impasto.stylize(files / "photo.png", style, FEW, encoder=tiny_vgg()),
+        "pillow": impasto.stylize(Image.fromarray(array), style, FEW, encoder=tiny_vgg()),
+        "array": impasto.stylize(array, style, FEW, encoder=tiny_vgg()),
+        "tensor": impasto.stylize(torch.from_numpy(tensor).permute(2, 0, 1), style, FEW, encoder=tiny_vgg()),
+    }
+    assert isinstance(results["path"], Image.Image)
+    assert isinstance(results["pillow"], Image.Image)
+    assert results["array"].dtype == np.uint8
+    assert results["array"].shape == (36, 48, 3)
+    assert results["tensor"].shape == (1, 3, 36, 48)
+    as_bytes = results["tensor"][0].permute(1, 2, 0).numpy() * 255
+    for kind in ("path", "pillow", "array"):
+        np.testing.assert_array_less(np.abs(np.asarray(results[kind]) - as_bytes), 0.5001)
+        np.testing.assert_array_equal(results[kind], results["array"])
+
+
+def test_settings_by_name_replace_the_options():
+    image = impasto.stylize(picture(36, 48), picture(40, 40, 1), FEW, size=32, encoder=tiny_vgg())
+    assert image.shape == (1, 3, 24, 32)
+
+
+def test_styles_of_ours_go_by_name_and_seed():
+    arguments = (picture(36, 48), ["swirl:3"], FEW)
+    a, b = (impasto.stylize(*arguments, encoder=tiny_vgg()) for _ in range(2))
+    assert torch.equal(a, b)
+    assert not torch.equal(a, impasto.stylize(picture(36, 48), "swirl", FEW, encoder=tiny_vgg()))
+
+
+def test_transparency_stays(files):
+    pixels = np.asarray(opened(files / "photo.png"))
+    alpha = np.zeros((36, 48), np.uint8)
+    alpha[:, 24:] = 255
+    Image.fromarray(np.dstack([pixels, alpha])).save(files / "cut.png")
+    list(iter_stylize(files / "cut.png", files / "painting.png", FEW, encoder=tiny_vgg(), output=files / "out.png"))
+    result = opened(files / "out.png")
+    assert result.mode == "RGBA"
+    np.testing.assert_array_equal(np.asarray(result)[:, :, 3], alpha)
+
+
+# --- files -----------------------------------------------------------------
+
+
+def test_events_and_files_of_a_run(files):
+    events = paint(files, output=files / "out.png", preview=files / "preview.jpg")
+    kinds = [type(event) for event in events]
+    assert kinds[0] is Started
+    assert kinds[-1] is Done
+    assert events[0].content == "photo"
+    assert {event.kind for event in events if isinstance(event, Saved)} == {"preview", "result"}
+    assert opened(files / "out.png").size == (48, 36)
+    assert opened(files / "preview.jpg").size == (48, 36)
+    assert not checkpoint_path(files / "out.png").exists()
+    record = read_metadata(files / "out.png")
+    assert StylizeOptions(**record["options"]) == FEW
+    assert record["content"]["source"] == str(files / "photo.png")
+
+
+def test_events_are_plain_json(files):
+    for event in paint(files):
+        assert json.loads(json.dumps(as_json(event)))["event"] in ("started", "step", "done")
+
+
+def test_nothing_is_overwritten(files):
+    (files / "out.png").write_bytes(b"precious")
+    with pytest.raises(FileExists, match="out.png exists already; pass --force"):
+        iter_stylize(files / "photo.png", files / "painting.png", FEW, output=files / "out.png")
+    assert (files / "out.png").read_bytes() == b"precious"
+    paint(files, output=files / "out.png", force=True)
+    assert opened(files / "out.png").size == (48, 36)
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_closed_keeps_the_picture_and_resumes_to_the_same_bytes(files, stop):
+    whole, broken = files / "whole.png", files / "broken.png"
+    paint(files, output=whole)
+    events = iter_stylize(files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), output=broken)
+    for event in events:
+        if isinstance(event, Step) and event.step == stop:
+            break
+    events.close()
+    assert opened(broken).size[0] in (24, 48)
+    assert read_metadata(broken)["unfinished"] == stop
+    assert checkpoint_path(broken).exists()
+    resumed = paint(files, output=broken, resume=True)
+    assert broken.read_bytes() == whole.read_bytes()
+    assert not checkpoint_path(broken).exists()
+    assert resumed[-1].steps == 6
+
+
+def test_resume_refuses_what_is_not_the_same_run(files):
+    with pytest.raises(CheckpointError, match="no interrupted run"):
+        paint(files, output=files / "out.png", resume=True)
+    events = iter_stylize(
+        files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), output=files / "out.png"
+    )
+    next(event for event in events if isinstance(event, Step))
+    events.close()
+    with pytest.raises(CheckpointError, match="other options"):
+        paint(files, output=files / "out.png", resume=True, seed=5)
+    picture_, _ = opened(files / "painting.png"), (files / "painting.png").unlink()
+    picture_.rotate(90).save(files / "painting.png")
+    with pytest.raises(CheckpointError, match="other styles"):
+        paint(files, output=files / "out.png", resume=True)
+
+
+def test_a_start_picture_is_read(files):
+    Image.new("RGB", (10, 10), (0, 0, 255)).save(files / "blue.png")
+    options = FEW.changed(init_image=str(files / "blue.png"), steps=1, min_size=48)
+    events = list(iter_stylize(files / "photo.png", files / "painting.png", options, encoder=tiny_vgg()))
+    assert events[-1].image[0, 2].mean() > 0.9
+
+
+def test_a_sheet_shows_every_setting(files):
+    events = list(
+        iter_contact_sheet(
+            files / "photo.png", files / "painting.png", FEW, output=files / "sheet.png", size=32, encoder=tiny_vgg()
+        )
+    )
+    assert sum(isinstance(event, Started) for event in events) == 9
+    sheet = opened(files / "sheet.png")
+    assert sheet.size[0] > 3 * 32
+    assert sheet.size[1] > 3 * 24
+
+
+def test_high_pass_picture_of_a_flat_one_is_grey(files):
+    Image.new("RGB", (20, 20), (200, 30, 90)).save(files / "flat.png")
+    high_pass_picture(files / "flat.png", files / "detail.png")
+    assert set(np.asarray(opened(files / "detail.png")).ravel().tolist()) == {128}
+
+
+def test_names_of_results():
+    assert str(default_output("a/photo.jpg", "b/starry night.jpg")) == "photo_starry night.png"
+    assert str(default_output("a/photo.jpg", "swirl:7", "out")) == "out/photo_swirl-7.png"
+
+
+# --- wrong input -----------------------------------------------------------
+
+
+def test_wrong_input_is_told_before_the_first_step(files):
+    with pytest.raises(
+        UnknownName, match="'swirll' is not the name of a picture file or a painted style. Did you mean 'swirl'"
+    ):
+        iter_stylize(files / "photo.png", "swirll", FEW)
+    with pytest.raises(ImageError, match="nothing.png"):
+        iter_stylize(files / "nothing.png", "swirl", FEW)
+    with pytest.raises(OptionError, match="no style picture"):
+        iter_stylize(files / "photo.png", [], FEW)
+    with pytest.raises(OptionError, match="seed is 'x'"):
+        iter_stylize(files / "photo.png", "swirl:x", FEW)
+    with pytest.raises(ImageError, match="shape"):
+        iter_stylize(torch.zeros(2, 3, 8, 8), "swirl", FEW)
+    with pytest.raises(OptionError, match="device is 'cuda:9'"):
+        iter_stylize(files / "photo.png", "swirl", FEW.changed(device="cuda:9"))

@@ -1,0 +1,302 @@
+"""Every known file of a network is recognized by itself, and every other is refused by name."""
+
+import io
+import pickle
+import zipfile
+
+import pytest
+import torch
+
+from impasto.checkpoints.files import save_state
+from impasto.checkpoints.load import load_model, save_model
+from impasto.checkpoints.model import Model
+from impasto.errors import OptionError, UnknownName, WeightsError
+from impasto.networks.johnson import Johnson
+from impasto.networks.lengstrom import Lengstrom
+from impasto.networks.microast import PARTS, MicroAST
+from impasto.networks.multistyle import Painter
+from nets import picture, random_johnson, random_weights
+
+IMAGE = picture(22, 30)
+
+
+def painter():
+    return random_weights(Painter(8, 1, 6, styles=("identity", "waves", "stars")))
+
+
+NETWORKS = {
+    "johnson": lambda: random_johnson(4, 2),
+    "painter": painter,
+    "lengstrom": lambda: random_weights(Lengstrom(4, 1)),
+    "microast": lambda: random_weights(MicroAST()),
+}
+
+
+def painted(network, **settings):
+    model = network if isinstance(network, Model) else Model(network.eval())
+    if model.architecture == "microast":
+        settings.setdefault("style", picture(20, 24, 7))
+    with torch.no_grad():
+        return model(IMAGE, **settings)
+
+
+# --- our own files -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_is_saved_comes_back_with_the_same_bits(kind, tmp_path):
+    network = NETWORKS[kind]()
+    save_model(tmp_path / "a.safetensors", network, {"license": "CC0", "provenance": ["here"]})
+    model = load_model(tmp_path / "a.safetensors")
+    assert model.architecture == kind and model.header["license"] == "CC0" and model.header["provenance"] == ["here"]
+    assert model.styles == getattr(network, "styles", ())
+    assert torch.equal(painted(model), painted(network))
+    assert not any(p.requires_grad for p in model.network.parameters()) and not model.network.training
+
+
+@pytest.mark.parametrize(("precision", "share"), [("float16", 0.55), ("int8", 0.35)])
+def test_fewer_bits_make_smaller_files_and_nearly_the_same_picture(precision, share, tmp_path):
+    network = random_weights(Johnson(16, 2))
+    sizes = {}
+    for chosen in ("float32", precision):
+        save_model(tmp_path / chosen, network, precision=chosen)
+        sizes[chosen] = (tmp_path / chosen).stat().st_size
+    assert sizes[precision] < share * sizes["float32"]
+    state = load_model(tmp_path / precision).network.state_dict()
+    for key, value in network.state_dict().items():
+        # half a step: of 11 bits, or of 127 steps to the largest number of a filter
+        step = value.abs().amax() * (2**-11 if precision == "float16" or value.ndim < 4 else 0.51 / 127)
+        assert (state[key] - value).abs().max() <= step
+
+
+def test_a_network_that_is_no_painter_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="Linear is not a network that paints"):
+        save_model(tmp_path / "x", torch.nn.Linear(2, 2))
+    with pytest.raises(OptionError, match="precision is 'int4'"):
+        save_model(tmp_path / "x", painter(), precision="int4")
+    assert not (tmp_path / "x").exists()
+
+
+# --- pytorch/examples ----------------------------------------------------------------------------
+
+
+def old(state):
+    """As torch before 0.4 wrote it, with buffers of instance norms."""
+    channels = {key.removesuffix(".bias"): value for key, value in state.items() if ".conv2d" not in key}
+    extra = {f"{key}.running_mean": torch.zeros_like(value) for key, value in channels.items() if ".weight" not in key}
+    return state | extra | {key.replace("mean", "var"): value for key, value in extra.items()}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda s: s,
+        lambda s: {"state_dict": s, "epoch": 2, "optimizer": {"state": {0: {"exp_avg": torch.ones(3)}}}},
+        lambda s: {f"module.{k}": v for k, v in s.items()},
+        lambda s: {"model": {f"module.{k}": v for k, v in s.items()}},
+        old,
+    ],
+    ids=["plain", "nested", "module", "both", "old"],
+)
+def test_johnson_is_recognized(wrap, tmp_path):
+    network = random_weights(Johnson(6, 3))
+    torch.save(wrap(network.state_dict()), tmp_path / "mosaic.pth")
+    model = load_model(tmp_path / "mosaic.pth")
+    assert model.network.settings == {"width": 6, "blocks": 3, "scale": 255.0}
+    assert torch.equal(painted(model), painted(network))
+    if wrap is old:  # 5 norms and 2 in each of 3 blocks, mean and variance
+        assert model.notes == ("22 running statistics of an old file were left out: they are never used",)
+    else:
+        assert model.notes == ()
+
+
+@pytest.mark.parametrize("width", [16, 32])
+def test_the_published_widths_are_recognized(width, tmp_path):
+    torch.save(Johnson(width).state_dict(), tmp_path / "a.pth")
+    assert load_model(tmp_path / "a.pth").network.settings == {"width": width, "blocks": 5, "scale": 255.0}
+
+
+# --- lengstrom -----------------------------------------------------------------------------------
+
+
+def blobs(network):
+    """The 48 files, written by hand: weights with taps first, transposed ones (k, k, out, in)."""
+    files = {}
+    for index, layer in enumerate(network.layers):
+        weight = layer.weight.detach().numpy()  # (out, in, k, k)
+        stored = weight.transpose(2, 3, 0, 1) if index in (13, 14) else weight.transpose(2, 3, 1, 0)
+        for part, values in enumerate((stored, layer.shift.detach().numpy(), layer.scale.detach().numpy())):
+            number = 3 * index + part
+            files[f"Variable_{number}" if number else "Variable"] = values.astype("<f4").tobytes()
+    return files
+
+
+@pytest.mark.parametrize("how", ["folder", "zip"])
+def test_lengstrom_is_recognized(how, tmp_path):
+    network = random_weights(Lengstrom())
+    path = tmp_path / "la_muse"
+    if how == "folder":
+        path.mkdir()
+        (path / "Variable_10_Adam").write_bytes(b"left over")
+        (path / "manifest.json").write_text("{}")
+        for name, content in blobs(network).items():
+            (path / name).write_bytes(content)
+    else:
+        with zipfile.ZipFile(path, "w") as opened:
+            for name, content in blobs(network).items():
+                opened.writestr(f"ckpts/la_muse/{name}", content)
+    assert torch.equal(painted(load_model(path)), painted(network))
+
+
+def test_blobs_that_are_missing_or_cut_are_named(tmp_path):
+    files = blobs(Lengstrom())
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "Variable_7").write_bytes(files["Variable_7"][:-4])
+    with pytest.raises(WeightsError, match=r"'Variable_7' has 508 bytes, expected 512 for \(128,\)"):
+        load_model(tmp_path)
+    (tmp_path / "Variable_7").unlink()
+    with pytest.raises(WeightsError, match=r"lacks 'Variable_7'; expected 48 files"):
+        load_model(tmp_path)
+
+
+# --- MicroAST ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["folder", "file"])
+def test_microast_is_recognized(how, tmp_path):
+    network = random_weights(MicroAST())
+    states = {part: getattr(network, part).state_dict() for part in PARTS}
+    path = tmp_path / "microast"
+    if how == "folder":
+        path.mkdir()
+        for part, state in states.items():
+            torch.save(state, path / f"{part}_iter_160000.pth.tar")
+    else:
+        torch.save(states, path)
+    assert torch.equal(painted(load_model(path)), painted(network))
+
+
+def test_a_part_that_is_missing_is_named(tmp_path):
+    network = MicroAST()
+    for part in PARTS[:3]:
+        torch.save(getattr(network, part).state_dict(), tmp_path / f"{part}.pth")
+    with pytest.raises(WeightsError, match=r"has 0 files named decoder\*"):
+        load_model(tmp_path)
+
+
+# --- refused -------------------------------------------------------------------------------------
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("this must not run",))
+
+
+def saved(content):
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+STATE = Johnson(4, 2).state_dict()
+REFUSED = {
+    "missing key": (
+        saved({k: v for k, v in STATE.items() if k != "res2.in1.bias"}),
+        r"lacks 'res2.in1.bias' \(16,\); expected all weights of Johnson's network",
+    ),
+    "another shape": (
+        saved(STATE | {"conv2.conv2d.weight": torch.zeros(8, 4, 5, 5)}),
+        r"'conv2.conv2d.weight' has shape \(8, 4, 5, 5\), expected \(8, 4, 3, 3\)",
+    ),
+    "another network's": (saved(STATE | {"conv9.weight": torch.zeros(2)}), "holds 'conv9.weight', which Johnson's"),
+    "not finite": (saved(STATE | {"in1.weight": torch.full((4,), torch.nan)}), "'in1.weight' does not hold finite"),
+    "a classifier": (saved({"features.0.weight": torch.zeros(4, 3, 3, 3)}), "its first tensor is named 'features.0"),
+    "nothing": (saved({}), "it holds no named tensors"),
+    "a list": (saved([torch.zeros(2)]), "it holds no named tensors"),
+    "code": (saved({"conv1.conv2d.weight": Evil()}), "holds more than tensors; it was not loaded"),
+    "a pickle with code": (pickle.dumps(Evil()), "holds more than tensors|cannot be read"),
+    "truncated": (saved(STATE)[:5000], "cannot be read|damaged"),
+    "text": (b"<html>not found</html>", "cannot be read|damaged"),
+    "empty": (b"", "cannot be read|damaged"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_wrong_files_are_refused_by_name(what, tmp_path, capsys):
+    content, message = REFUSED[what]
+    path = tmp_path / "wrong.pth"
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=message) as caught:
+        load_model(path)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_our_own_files_are_checked_too(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_state(path, {"a": torch.zeros(2)}, {"network": "compact"})
+    with pytest.raises(WeightsError, match="holds the network 'compact'; expected one that paints: johnson, painter"):
+        load_model(path)
+    save_state(path, {"a": torch.zeros(2)}, {"network": "painter", "settings": {"width": -1}})
+    with pytest.raises(WeightsError, match="its settings do not make a network"):
+        load_model(path)
+    save_state(path, painter().state_dict(), {"network": "painter", "settings": Painter(8, 2, 6).settings})
+    with pytest.raises(WeightsError, match=r"lacks 'blocks.1.0.weight'|'rows' has shape"):
+        load_model(path)
+    with pytest.raises(WeightsError, match="does not exist"):
+        load_model(tmp_path / "nothing.pth")
+
+
+# --- one way to call them ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_pictures_come_back_in_range_and_in_size(kind):
+    result = painted(NETWORKS[kind]())
+    assert result.shape == IMAGE.shape and result.min() >= 0 and result.max() <= 1 and result.std() > 0.005
+
+
+def test_strength_moves_a_row_from_the_identity():
+    network = painter()
+    half = torch.lerp(network.rows[0], network.rows[1], 0.5)
+    assert torch.equal(painted(network, style="waves", strength=0.5), painted(network, style=half))
+    assert torch.equal(painted(network, style="waves", strength=0), painted(network, style="identity"))
+    assert torch.equal(painted(network), painted(network, style="waves"))  # the first that is not the identity
+
+
+def test_strength_mixes_pixels_where_there_are_no_rows():
+    network = NETWORKS["johnson"]()
+    full = painted(network)
+    torch.testing.assert_close(painted(network, strength=0.25), 0.75 * IMAGE + 0.25 * full, rtol=0, atol=1e-6)
+    assert torch.equal(painted(network, strength=0), IMAGE)
+
+
+def test_styles_are_blended_as_rows():
+    network = painter()
+    row = (2 * network.rows[1] + 6 * network.rows[2]) / 8
+    blended = painted(network, style={"waves": 2, "stars": 6})
+    torch.testing.assert_close(blended, painted(network, style=row), rtol=0, atol=1e-6)
+    left = torch.zeros(1, 1, *IMAGE.shape[-2:])
+    left[..., :15] = 1
+    mapped = painted(network, style={"waves": left, "stars": 1 - left})
+    off = (mapped - painted(network, style="waves")).abs().mean((0, 1, 2))  # by column
+    assert 2 * off[:4].mean() < off[-4:].mean()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "error", "message"),
+    [
+        ("painter", {"style": "wave"}, UnknownName, "Did you mean 'waves'"),
+        ("painter", {"style": {"waves": 0.0}}, OptionError, "not all 0"),
+        ("painter", {"style": {"waves": -1.0, "stars": 2.0}}, OptionError, "0 or more"),
+        ("painter", {"style": {}}, OptionError, "shares of styles"),
+        ("painter", {"style": {"waves": torch.zeros(1, 1, 22, 30)}}, OptionError, "nothing at some pixel"),
+        ("painter", {"strength": 1.5}, OptionError, "strength is 1.5; expected 0 to 1"),
+        ("johnson", {"style": "waves"}, OptionError, "has one style"),
+        ("microast", {"style": "waves"}, OptionError, "paints after a picture"),
+    ],
+)
+def test_impossible_styles_are_refused(kind, settings, error, message):
+    with pytest.raises(error, match=message):
+        painted(NETWORKS[kind](), **settings)

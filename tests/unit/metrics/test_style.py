@@ -1,0 +1,306 @@
+"""Measures against independent float64 numpy, closed forms and published color values."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812
+
+from impasto.errors import ImageError, OptionError, UnknownName
+from impasto.metrics.style import CONTENT_LAYERS, STYLE_LAYERS, color_distance, lab, score
+from impasto.networks.vgg import VGG
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    net = VGG(
+        19, mean=(104, 117, 124), std=(1, 1, 1), channel_order="bgr", scale=255.0, widths=(4, 5, 6, 7, 8)
+    )  # small, with random weights
+    for name, parameter in net.named_parameters():  # or relu5_1 would be nearly silent
+        if name.endswith("weight"):
+            torch.nn.init.kaiming_normal_(parameter)
+        else:
+            torch.nn.init.uniform_(parameter, 0, 1)
+    return net.double().eval().requires_grad_(False)
+
+
+def picture(seed, height=32, width=40):
+    """A picture with coarse and fine parts, float64."""
+    random = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(1, 3, 4, 5, generator=random, dtype=torch.float64)
+    fine = torch.rand(1, 3, height, width, generator=random, dtype=torch.float64)
+    return 0.8 * F.interpolate(coarse, (height, width), mode="bilinear") + 0.2 * fine
+
+
+def pixels(*colors):
+    """A picture of one row with these colors."""
+    return torch.tensor(colors, dtype=torch.float64).T.reshape(1, 3, 1, -1)
+
+
+# --- lab -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rgb", "expected"),
+    [
+        # Published for sRGB and D65 by color calculators (Lindbloom's and scikit-image's among them). By hand for
+        # red: its XYZ / white is the matrix' first column / row sums = (.4124564 / .95047, .2126729,
+        # .0193339 / 1.08883) = (.433949, .212673, .017757); cube roots .757094, .596903, .260899;
+        # L = 116 * .596903 - 16 = 53.2408, a = 500 * (.757094 - .596903), b = 200 * (.596903 - .260899).
+        ((1, 0, 0), (53.2408, 80.0925, 67.2032)),
+        ((0, 1, 0), (87.7347, -86.1827, 83.1793)),
+        ((0, 0, 1), (32.2970, 79.1875, -107.8602)),
+        ((1, 1, 1), (100, 0, 0)),
+        ((0, 0, 0), (0, 0, 0)),
+        # Grey of 0.5: linear ((.5 + .055) / 1.055)^2.4 = .214041, cube root .598183, L = 116 * .598183 - 16.
+        ((0.5, 0.5, 0.5), (53.3890, 0, 0)),
+        # 2/255 is in both straight parts: Y = 2/255/12.92 = .000607, L = 24389/27 * Y.
+        ((2 / 255, 2 / 255, 2 / 255), (0.548352, 0, 0)),
+    ],
+)
+def test_lab_of_known_colors(rgb, expected):
+    assert lab(pixels(rgb)).flatten().tolist() == pytest.approx(expected, abs=2e-4)
+
+
+def lab_in_numpy(image):
+    """CIE 15:2004 with its own constants, one color at a time."""
+    matrix = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
+    colors = []
+    for rgb in image.double().numpy()[0].reshape(3, -1).T:
+        light = np.array([v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgb])
+        ratio = (matrix @ light) / matrix.sum(1)
+        x, y, z = (r ** (1 / 3) if r > (6 / 29) ** 3 else r / (3 * (6 / 29) ** 2) + 4 / 29 for r in ratio)
+        colors.append((116 * y - 16, 500 * (x - y), 200 * (y - z)))
+    return np.array(colors)  # (pixels, 3)
+
+
+def test_lab_agrees_with_cie():
+    image = torch.rand(1, 3, 8, 9, generator=torch.Generator().manual_seed(3), dtype=torch.float64) ** 2
+    assert lab(image)[0].flatten(1).T.numpy() == pytest.approx(lab_in_numpy(image), abs=1e-9)
+
+
+def test_lab_keeps_pictures_apart_and_takes_values_below_zero():
+    two = torch.cat([picture(0), picture(1) - 0.5])
+    assert torch.equal(lab(two), torch.cat([lab(two[:1]), lab(two[1:])]))
+    assert lab(two).isfinite().all()
+
+
+# --- color distance ------------------------------------------------------------------------------
+
+
+def test_one_step_of_all_colors_is_its_own_length():
+    # All greys 10 L* apart: Y = ((L + 16) / 116)^3, encoded. The mean over directions is |step|² / 3.
+    def grey(lightness):
+        light = ((lightness + 16) / 116) ** 3
+        return (1.055 * light ** (1 / 2.4) - 0.055,) * 3
+
+    dark, light = pixels(*map(grey, (20, 30, 50))), pixels(*map(grey, (30, 40, 60)))
+    assert color_distance(dark, [light]) == pytest.approx(10, abs=1e-6)
+
+
+def test_the_step_may_go_anywhere():
+    # One color each: every direction sees the whole step, so the distance is Delta E 1976 of red and green.
+    expected = np.linalg.norm(np.array((53.2408, 80.0925, 67.2032)) - (87.7347, -86.1827, 83.1793))
+    assert color_distance(pixels((1, 0, 0)), [pixels((0, 1, 0))]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_color_distance_agrees_with_sorting():
+    # With 1024 pixels each, quantiles are the sorted colors themselves.
+    a, b = picture(0, 32, 32), picture(1, 32, 32)
+    golden = (1 + 5**0.5) / 2
+    axes = [(1, y, z) for y in (1, -1) for z in (1, -1)]
+    for sign in (1, -1):
+        axes += [(0, 1, sign * golden), (1, sign * golden, 0), (sign * golden, 0, 1)]
+        axes += [(0, golden, sign / golden), (golden, sign / golden, 0), (sign / golden, 0, golden)]
+    squares = []
+    for axis in axes:
+        axis = np.array(axis) / np.linalg.norm(axis)
+        squares.append(np.mean((np.sort(lab_in_numpy(a) @ axis) - np.sort(lab_in_numpy(b) @ axis)) ** 2))
+    assert color_distance(a, [b]) == pytest.approx(np.sqrt(3 * np.mean(squares)), rel=1e-9)
+
+
+def test_colors_do_not_care_where_they_are_or_how_often_they_repeat():
+    image = picture(0)
+    order = torch.randperm(32 * 40, generator=torch.Generator().manual_seed(0))
+    shuffled = image.flatten(2)[..., order].view(image.shape)
+    assert color_distance(image, [shuffled]) == 0
+    # Repeated pixels only change how the gaps between neighboring colors are bridged.
+    assert color_distance(image, [image.repeat_interleave(4, 3)]) < 0.01 * color_distance(image, [picture(1)])
+    assert color_distance(image, [picture(1)]) == pytest.approx(color_distance(picture(1), [image]), rel=1e-12)
+
+
+def test_several_pictures_are_one_cloud_by_their_shares():
+    # Three quarters of the cloud are black. A picture of three black pixels and a white one is the same cloud but for
+    # the ramp between two pixels, so it is far nearer than one of two and two.
+    black, white = pixels(*[(0, 0, 0)] * 400), pixels(*[(1, 1, 1)] * 100)
+    same = pixels(*[(0, 0, 0)] * 300, *[(1, 1, 1)] * 100)
+    half = pixels(*[(0, 0, 0)] * 200, *[(1, 1, 1)] * 200)
+    assert color_distance(same, [black, white], (0.75, 0.25)) < 3
+    # A quarter of all pixels 100 L* away: 100 * sqrt(1 / 4).
+    assert color_distance(half, [black, white], (0.75, 0.25)) == pytest.approx(50, abs=1)
+
+
+# --- score ---------------------------------------------------------------------------------------
+
+
+def test_the_photograph_itself(encoder):
+    content = picture(0)
+    found = score(content, content, [picture(1)], encoder)
+    assert found.content_loss == 0
+    assert found.ssim == 1
+    assert found.color_to_content == 0
+    assert found.style_loss > 0.01
+    assert found.color_to_style > 1
+
+
+def test_the_style_itself(encoder):
+    style = picture(1)
+    found = score(style, picture(0), [style], encoder)
+    assert found.style_loss == 0
+    assert found.color_to_style == 0
+    assert found.high_frequency_excess == 0
+    assert found.content_loss > 0.01
+    assert found.ssim < 0.9
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_losses_agree_with_numpy(encoder, scale):
+    result, content, style = picture(2), picture(0), picture(1, 32 * scale, 40 * scale)
+    found = score(result, content, [style], encoder, style_scale=scale)
+    layers = (*STYLE_LAYERS, *CONTENT_LAYERS)
+    r, c, s = ({k: v.numpy()[0] for k, v in encoder(x, layers).items()} for x in (result, content, style))
+
+    def gram(x):
+        return np.einsum("ihw,jhw->ij", x, x) / (x.shape[1] * x.shape[2])
+
+    for layer in STYLE_LAYERS:
+        g, a = gram(r[layer]), gram(s[layer])
+        assert found.style[layer] == pytest.approx(np.linalg.norm(g - a) ** 2 / np.linalg.norm(a) ** 2, rel=1e-10)
+    for layer in CONTENT_LAYERS:
+        expected = ((r[layer] - c[layer]) ** 2).sum() / (c[layer] ** 2).sum()
+        assert found.content[layer] == pytest.approx(expected, rel=1e-10)
+    assert found.style_loss == pytest.approx(np.mean(list(found.style.values())))
+    assert found.content_loss == pytest.approx(np.mean(list(found.content.values())))
+
+
+def test_a_blank_feature_map_scores_one():
+    def blank_or_not(image, layers):
+        return {layer: image * (image.mean() > 0.5) for layer in layers}
+
+    blank_or_not.minimum_size = lambda layers: 1
+    dark, bright = torch.full((1, 3, 12, 12), 0.2), torch.full((1, 3, 12, 12), 0.8)
+    found = score(dark, bright, [bright], blank_or_not, style_layers=["a"], content_layers=["b"])
+    assert found.style == {"a": 1.0}
+    assert found.content == {"b": 1.0}
+
+
+def test_other_sizes_are_brought_to_the_results(encoder):
+    # 32x40 has 1280 pixels. A style of 64x20 has as many, so it stays; at style_scale 2 it is 128x40.
+    seen = []
+
+    def spy(image, layers):
+        seen.append(tuple(image.shape[-2:]))
+        return encoder(image, layers)
+
+    spy.minimum_size = encoder.minimum_size
+    score(picture(0), picture(1, 50, 70), [picture(2, 64, 20), picture(3, 128, 40)], spy)
+    assert sorted(seen) == [(32, 40), (32, 40), (64, 20), (64, 20)]
+    seen.clear()
+    score(picture(0), picture(1), [picture(2, 64, 20)], spy, style_scale=2)
+    assert (128, 40) in seen
+
+
+def test_style_weights_are_shares(encoder):
+    result, content, a, b = (picture(seed) for seed in range(4))
+    whole = score(result, content, [a], encoder)
+    first = score(result, content, [a, b], encoder, style_weights=(3, 0))
+    assert first.style_loss == pytest.approx(whole.style_loss)
+    assert first.high_frequency_excess == pytest.approx(whole.high_frequency_excess)
+    equal = score(result, content, [a, b], encoder)
+    twice = score(result, content, [a, b], encoder, style_weights=(2, 2))
+    assert equal == twice
+    assert equal.style_loss != pytest.approx(whole.style_loss)
+
+
+def test_high_frequency_excess_is_a_ratio_less_one(encoder):
+    # High-pass is linear and blind to constants: twice the contrast is twice the rms, so the excess is 1.
+    style = 0.25 + 0.5 * picture(1)
+    flat = 0.5 + (style - 0.5) / 2
+    assert score(style, picture(0), [flat], encoder).high_frequency_excess == pytest.approx(1)
+    assert score(flat, picture(0), [style], encoder).high_frequency_excess == pytest.approx(-0.5)
+
+
+def test_a_flat_style_divides_by_what_eight_bits_hold(encoder):
+    flat = torch.full((1, 3, 32, 40), 0.5, dtype=torch.float64)
+    assert score(flat, picture(0), [flat], encoder).high_frequency_excess == 0
+    # rms of a ±1/255 checkerboard is all high pass but its blur, 6 % at most of rounding's 1/255/√12.
+    checks = (torch.arange(32)[:, None] + torch.arange(40)) % 2 * 2.0 - 1
+    speckled = flat + checks / 255
+    expected = 12**0.5 - 1
+    assert score(speckled, picture(0), [flat], encoder).high_frequency_excess == pytest.approx(expected, rel=0.01)
+
+
+def test_nothing_is_changed(encoder):
+    images = [picture(0) * 1.5 - 0.2, picture(1, 40, 40), picture(2, 20, 50)]
+    copies = [image.clone() for image in images]
+    score(images[0], images[1], [images[2]], encoder)
+    assert all(torch.equal(image, copy) for image, copy in zip(images, copies, strict=True))
+
+
+def test_a_score_is_frozen_and_json(encoder):
+    found = score(picture(0), picture(1), [picture(2)], encoder)
+    assert json.loads(json.dumps(found.as_dict()))["style"].keys() == set(STYLE_LAYERS)
+    assert set(found.as_dict()) == {field.name for field in dataclasses.fields(found)}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.ssim = 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "words"),
+    [
+        ({"result": torch.rand(1, 3, 15, 40)}, ImageError, "result is 40x15 px; measuring it needs at least 16x16."),
+        ({"result": torch.rand(3, 32, 32)}, ImageError, "result has shape (3, 32, 32); expected (1, 3, H, W)."),
+        ({"content": torch.rand(1, 1, 32, 32)}, ImageError, "content has shape (1, 1, 32, 32)"),
+        ({"styles": [torch.rand(2, 3, 9, 9)]}, ImageError, "style 1 has shape (2, 3, 9, 9)"),
+        ({"styles": [torch.rand(1, 3, 0, 9)]}, ImageError, "style 1 has shape (1, 3, 0, 9)"),
+        ({"content": torch.full((1, 3, 20, 20), torch.nan)}, ImageError, "content holds NaN"),
+        ({"styles": []}, OptionError, "there are no styles; expected one or more."),
+        ({"style_weights": (1, 2)}, OptionError, "there are 2 style_weights for 1 styles; expected as many."),
+        ({"style_weights": (-1,)}, OptionError, "style_weights are (-1,); expected 0 or more each, not all 0."),
+        (
+            {"styles": [torch.rand(1, 3, 9, 9)] * 2, "style_weights": (2, -1)},
+            OptionError,
+            "(2, -1); expected 0 or more",
+        ),
+        ({"style_weights": (0,)}, OptionError, "not all 0"),
+        ({"style_layers": ()}, OptionError, "style_layers are empty; expected one or more names."),
+        ({"content_layers": ()}, OptionError, "content_layers are empty"),
+        ({"style_layers": ("relu9_1",)}, UnknownName, "relu9_1"),
+    ],
+)
+def test_refusals(encoder, changes, error, words):
+    arguments = {"result": torch.rand(1, 3, 32, 32), "content": torch.rand(1, 3, 32, 32), "encoder": encoder}
+    arguments["styles"] = [torch.rand(1, 3, 32, 32)]
+    with pytest.raises(error) as caught:
+        score(**{**arguments, **changes})
+    assert words in str(caught.value)
+
+
+def test_shallow_layers_still_need_ssims_window(encoder):
+    small = torch.rand(1, 3, 10, 30)
+    with pytest.raises(ImageError, match="at least 11x11"):
+        score(small, small, [small], encoder, style_layers=["relu1_1"], content_layers=["relu1_2"])
+    small = torch.rand(1, 3, 11, 30)
+    found = score(small, small, [small], encoder, style_layers=["relu1_1"], content_layers=["relu1_2"])
+    assert found.style_loss == found.content_loss == 0
+
+
+def test_a_tiny_style_grows_to_what_the_network_needs(encoder):
+    # Area 32 * 32 with the shape of a 1 x 64 line would be 4 x 256; it is made 16 x 256.
+    found = score(torch.rand(1, 3, 32, 32), torch.rand(1, 3, 2, 2), [torch.rand(1, 3, 1, 64)], encoder)
+    assert found.style_loss > 0

@@ -1,0 +1,101 @@
+"""Settings: refused with one sentence, round trips, presets and scales."""
+
+import json
+
+import pytest
+
+from impasto.errors import OptionError, UnknownName
+from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"steps": 0}, "steps is 0; expected 1 or more."),
+        ({"size": "big"}, "size is 'big'; expected a whole number."),
+        ({"style_scale": 0}, "style_scale is 0; expected more than 0."),
+        ({"colors": "grey"}, "colors is 'grey'; expected 'style', 'luminance' or 'match'."),
+        ({"content_weight": float("nan")}, "content_weight is nan; expected a finite number."),
+        ({"stepz": 3}, "'stepz' is not the name of a setting. Did you mean 'steps'?"),
+        (
+            {"style_layers": "relu1_1:x"},
+            "layers are 'relu1_1:x'; expected names with weights like relu1_1:1,relu2_1:0.5.",
+        ),
+        ({"style_layers": {}}, "style_layers are {}; expected one or more names with weights of 0 or more."),
+        ({"style_weights": (1, -1)}, "style_weights are (1.0, -1.0); expected 0 or more each, not all 0."),
+        (
+            {"content_weight": 0, "style_weight": 0},
+            "content_weight and style_weight are both 0; expected at least one above 0.",
+        ),
+        ({"style_weights": "1,2"}, "style_weights is '1,2'; expected a list, as [1, 2] or ['a', 'b']."),
+        ({"device": "gpu"}, "device is 'gpu'; expected auto, cpu, cuda, cuda:1 or mps."),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(settings, sentence):
+    with pytest.raises(OptionError) as error:
+        StylizeOptions(**settings)
+    assert str(error.value) == sentence
+
+
+def test_layers_are_read_from_text_lists_and_tables():
+    assert StylizeOptions(style_layers="relu1_1:2,relu2_1:0.5").style_layers == {"relu1_1": 2, "relu2_1": 0.5}
+    assert StylizeOptions(style_layers=["relu1_1", "relu2_1"]).style_layers == {"relu1_1": 0.5, "relu2_1": 0.5}
+    assert StylizeOptions(style_layers={"conv1_1": 3}).style_layers == {"conv1_1": 3}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_survive_json(name):
+    options = StylizeOptions.preset(name)
+    assert StylizeOptions(**json.loads(options.model_dump_json())) == options
+
+
+def test_presets_take_settings_and_refuse_unknown_names():
+    assert StylizeOptions.preset("gatys", size=300).size == 300
+    with pytest.raises(UnknownName, match="'gaty' is not the name of a preset. Did you mean 'gatys'?"):
+        StylizeOptions.preset("gaty")
+
+
+def test_good_is_what_fields_say_and_qualities_replace_one_another():
+    for name, settings in QUALITIES.items():
+        assert settings.keys() == QUALITIES["good"].keys(), name
+        assert StylizeOptions.preset("default", name, size=300) == StylizeOptions(**settings, size=300)
+        back = StylizeOptions(**settings).changed(**quality_settings("good"))
+        assert back == StylizeOptions(), name
+    assert len({json.dumps(settings) for settings in QUALITIES.values()}) == len(QUALITIES)
+
+
+def test_a_quality_is_known_and_not_for_papers():
+    with pytest.raises(UnknownName, match="'god' is not the name of a quality. Did you mean 'good'?"):
+        StylizeOptions.preset("default", "god")
+    with pytest.raises(OptionError, match="the preset gatys decides its quality itself; leave out quality draft"):
+        StylizeOptions.preset("gatys", "draft")
+
+
+@pytest.mark.parametrize("name", sorted(set(PRESETS) - {"default"}))
+def test_papers_look_with_vgg_alone(name):
+    options = StylizeOptions.preset(name)
+    assert (options.encoder, options.polish) == ("vgg19", 0)
+
+
+def test_changed_validates():
+    with pytest.raises(OptionError):
+        StylizeOptions().changed(steps=-1)
+    assert StylizeOptions().changed(steps=7).steps == 7
+
+
+def test_options_cannot_be_changed_in_place():
+    with pytest.raises(Exception, match="frozen"):
+        StylizeOptions().steps = 3
+
+
+def test_scales_by_hand():
+    options = StylizeOptions(size=512, min_size=128, scale_factor=2, steps=60, step_decay=0.5)
+    assert options.scales(768, 1024) == ((96, 128, 60), (192, 256, 30), (384, 512, 15))
+    assert options.changed(min_size=512).scales(100, 50) == ((512, 256, 60),)
+    assert options.changed(size=100).scales(50, 100) == ((50, 100, 60),)  # smaller than min_size: one scale
+    assert options.changed(steps=1).scales(512, 512)[-1] == (512, 512, 1)  # never no step
+
+
+def test_every_field_says_what_it_is():
+    for name, field in StylizeOptions.model_fields.items():
+        assert field.description, name
