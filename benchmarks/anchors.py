@@ -1,4 +1,4 @@
-"""The table of anchors in docs/evaluation.md: what the battery says of sets whose faults are known.
+"""The table of anchors in docs/evaluation.md: the measures of sets with known faults.
 
     python benchmarks/anchors.py
 
@@ -13,17 +13,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from impasto.api.learning import iter_classifier
+import impasto
 from impasto.checkpoints.classifier import load_classifier
 from impasto.data.arrays import SmallSet, read_sets
-from impasto.evaluation.generative import Evaluator, PixelEvaluator
+from impasto.metrics.generative import ClassEvaluator, PixelEvaluator
 from impasto.ops.resize import resize
 from impasto.recipes.classifier.options import ClassifierOptions
 
 COUNT = 1000
 
 
-def made(train: SmallSet, test: SmallSet) -> Iterator[tuple[str, Tensor]]:
+def sets_of(train: SmallSet, test: SmallSet) -> Iterator[tuple[str, Tensor]]:
     """Yield names and pictures in [0, 1], `(n, 1, 28, 28)`; chance is seeded."""
     torch.manual_seed(0)
     held, labels = test.images.float() / 255, test.labels
@@ -47,13 +47,12 @@ def main() -> None:
     for seed in (0, 1):
         with tempfile.TemporaryDirectory() as folder:
             options = ClassifierOptions(seed=seed, device="cpu", preview_seconds=1e9, save_seconds=1e9)
-            for _ in iter_classifier("mnist5k", options, run=Path(folder) / "run"):
-                pass
-            classifier = load_classifier(Path(folder) / "run" / "model.safetensors")
-            measures.append(Evaluator(classifier, train.images, test.images))
+            impasto.train("classifier", "mnist5k", options=options, run=Path(folder) / "run")
+            classifier = load_classifier(Path(folder) / "run")
+            measures.append(ClassEvaluator(classifier, train.images, test.images))
     pixels = PixelEvaluator(train.images, test.images)
     print("set | FD (again, pixels) | classes | top | KL | confidence | garbage | P / R | D / C | nearest | copies")
-    for name, pictures in made(train, test):
+    for name, pictures in sets_of(train, test):
         one, other, plain = measures[0](pictures), measures[1](pictures), pixels(pictures)
         cells = (
             f"{one.frechet:.1f} ({other.frechet:.1f}, {plain.frechet:.2f})",

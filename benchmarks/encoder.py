@@ -1,10 +1,10 @@
-"""Compare a compact encoder with VGG-19, which it was squeezed from, on pictures that it never saw.
+"""Compare a compact encoder with VGG-19, from which it was compressed, on held-out pictures.
 
     python benchmarks/encoder.py --size 512 --out build/encoder
     python benchmarks/encoder.py mine.safetensors --pairs photo.jpg painting.jpg other.jpg swirl:3
 
-Each pair is painted twice with the same settings, once with each network, and VGG-19 judges both. What
-is written: `report.txt` (also printed), `results.json` and `sheet.png`.
+Each pair is painted twice with the same settings, once with each network, and VGG-19 evaluates both. The
+script writes `report.txt` (also printed), `results.json` and `sheet.png`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from impasto.style_transfer.options import StylizeOptions
 
 
 def table(found: Sequence[tuple[Pair, Comparison]]) -> str:
-    """Return what VGG-19 says of both paintings of every pair, and how long they took."""
+    """Return VGG-19's losses of both paintings of every pair, and their times."""
     lines = [
         f"{'pair':44s}  {'style, VGG-19':>13s}  {'compact':>8s}  {'content, VGG-19':>15s}  {'compact':>8s}  faster"
     ]
@@ -43,8 +43,8 @@ def table(found: Sequence[tuple[Pair, Comparison]]) -> str:
 def means(found: Sequence[tuple[Pair, Comparison]]) -> str:
     """Return the means over pairs of what is measured by layer and by place."""
     words = {
-        "missed": "share of the features' energy that is missed, by layer",
-        "gradient": "cosine of the gradients on pixels, by place (1 is the same direction)",
+        "missed": "missed fraction of the features' energy, by layer",
+        "gradient": "cosine of the gradients on pixels, by picture (1 is the same direction)",
     }
     lines = []
     for name, text in words.items():

@@ -1,11 +1,11 @@
-"""Measure what training for stability does for video: two networks, alike but for it, paint the same moving pictures.
+"""Measure what training for stability does for video: two networks that differ only in it paint the same clips.
 
     python benchmarks/flicker.py photos/ --style swirl --steps 1500 --out build/flicker
     python benchmarks/flicker.py photos/ --models with.safetensors without.safetensors
 
-The clips are made from photographs that scikit-image carries: the camera pans and comes nearer by fractions of a
-pixel, and there is a little noise, as in every film. How much paint changes beyond what moved is measured by
-`impasto.metrics.flicker`. See README.md.
+The clips come from photographs of scikit-image: the camera pans and zooms in by fractions of a
+pixel, and there is a little noise, as in every video. `impasto.metrics.flicker`
+measures how much paint changes beyond the motion. See README.md.
 """
 
 import argparse
@@ -20,10 +20,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from impasto.api.teaching import iter_johnson
-from impasto.checkpoints.load import load_model
-from impasto.checkpoints.model import Model
-from impasto.events import Trained
+import impasto
+from impasto.events import Step
+from impasto.inference.painter import Painter
 from impasto.inference.strips import apply_model, measure
 from impasto.io.decode import load_picture
 from impasto.io.tensors import as_tensor
@@ -50,7 +49,7 @@ def clip(name: str, frames: int) -> Iterator[Tensor]:
         yield (frame + 0.005 * torch.randn(frame.shape, generator=noise)).clamp(0, 1)
 
 
-def measured(model: Model, name: str, frames: int, *, shared: bool, style: str | None) -> tuple[float, float]:
+def measured(model: Painter, name: str, frames: int, *, shared: bool, style: str | None) -> tuple[float, float]:
     """Return the flicker of a painted clip, and of its source."""
     meter = FlickerMeter()
     sources = list(clip(name, frames))
@@ -61,16 +60,17 @@ def measured(model: Model, name: str, frames: int, *, shared: bool, style: str |
     return found.painted, found.source
 
 
-def trained(stability: float, options: argparse.Namespace) -> Model:
+def trained(stability: float, options: argparse.Namespace) -> Painter:
     """Return a network that learned so many steps."""
     run = options.out / f"stability-{stability:g}"
     if not (run / "model.safetensors").exists():
         settings = JohnsonOptions(steps=options.steps, crop=192, stability_weight=stability, preview_seconds=600)
-        for event in iter_johnson(options.style, options.photographs, settings, run=run, force=True):
-            if isinstance(event, Trained) and event.step % 100 == 0:
+        data = {"style": options.style, "photos": options.photographs}
+        for event in impasto.train.start("johnson", data, options=settings, run=run, force=True):
+            if isinstance(event, Step) and event.phase == "train" and event.step % 100 == 0:
                 losses = " ".join(f"{key} {value:.4f}" for key, value in event.losses.items())
                 print(f"stability {stability:g}, step {event.step}: {losses}", file=sys.stderr, flush=True)
-    return load_model(run)
+    return impasto.load(run, device="cpu", precision="float32")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     weights = (0.0, JohnsonOptions().stability_weight)
     models = (
-        {path.stem: load_model(path) for path in options.models}
+        {path.stem: impasto.load(path, device="cpu", precision="float32") for path in options.models}
         if options.models
         else {f"stability_weight {weight:g}": trained(weight, options) for weight in weights}
     )

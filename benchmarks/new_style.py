@@ -1,10 +1,10 @@
 """Measure what two minutes are worth: a style learned by `impasto train style`, and the same learned ten times longer.
 
-    python benchmarks/new_style.py painting.jpg --judge photographs/ --out build/new-style
+    python benchmarks/new_style.py painting.jpg --evaluate-on photographs/ --out build/new-style
 
 The first training is the command as it is, in a process of its own, with all it takes to start. The second one takes
-ten times as many steps. Both rows then paint photographs that no training has seen, beside what is predicted at once,
-and VGG-19 judges, as `impasto score` does. See README.md.
+ten times as many steps. Both embeddings then paint photographs that no training has seen, beside the predicted one,
+and VGG-19 evaluates, as `impasto score` does. See README.md.
 """
 
 import argparse
@@ -15,11 +15,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import impasto
 from impasto.api.apply import iter_apply, open_painter
-from impasto.api.teaching import iter_style
 from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.files import read_tensors
-from impasto.checkpoints.load import load_model, load_style
 from impasto.data.styles import open_style
 from impasto.errors import ImpastoError
 from impasto.events import drain
@@ -31,7 +30,7 @@ from impasto.metrics.style import score
 from impasto.recipes.style_embedding.options import StyleOptions
 
 
-def taught(style: str, out: Path, photographs: Sequence[str]) -> float:
+def trained(style: str, out: Path, photographs: Sequence[str]) -> float:
     """Run the command; return its seconds, from start to end."""
     began = time.perf_counter()
     command = [sys.executable, "-m", "impasto", "train", "style", style, *photographs, "-o", str(out), "--force"]
@@ -44,37 +43,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("styles", nargs="+", help="paintings, or names from `impasto styles`")
-    add("--judge", nargs="+", required=True, help="photographs that are painted and judged")
-    add("--photographs", nargs="*", default=[], help="folders to learn on, in place of made-up scenes")
+    add("--evaluate-on", nargs="+", required=True, help="photographs to paint and to evaluate on")
+    add("--photographs", nargs="*", default=[], help="folders to learn on, in place of synthetic scenes")
     add("--times", type=int, default=10, help="how many times longer the second training is")
-    add("--size", type=int, default=512, help="longer side of what is judged")
+    add("--size", type=int, default=512, help="longer side of the evaluated pictures")
     add("--out", type=Path, default=Path("build/new-style"), help="folder for everything")
     options = parser.parse_args(arguments)
     encoder = load_encoder("vgg19")
     model = open_painter("painter")
-    judged = find_pictures(options.judge)
+    evaluated = find_pictures(options.evaluate_on)
     results = []
     for style in options.styles:
         stem = Path(style.replace(":", "-")).stem
         short, long = options.out / stem / "short", options.out / stem / "long"
         short.parent.mkdir(parents=True, exist_ok=True)
-        seconds = taught(style, short, options.photographs)
+        seconds = trained(style, short, options.photographs)
         steps = int(read_tensors(short / "model.safetensors")[1]["step"])
         settings = StyleOptions(steps=options.times * steps, preview_seconds=1e6)
-        drain(iter_style(style, options.photographs, options=settings, run=long, force=True))
-        rows = {"short": short / "model.safetensors", "long": long / "model.safetensors"}
-        look = as_tensor(open_style(style, options.size))
+        data = {"style": style, "photos": options.photographs}
+        impasto.train("style", data, options=settings, run=long, force=True)
+        embeddings = {"short": short / "model.safetensors", "long": long / "model.safetensors"}
+        style_image = as_tensor(open_style(style, options.size))
         line: dict[str, object] = {"style": stem, "seconds": seconds, "steps": steps}
-        for label, source in (("at once", style), *rows.items()):
+        for label, source in (("at once", style), *embeddings.items()):
             losses = []
             try:
-                for photo in judged:
+                for photo in evaluated:
                     target = options.out / stem / f"{photo.stem}-{label.replace(' ', '-')}.png"
                     events = iter_apply(
                         model, photo, ApplyOptions(size=options.size, style=str(source)), output=target, force=True
                     )
                     painted = drain(events)
-                    found = score(painted, as_tensor(load_picture(photo)), [look], encoder)
+                    found = score(painted, as_tensor(load_picture(photo)), [style_image], encoder)
                     losses.append((found.style_loss, found.content_loss))
             except ImpastoError as error:
                 print(f"{label}: {error}", file=sys.stderr)
@@ -82,9 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             style_loss, content_loss = (sum(part) / len(losses) for part in zip(*losses, strict=True))
             line[label] = {"style_loss": style_loss, "content_loss": content_loss}
         results.append(line)
-        _, row = load_style(rows["short"], load_model("painter"))
-        print(f"{stem}: {seconds:.0f} s, {steps} steps, {rows['short'].stat().st_size} bytes, {len(row)} numbers")
-        for label in ("at once", *rows):
+        _, embedding = impasto.load("painter").read_style(embeddings["short"])
+        size = embeddings["short"].stat().st_size
+        print(f"{stem}: {seconds:.0f} s, {steps} steps, {size} bytes, {len(embedding)} values")
+        for label in ("at once", *embeddings):
             if isinstance(found_line := line.get(label), dict):
                 print(f"  {label:10} style {found_line['style_loss']:.4f}  content {found_line['content_loss']:.4f}")
         (options.out / "results.json").write_text(json.dumps(results, indent=1))

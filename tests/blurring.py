@@ -1,4 +1,4 @@
-"""A recipe small enough for tests: two layers that learn to blur pictures, and another that duels.
+"""A recipe small enough for tests: two layers that learn to blur pictures, and an adversarial one.
 
 As a script it trains in processes of its own: alone FOLDER RUN, or together FOLDER PATH.
 """
@@ -21,7 +21,7 @@ from impasto.training.recipe import Recipe
 
 
 def blurred(pictures):
-    """What it should learn: a mean over 5 x 5."""
+    """The target: a mean over 5 x 5."""
     return F.avg_pool2d(F.pad(pictures, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
 
 
@@ -66,7 +66,7 @@ class Blur(Recipe):
 
 
 class Duel(Recipe):
-    """Two networks against each other, with a memory: the shape of a GAN, in the order of Goodfellow's algorithm 1."""
+    """Generator and discriminator with a state, in the order of Goodfellow's algorithm 1."""
 
     name = "duel"
     averaged = ("generator",)
@@ -75,11 +75,11 @@ class Duel(Recipe):
         with torch.random.fork_rng():
             torch.manual_seed(options.seed)
             self.generator = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 1))
-            self.judge = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.3), nn.Conv2d(4, 1, 1))
-        self.networks = {"generator": self.generator, "judge": self.judge}
+            self.discriminator = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Dropout(0.3), nn.Conv2d(4, 1, 1))
+        self.networks = {"generator": self.generator, "discriminator": self.discriminator}
         self.optimizers = {
             "generator": torch.optim.Adam(self.generator.parameters(), options.learning_rate, betas=(0.5, 0.999)),
-            "judge": torch.optim.SGD(self.judge.parameters(), options.learning_rate / 2, momentum=0.9),
+            "discriminator": torch.optim.SGD(self.discriminator.parameters(), options.learning_rate / 2, momentum=0.9),
         }
         self.memory, self.slow = torch.zeros(4, 3, 16, 16), slow
 
@@ -87,18 +87,18 @@ class Duel(Recipe):
         time.sleep(self.slow)
         noise = torch.randn(batch.shape, generator=engine.random).to(batch)
         fake = self.generator(batch + 0.1 * noise)
-        place = int(torch.randint(4, (), generator=engine.random))
-        before = self.memory[place].clone()
-        self.memory[place] = fake[0].detach()
-        judged = self.judge(batch).mean() - self.judge(torch.cat([fake.detach(), before[None]])).mean()
-        self.optimizers["judge"].zero_grad()
-        engine.backward(judged + self.judge(batch).square().mean())
-        self.optimizers["judge"].step()
-        loss = self.judge(fake).mean() + (fake - batch).square().mean()
+        position = int(torch.randint(4, (), generator=engine.random))
+        before = self.memory[position].clone()
+        self.memory[position] = fake[0].detach()
+        d_loss = self.discriminator(batch).mean() - self.discriminator(torch.cat([fake.detach(), before[None]])).mean()
+        self.optimizers["discriminator"].zero_grad()
+        engine.backward(d_loss + self.discriminator(batch).square().mean())
+        self.optimizers["discriminator"].step()
+        loss = self.discriminator(fake).mean() + (fake - batch).square().mean()
         self.optimizers["generator"].zero_grad()
         engine.backward(loss)
         self.optimizers["generator"].step()
-        return {"judge": judged.detach(), "generator": loss.detach()}
+        return {"discriminator": d_loss.detach(), "generator": loss.detach()}
 
     def state(self):
         return {"memory": self.memory}
@@ -114,7 +114,7 @@ class Duel(Recipe):
 
 
 def run(recipe, folder, path, close=0, resume=False, slow=0.0, **settings):
-    """Train, and tell every event as a line of JSON; stop early after so many steps."""
+    """Train, and print every event as a line of JSON; stop early after so many steps."""
     options = TrainOptions(**{"crop": 16, "device": "cpu", "precision": "float32", "preview_seconds": 1e9, **settings})
     data = PictureFolder(folder, options.crop, seed=options.seed)
     with closing(iter_train(recipe(options, slow=slow), data, options, run=path, resume=resume)) as events:

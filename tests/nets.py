@@ -3,6 +3,10 @@
 import torch
 from safetensors.torch import load_file
 
+from impasto.checkpoints.model import Model, architecture_of
+from impasto.inference.load import load
+from impasto.inference.painter import Painter
+from impasto.inference.translator import Translator
 from impasto.networks.johnson import Johnson
 from impasto.networks.vgg import VGG
 
@@ -39,9 +43,24 @@ def random_weights(net, seed=0):
         if parameter.ndim > 2:
             parameter.data = noise * (2 / parameter[0].numel()) ** 0.5
         else:
-            plain = parameter.data if name == "rows" else 1.0 if name.endswith(("weight", "scale")) else 0.0
+            plain = parameter.data if name == "embeddings" else 1.0 if name.endswith(("weight", "scale")) else 0.0
             parameter.data = 0.2 * noise + plain
     return net.eval()
+
+
+def model_of(network, card=None):
+    """A painter or translator of a network that was not loaded."""
+    kind = Translator if architecture_of(network) in ("resnet", "unet") else Painter
+    return kind(network, card or {})
+
+
+def loaded(path):
+    """What is in a file, on the CPU in float32."""
+    return load(path, device="cpu", precision="float32")
+
+
+def written(path, network, card=None, precision="float32"):
+    Model(network, card or {}).save(path, precision)
 
 
 def kept(step):

@@ -1,4 +1,4 @@
-"""Where networks compute, and with which numbers."""
+"""Device and precision of the computation, by name."""
 
 import torch
 
@@ -8,10 +8,10 @@ __all__ = ["find_device", "find_dtype"]
 
 
 def find_device(name: str) -> torch.device:
-    """Return the device of a name: "auto" is a GPU if there is one.
+    """Return the device of a name; "auto" is a GPU if there is one.
 
     Raises:
-        OptionError: this machine does not have it.
+        OptionError: this machine does not have the device.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -25,7 +25,7 @@ def find_device(name: str) -> torch.device:
 
 
 def find_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Return what a network computes in: "auto" is bfloat16 on processors that are made for it."""
+    """Return the data type of a computation; "auto" is bfloat16 on CPUs that support it natively, else float32."""
     if precision == "auto":
         able = device.type == "cpu" and torch.cpu.get_capabilities()
         return torch.bfloat16 if able and (able.get("avx512_bf16") or able.get("amx_bf16")) else torch.float32

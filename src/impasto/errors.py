@@ -1,17 +1,17 @@
-"""Everything impasto raises on purpose.
+"""The exceptions that impasto raises.
 
 ImpastoError
-├─ OptionError      (ValueError)         a setting is out of its range
-├─ UnknownName      (LookupError)        a name that is in none of our tables
+├─ OptionError      (ValueError)         an option is out of its range
+├─ UnknownName      (LookupError)        an unknown name
 ├─ ImageError       (ValueError)         a picture that cannot be read, used or written
 ├─ VideoError       (ValueError)         a video that cannot be read or written
 ├─ WeightsError     (RuntimeError)       a network's weights are missing, damaged or foreign
 ├─ CheckpointError  (RuntimeError)       a saved run that cannot be continued
-├─ TrainingError    (ArithmeticError)    a training that went astray
+├─ TrainingError    (ArithmeticError)    a training that diverged
 ├─ FileExists       (FileExistsError)    a file that would be overwritten
 └─ MissingExtra     (ImportError)        an optional dependency is not installed
 
-Each message is one sentence, or two: what it is, what was expected, what to do.
+Each message is one sentence or two: what is wrong, what was expected, what to do.
 """
 
 from collections.abc import Iterable
@@ -33,15 +33,15 @@ __all__ = [
 
 
 class ImpastoError(Exception):
-    """Base of all errors that impasto raises on purpose."""
+    """Base class of all errors that impasto raises."""
 
 
 class OptionError(ImpastoError, ValueError):
-    """A setting is out of its range or does not fit the others."""
+    """An option is out of its range or contradicts others."""
 
 
 class UnknownName(ImpastoError, LookupError):
-    """A name that is in none of our tables."""
+    """An unknown name."""
 
 
 class ImageError(ImpastoError, ValueError):
@@ -61,7 +61,7 @@ class CheckpointError(ImpastoError, RuntimeError):
 
 
 class TrainingError(ImpastoError, ArithmeticError):
-    """A training that went astray: its numbers are not finite, whatever was tried."""
+    """A training that diverged: its losses are not finite, even at smaller learning rates."""
 
 
 class FileExists(ImpastoError, FileExistsError):
@@ -73,12 +73,12 @@ class MissingExtra(ImpastoError, ImportError):
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UnknownName:
-    """Build the error for a name nobody knows, with the nearest known one or else the whole list.
+    """Build the error for an unknown name, with the nearest known name or else the whole list.
 
     Args:
-        kind: what the name should have named, with its article: "a style", "an encoder".
-        name: what was given.
-        known: every name that would have been accepted.
+        kind: what the name should denote, with its article: "a style", "an encoder".
+        name: the unknown name.
+        known: all accepted names.
     """
     names = sorted(known)
     near = get_close_matches(name, names, n=1)

@@ -1,177 +1,105 @@
-"""What a long operation says while it works: a stream of small frozen values, and nothing else."""
+"""Events: what a long operation tells while it works, as a stream of small frozen values and nothing else."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-__all__ = [
-    "Began",
-    "Done",
-    "Event",
-    "Frame",
-    "Judged",
-    "Note",
-    "Saved",
-    "Started",
-    "Step",
-    "Taught",
-    "Trained",
-    "as_json",
-    "drain",
-]
+__all__ = ["Done", "Event", "Measured", "Note", "Phase", "Saved", "Started", "Step", "as_json", "drain"]
+
+Phase = Literal["optimize", "train", "fit", "frame"]
+
+
+def _nothing() -> None:
+    """Stand in for what a phase does not have."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """The plan, before the first step: what will be computed at which size.
+    """The plan, before the first step; fields that do not apply keep their defaults.
 
     Attributes:
-        content: name of the picture being painted, "" when it came from memory.
-        scales: one `(height, width, steps)` per scale, coarse to fine.
+        content: name of the picture or video that is processed, "" when it came from memory.
+        scales: one `(height, width, steps)` per scale of a picture, coarse to fine; of a video its frames.
         tiles: into how many tiles the picture is cut at each scale.
-        memory: bytes needed at once, about; 0 if it is not known.
-        seconds: how long it will take, from steps on a small picture on this machine; None if not measured.
+        memory: bytes needed at once, estimated; 0 if it is not known.
+        seconds: estimated duration, from steps on a small picture on this machine; None if not measured.
         unit: what is counted: "step", or "frame" of a video.
+        recipe: name of the training method.
+        run: folder of the training.
+        step: steps done before, by the run that is resumed; or 0.
+        steps: steps planned in all; None if a time budget decides.
+        budget: seconds in all; None if the number of steps decides.
+        batch: batch size over all processes.
+        weights: number of parameters that are trained.
+        device: "cpu" or "cuda:0", for example.
+        precision: "float32" or "bfloat16".
+        processes: how many train together.
     """
 
-    content: str
-    scales: tuple[tuple[int, int, int], ...]
+    content: str = ""
+    scales: tuple[tuple[int, int, int], ...] = ()
     tiles: tuple[int, ...] = ()
     memory: int = 0
     seconds: float | None = None
     unit: str = "step"
+    recipe: str = ""
+    run: Path | None = None
+    step: int = 0
+    steps: int | None = None
+    budget: float | None = None
+    batch: int = 0
+    weights: int = 0
+    device: str = ""
+    precision: str = ""
+    processes: int = 1
 
 
 @dataclass(frozen=True)
 class Step:
-    """One optimizer step.
+    """One step of any phase; fields that do not apply keep their defaults.
 
     Attributes:
-        step: steps done so far in the whole run, from 1.
-        steps: steps planned in the whole run; it shrinks when a scale stops early.
-        scale: which scale this is, from 1 (coarsest), of `scales`.
-        size: `(height, width)` in pixels at this scale.
-        losses: "content", "style", "tv" (total variation) and "range" (pixels outside [0, 1]), each
-            times its weight, and their sum "total", of the picture as it was before this step.
-        seconds: time spent so far.
+        step: steps, layers or frames done so far, from 1; in a training it goes back after a loss was not finite.
+        steps: planned in all; with a time budget an estimate.
+        phase: "optimize": pixels of a picture; "train": one step of a training; "fit": a layer or a network that is
+            fitted beside a training; "frame": a frame of a video.
+        losses: by name. Of "optimize": "content", "style", "tv" (total variation) and "range" (pixels outside [0, 1]),
+            each times its weight, and their sum "total", of the picture before this step.
+        seconds: time spent so far; of a training in all its sessions.
         remaining: estimated seconds still to go; None until there is something to estimate from.
-        image: gives the picture after this step, `(1, 3, H, W)` in [0, 1]; valid until the next event.
-        state: gives what a checkpoint needs, tensors and plain values; valid until the next event.
+        name: of the layer or network that is fitted.
+        scale: optimize: which scale this is, from 1 (coarsest), of `scales`.
+        scales: optimize: how many scales there are.
+        size: optimize: `(height, width)` in pixels at this scale.
+        time: frame: when it is shown, in seconds from the beginning of the video.
+        learning_rate: train: of this step, by name of the optimizer.
+        pace: train: steps per second, lately.
+        skipped: train and fit: how many files could not be read so far.
+        measures: train: what a monitor measured after this step, by name; empty in most steps.
+        image: gives the picture or frame after this step, `(1, 3, H, W)` in [0, 1]; valid until the next event.
+        source: frame: gives the frame as it was, the same.
+        state: optimize: gives what a checkpoint needs, tensors and plain values; valid until the next event.
     """
 
     step: int
     steps: int
-    scale: int
-    scales: int
-    size: tuple[int, int]
-    losses: dict[str, float]
-    seconds: float
-    remaining: float | None
-    image: Callable[[], Any] = field(repr=False)
-    state: Callable[[], tuple[dict[str, Any], dict[str, Any]]] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class Taught:
-    """A part of a network was fitted.
-
-    Attributes:
-        step: parts done so far, of `steps`.
-        steps: parts in all.
-        name: of this part.
-        losses: how far it is from what it should be, by name.
-        skipped: how many files could not be read so far.
-        seconds: time spent so far.
-        remaining: estimated seconds still to go.
-    """
-
-    step: int
-    steps: int
-    name: str
-    losses: dict[str, float]
-    skipped: int
-    seconds: float
-    remaining: float
-
-
-@dataclass(frozen=True)
-class Began:
-    """A training is about to take its first step.
-
-    Attributes:
-        recipe: name of the method.
-        run: the folder that everything is written to.
-        step: steps done before, by the run that is resumed; or 0.
-        steps: steps planned in all; None if a time budget decides.
-        budget: seconds in all; None if the number of steps decides.
-        batch: pictures in each step.
-        weights: how many numbers are learned.
-        device: where, as "cpu" or "cuda:0".
-        precision: "float32" or "bfloat16".
-        processes: how many work together.
-    """
-
-    recipe: str
-    run: Path
-    step: int
-    steps: int | None
-    budget: float | None
-    batch: int
-    weights: int
-    device: str
-    precision: str
-    processes: int
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One step of a training.
-
-    Attributes:
-        step: steps done so far in the whole run, from 1; it goes back when numbers were not finite.
-        steps: steps planned in all; with a time budget an estimate.
-        losses: by name, as the method calls them.
-        learning_rate: of this step, by name of the optimizer.
-        pace: steps per second, lately.
-        seconds: time spent so far, in all sessions of the run.
-        remaining: estimated seconds still to go.
-        skipped: how many pictures could not be read so far.
-        measures: of what it makes by now, by name; in most steps none are taken.
-    """
-
-    step: int
-    steps: int
-    losses: dict[str, float]
-    learning_rate: dict[str, float]
-    pace: float
-    seconds: float
-    remaining: float
-    skipped: int
+    phase: Phase
+    losses: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+    remaining: float | None = None
+    name: str = ""
+    scale: int = 0
+    scales: int = 0
+    size: tuple[int, int] = (0, 0)
+    time: float = 0.0
+    learning_rate: dict[str, float] = field(default_factory=dict)
+    pace: float = 0.0
+    skipped: int = 0
     measures: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame of a video was painted.
-
-    Attributes:
-        step: frames done so far, from 1.
-        steps: frames in all.
-        time: when it is shown, in seconds from the beginning of the video.
-        seconds: time spent so far.
-        remaining: estimated seconds still to go.
-        source: the frame as it was, `(1, 3, H, W)` in [0, 1].
-        image: the frame as it is now, the same, of any size.
-    """
-
-    step: int
-    steps: int
-    time: float
-    seconds: float
-    remaining: float
-    source: Any = field(repr=False)
-    image: Any = field(repr=False)
+    image: Callable[[], Any] = field(default=_nothing, repr=False)
+    source: Callable[[], Any] = field(default=_nothing, repr=False)
+    state: Callable[[], Any] = field(default=_nothing, repr=False)
 
 
 @dataclass(frozen=True)
@@ -182,8 +110,8 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What a network makes was measured: `found` is anything that JSON can hold, see `appraisal.iter_evaluate`."""
+class Measured:
+    """A trained network was evaluated: `found` is anything that JSON can hold, see `api.evaluate`."""
 
     found: dict[str, Any]
 
@@ -206,16 +134,31 @@ class Done:
     unit: str = "step"
 
 
-Event = Started | Step | Taught | Began | Trained | Frame | Note | Judged | Saved | Done
+Event = Started | Step | Note | Measured | Saved | Done
+
+_IN_MEMORY = ("image", "source", "state")  # nothing for JSON
+_FIELDS: dict[Phase, tuple[str, ...]] = {  # of a step, as JSON tells them
+    "optimize": ("step", "steps", "phase", "scale", "scales", "size", "losses", "seconds", "remaining"),
+    "train": (
+        "step", "steps", "phase", "losses", "learning_rate", "pace", "seconds", "remaining", "skipped", "measures",
+    ),
+    "fit": ("step", "steps", "phase", "name", "losses", "skipped", "seconds", "remaining"),
+    "frame": ("step", "steps", "phase", "time", "seconds", "remaining"),
+}  # fmt: skip
+_OF_TRAINING = ("run", "step", "steps", "budget", "batch", "weights", "device", "precision", "processes")
 
 
 def as_json(event: Event) -> dict[str, Any]:
-    """Return the event's plain values under its lower-case class name, ready for `json.dumps`."""
-    plain = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(event).items()
-        if name not in ("image", "state", "source")
-    }
+    """Return the event's plain values under its lower-case class name, ready for `json.dumps`.
+
+    Fields that do not apply to the phase are left out.
+    """
+    names = [one.name for one in fields(event) if one.name not in _IN_MEMORY]
+    if isinstance(event, Step):
+        names = list(_FIELDS[event.phase])
+    elif isinstance(event, Started):
+        names = ["recipe", *_OF_TRAINING] if event.recipe else [n for n in names if n not in ("recipe", *_OF_TRAINING)]
+    plain = {name: str(value) if isinstance(value := getattr(event, name), Path) else value for name in names}
     return {"event": type(event).__name__.lower(), **plain}
 
 

@@ -1,9 +1,11 @@
-"""Options, declared once: command line, docs and saved files read them from here."""
+"""Base class of all options: declared once, read by the command line, the docs and saved files."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from impasto.errors import OptionError, unknown_name
 
@@ -11,7 +13,10 @@ __all__ = ["Layers", "Options", "read_duration", "read_layers", "read_memory"]
 
 
 class Options(BaseModel):
-    """Settings of one operation: immutable, complete, and refused when misspelt or out of range."""
+    """Options of one operation: immutable, complete, validated.
+
+    A misspelled name or a value out of range raises OptionError.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -23,27 +28,50 @@ class Options(BaseModel):
 
     @classmethod
     def check(cls, given: object) -> None:
-        """Refuse what are no such settings.
+        """Check that an argument is an instance of this class.
 
         Raises:
-            OptionError: it is a dict, or settings of another operation.
+            OptionError: it is a dict, or the options of another operation.
         """
         if not isinstance(given, cls):
             raise OptionError(f"options are of {type(given).__name__}; expected {cls.__name__}(...).")
 
+    @classmethod
+    def completed(cls, given: Self | None, settings: Mapping[str, Any]) -> Self:
+        """Return options that were given all at once, or one by one, or both; single settings come last.
+
+        Raises:
+            OptionError: they are of another class, or a setting is misspelt or out of range.
+        """
+        if given is None:
+            return cls(**settings)
+        cls.check(given)
+        return given.changed(**settings) if settings else given
+
     def changed(self, **settings: Any) -> Self:
-        """Return a copy with some settings replaced, everything validated again."""
+        """Return a copy with some options replaced; everything is validated again."""
         return type(self)(**{**self.model_dump(), **settings})
+
+    @classmethod
+    def own_first(cls) -> dict[str, FieldInfo]:
+        """Return all fields, for help: those that this class adds come first, then those of its parents in turn."""
+        blocks: list[list[str]] = []
+        known: set[str] = set()
+        for parent in reversed(cls.__mro__):
+            if issubclass(parent, BaseModel):
+                blocks.insert(0, [name for name in parent.model_fields if name not in known])
+                known.update(parent.model_fields)
+        return {name: cls.model_fields[name] for block in blocks for name in block}
 
 
 def _sentence(error: ValidationError, known: list[str]) -> str:
-    """Turn pydantic's first complaint into one sentence: what it is, what was expected."""
+    """Turn pydantic's first error into one sentence: the value, and what was expected."""
     first = error.errors()[0]
     name, given = (str(first["loc"][0]) if first["loc"] else ""), repr(first["input"])
     if isinstance(first["input"], str) and re.fullmatch(r"-?[\d.]+", first["input"]):
         given = first["input"]  # a number that came from a command line
     if first["type"] == "extra_forbidden":
-        return str(unknown_name("a setting", name, known))
+        return str(unknown_name("an option", name, known))
     limits = {
         "greater_than_equal": "{ge:g} or more",
         "greater_than": "more than {gt:g}",
@@ -64,7 +92,7 @@ def _sentence(error: ValidationError, known: list[str]) -> str:
 
 
 def read_layers(value: object) -> object:
-    """Read "relu1_1:2,relu2_1" or a list of names; names without a weight share 1 equally."""
+    """Read "relu1_1:2,relu2_1" or a list of names; names without a weight get 1 / (number of layers)."""
     if isinstance(value, str):
         value = value.split(",")
     if not isinstance(value, list | tuple):

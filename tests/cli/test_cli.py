@@ -92,7 +92,19 @@ def size(path):
 
 def step(number, steps=4, remaining=1.0, size=(36, 48)):
     losses = {"content": 0.25, "style": 0.5, "tv": 0.0, "total": 0.75}
-    return Step(number, steps, 1, 1, size, losses, float(number), remaining, lambda: None, lambda: ({}, {}))
+    return Step(
+        step=number,
+        steps=steps,
+        phase="optimize",
+        scale=1,
+        scales=1,
+        size=size,
+        losses=losses,
+        seconds=float(number),
+        remaining=remaining,
+        image=lambda: None,
+        state=lambda: ({}, {}),
+    )
 
 
 @pytest.fixture
@@ -203,6 +215,7 @@ def other_value(name, field):
         "content_layers": ("relu3_2:0.5,relu4_2:1", {"relu3_2": 0.5, "relu4_2": 1.0}),
         "style_layers": ("relu1_1,relu2_1", {"relu1_1": 0.5, "relu2_1": 0.5}),
         "device": ("cpu", "cpu"),
+        "style_loss": ("moments", "moments"),
         "minutes": ("5", 5.0),
         "feather": ("0.375", 0.375),
         "max_memory": ("5G", 5 * 10**9),
@@ -298,7 +311,7 @@ def test_names_that_look_like_flags_come_after_two_dashes(impasto, pretend):
 # --- bad input -----------------------------------------------------------------------------------
 
 BAD_INPUT = {
-    "stylize photo.png": "stylize needs one or more photographs and then a style",
+    "stylize photo.png": "stylize needs one or more photographs, then a style",
     "stylize missing.png stripes.png": "missing.png does not exist",
     "stylize photo.png missing.png": "missing.png",
     "stylize notes.txt stripes.png": "notes.txt is not a picture",
@@ -318,19 +331,35 @@ BAD_INPUT = {
     "stylize photo.png stripes.png --preset gatsy": "Did you mean 'gatys'?",
     "stylize photo.png stripes.png --quality godo": "Did you mean 'good'?",
     "stylize photo.png stripes.png --quality draft --preset gatys": "the preset gatys decides its quality itself",
-    "train encoder": "train encoder needs one or more folders",
+    "train encoder": "encoder needs pictures; pictures is missing, expected folders of photographs",
     "train encoder missing": "missing does not exist",
     "train encoder . --picture 3": "Did you mean --pictures?",
     "train encoder . --size 8": "size is 8; expected 32 or more.",
-    "train encoder . -o notes.txt": "notes.txt exists already",
-    "train encoder . -o nowhere/mine.safetensors": "there is no folder nowhere",
+    "train encoder . -o notes.txt": "notes.txt is a file; expected a folder for the run",
+    "train encoder . --teacher vgg20": "Did you mean 'vgg19'?",
+    "train encoder . --resume": "an encoder is fitted in a few minutes",
+    "train vea": 'Did you mean "vae"?',
+    "train vae one two": "'two' is one input too many; expected impasto train vae [IMAGES] [OPTIONS].",
+    "train vae missing": "missing",
+    "train vae --preset bta": "'bta' is not the name of a preset. Known: default.",
+    "train gan --preset stabilised": "Did you mean 'stabilized'?",
+    "train gan --stps 3": "Did you mean --steps?",
+    "train vae --steps 0": "steps is 0; expected 1 or more.",
+    "train vae . --resume": "there is no run to resume in vae; run without --resume.",
+    "train vae . -o notes.txt": "notes.txt is a file; expected a folder for the run.",
+    "train johnson": "johnson needs style and photos; style is missing, expected the style image",
+    "train johnson stripes.png": "johnson needs style and photos; photos is missing, expected folders of photographs",
+    "train johnson missing.png .": "missing.png does not exist",
+    "train cyclegan --a .": "cyclegan needs a and b; b is missing",
+    "train cyclegan .": "'.' is one input too many; expected impasto train cyclegan --a FOLDER --b FOLDER [OPTIONS].",
+    "train pix2pix": "pix2pix needs pairs: --pairs FOLDER, or --a FOLDER --b FOLDER",
     "stylize photo.png stripes.png --encoder vgg20": "Did you mean 'vgg19'?",
     "stylize photo.png stripes.png --resume": "there is no interrupted run",
     "stylize photo.png stripes.png -o notes.txt": "notes.txt",
     "stylize photo.png stripes.png --size 48 --steps 1 -o out.xyz": "out.xyz names no format",
     "stylize photo.png stripes.png --size 48 --steps 1 -o nowhere/out.png": "there is no folder nowhere",
     "stylize photo.png stripes.png -o stripes.png": "stripes.png exists already",
-    "stylize photo.png photo.png stripes.png": "would both become photo_stripes.png",
+    "stylize photo.png photo.png stripes.png": "would both be written to photo_stripes.png",
     "stylize photo.png stripes.png swirl -o notes.txt": "notes.txt is a file; expected a folder",
     "stylize photo.png stripes.png --strength 1.5": "strength is 1.5; expected 1 or less",
     "stylize photo.png stripes.png --strength -0.1": "strength is -0.1; expected 0 or more",
@@ -344,29 +373,38 @@ BAD_INPUT = {
     "stylize photo.png stripes.png --region photo.png#123456 swirl": "photo.png#123456 is empty",
     "stylize photo.png stripes.png --region stripes.png": "--region",
     "stylize photo.png stripes.png --region photo.png swril": "Did you mean 'swirl'?",
-    "stylize photo.png stripes.png --keep photo.png --contact-sheet": "a contact sheet has no regions",
+    "stylize photo.png stripes.png --keep photo.png --contact-sheet": "--contact-sheet takes no regions",
     "stylise photo.png stripes.png": 'Did you mean "stylize"?',
     "rerun photo.png": "photo.png does not carry the settings of a run",
     "rerun missing.png": "missing.png",
-    "rerun": "PICTURE",
+    "rerun": "rerun needs PICTURE; see impasto rerun --help.",
+    "sample": "sample needs MODEL; see impasto sample --help.",
+    "sample one two": "'two' is one word too many; see impasto sample --help.",
+    "sample nothing": "'nothing' is not the name of a network or of a style.",
+    "apply": "apply needs a model, then one or more pictures or videos: impasto apply MODEL INPUT...",
+    "apply painter": "apply needs a model, then one or more pictures or videos",
+    "apply paintr photo.png": "Did you mean 'painter'?",
+    "evaluate": "evaluate needs MODEL",
+    "report .": "there is no run in .",
     "score photo.png": "photo.png does not carry the settings of a run",
     "score photo.png --content photo.png --style stripes.png --encoder vgg20": "Did you mean 'vgg19'?",
     "styles swril": "Did you mean 'swirl'?",
     "styles swirl --size 3": "expected 16 or more",
     "styles swirl -o stripes.png": "stripes.png exists already",
-    "encoders vgg19": "vgg19",
+    "encoders vgg19": "'vgg19' is one word too many; see impasto encoders --help.",
 }
 
 
 @pytest.mark.parametrize("line", BAD_INPUT)
 def test_bad_input_is_one_sentence_and_exit_code_2(impasto, line):
-    before = {name: Path(name).read_bytes() for name in files()}
+    before, paths = {name: Path(name).read_bytes() for name in files()}, sorted(Path().rglob("*"))
     done = impasto(*line.split())
     assert done.code == 2, done.err
     assert done.out == ""
     assert re.fullmatch(r"impasto: [^\n]+\n", done.err), done.err  # one line, and no run had begun
     assert BAD_INPUT[line] in done.err
     assert {name: Path(name).read_bytes() for name in files()} == before
+    assert sorted(Path().rglob("*")) == paths  # no empty folder either
 
 
 @pytest.mark.parametrize(
@@ -411,25 +449,25 @@ def test_regions_are_painted_repeated_and_checked(impasto):
     assert np.array_equal(pixels("out-rerun.png"), pixels("out.png"))
     Image.fromarray(left[::-1]).resize((48, 30)).save("left.png")
     changed = impasto("rerun", "out.png", "--force")
-    assert changed.code == 2 and "left.png has changed since out.png was made" in changed.err
+    assert changed.code == 2 and "left.png has changed since out.png was written; restore it.\n" in changed.err
 
 
 def test_train_encoder_and_paint_with_it(impasto):
     Path("pictures").mkdir()
     for name in ("photo.png", "stripes.png"):
         Path("pictures", name).write_bytes(Path(name).read_bytes())
-    words = ("train", "encoder", "pictures", "-o", "mine.safetensors", "--pictures", "2", "--size", "32")
+    words = ("train", "encoder", "pictures", "-o", "mine", "--pictures", "2", "--size", "32")
     done = impasto(*words, "--width", "0.1", "--json")
     events = [json.loads(line) for line in done.out.splitlines()]
     assert (done.code, done.err) == (0, "")
-    assert [event["step"] for event in events if event["event"] == "taught"] == list(range(1, 16))
-    assert events[-1] == {"event": "saved", "path": "mine.safetensors", "kind": "result"}
+    assert [event["step"] for event in events if event.get("phase") == "fit"] == list(range(1, 16))
+    assert events[-1] == {"event": "saved", "path": "mine/model.safetensors", "kind": "result"}
     again = impasto(*words)
-    assert again.code == 2 and "mine.safetensors exists already" in again.err
-    assert impasto("stylize", "photo.png", "stripes.png", "--encoder", "mine.safetensors", *SMALL).code == 0
+    assert again.code == 2 and "model.safetensors exists already; pass --force" in again.err
+    assert impasto("stylize", "photo.png", "stripes.png", "--encoder", "mine", *SMALL).code == 0
     assert size("photo_stripes.png") == (48, 36)
     told = impasto(*words, "--width", "0.1", "--force")
-    assert (told.code, told.out) == (0, "mine.safetensors\n")
+    assert (told.code, told.out) == (0, "mine/model.safetensors\n")
     assert "15/15 conv5_4: missed" in told.err
 
 
@@ -499,7 +537,7 @@ def test_a_folder_is_painted_whole_and_one_bad_picture_stops_nobody(impasto):
     assert (rest.code, rest.out) == (2, "")  # every one is there already
     resumed = impasto("stylize", "in", "stripes.png", *SMALL, "-o", "out", "--resume")
     assert (resumed.code, resumed.out) == (0, "")
-    assert resumed.err.count("is finished already") == 2
+    assert resumed.err.count("is already finished") == 2
 
 
 def test_a_bad_style_is_said_once_for_a_folder(impasto):
@@ -652,7 +690,7 @@ def test_where_an_interrupted_run_is_kept_is_said(impasto, pretend):
     pretend(STARTED, step(1), send(signal.SIGINT), keep, step(2), step(3))
     done = impasto("stylize", "photo.png", "stripes.png", "-o", "out.png")
     assert (done.code, done.out) == (130, "out.png\n")
-    assert "--resume goes on" in done.err
+    assert "the same command with --resume continues it" in done.err
 
 
 @pytest.mark.parametrize("words", [("encoders",), ("encoders", "--json")])

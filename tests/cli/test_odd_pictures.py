@@ -397,8 +397,8 @@ def zero_size_bmp():
 BROKEN = {
     "empty.png": (b"", "empty"),
     "text.png": (b"Dear diary,\nno pictures today.", "text"),
-    "binary.jpg": (bytes(range(200, 256)) * 9, "none we know"),
-    "zeros.png": (bytes(1000), "none we know"),
+    "binary.jpg": (bytes(range(200, 256)) * 9, "format is unknown"),
+    "zeros.png": (bytes(1000), "format is unknown"),
     "page.jpg": (b"<!DOCTYPE html><html><body>404", "web page"),
     "drawing.png": (b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>', "SVG"),
     "paper.png": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "PDF"),

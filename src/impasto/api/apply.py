@@ -1,78 +1,132 @@
-"""Apply a trained network to pictures and videos."""
+"""Apply a painter, translator or autoencoder to pictures and videos."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from impasto.checkpoints.load import load_model, model_file
 from impasto.checkpoints.model import Model
-from impasto.checkpoints.weights import sha256
-from impasto.devices import find_device, find_dtype
-from impasto.errors import OptionError
-from impasto.events import Done, Event, Frame, Note, Saved, Started, drain
+from impasto.errors import OptionError, WeightsError
+from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.inference.brush import Brush, style_parts
+from impasto.inference.generator import Autoencoder
+from impasto.inference.load import load
 from impasto.inference.options import ApplyOptions
+from impasto.inference.painter import Painter
 from impasto.inference.scene_statistics import steady
-from impasto.io.convert import resize_picture
+from impasto.inference.translator import Translator
+from impasto.io.convert import resize_picture, resize_picture_to
 from impasto.io.encode import check_target, save_picture
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
 from impasto.io.video.container import VIDEOS
 from impasto.io.video.writer import iter_video
 from impasto.metrics.flicker import FlickerMeter
-from impasto.networks.translators import ResNetGenerator, UNetGenerator
+from impasto.run import Run, Verb
 
-__all__ = ["default_output_apply", "is_video", "iter_apply", "load", "open_painter"]
+__all__ = ["apply", "start_apply", "default_output_apply", "is_video", "iter_apply", "open_painter"]
 
-_FORMAT = 1  # raised when what is embedded in results changes its meaning
+_FORMAT = 1  # raised when the metadata in results changes its meaning
 
 
-def open_painter(path: str | Path, options: ApplyOptions = ApplyOptions()) -> Model:  # noqa: B008 - frozen
-    """Return a network by name or of a file, of any kind that `load.load_model` knows, or of a training's folder.
+def start_apply(
+    model: str | Path | Model,
+    source: Source,
+    *,
+    output: str | Path | None = None,
+    style: Any = "",
+    strength: float = 1.0,
+    regions: Sequence[tuple[Source, str]] = (),
+    keep: Source | None = None,
+    options: ApplyOptions | None = None,
+    force: bool = False,
+    **settings: Any,
+) -> Run[Any]:
+    """Apply a trained network to a picture or a video; it blocks.
 
-    Its header says, besides what was in the file, the file's `name` and `sha256`.
+    `apply.start` takes the same arguments and returns a `Run`.
+
+    >>> impasto.apply("starry_night", "photo.jpg", output="painted.png", strength=0.7)  # doctest: +SKIP
+
+    Args:
+        model: a painter, translator or autoencoder from `load`, or a name or path that `load` takes.
+        source: the picture, as for `Painter`; or the path of a video.
+        output: file for the result. Videos need one.
+        style: as in `ApplyOptions`, or any style image.
+        strength: from 0, the photograph, to 1, the style.
+        regions: (mask, style) pairs: parts of the picture that get other styles.
+        keep: a mask of what stays unchanged.
+        options: all settings at once; `style` and `strength` are then ignored.
+        force: overwrite the file.
+        settings: single settings of `ApplyOptions`, such as `size=768`.
+
+    Returns:
+        For a path or PIL image a PIL image; for an array an array; for a tensor a tensor; for a video the path of
+        the result.
 
     Raises:
-        WeightsError: it is no network that paints.
-        UnknownName: there is no such file, and the catalogue does not know the name.
-        OptionError: the device is not there, or the mode is not one of this network.
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
-    given = Path(path).expanduser()
-    file, style = model_file(path)
-    name = style or (given.name if given.is_dir() else given.stem)
-    device = find_device(options.device)
-    model = load_model(path, device=device, dtype=find_dtype(options.precision, device))
-    if options.mode == "paper":
-        if not isinstance(model.network, ResNetGenerator | UNetGenerator):
-            raise OptionError(
-                f"mode is 'paper', but the network is one of {model.architecture}; expected a translator."
-            )
-        model.network.train()
-    digest = sha256(file) if file.is_file() else ""
-    return replace(model, header={**model.header, "name": name, "sha256": digest})
+    named = style if isinstance(style, str | Path) else ""
+    single = settings if options is not None else {"style": str(named), "strength": strength, **settings}
+    chosen = ApplyOptions.completed(options, single)
+    loaded = model if isinstance(model, Model) else open_painter(model, chosen)
+    if options is None and not isinstance(style, str | Path):
+        if not isinstance(loaded, Painter):
+            raise OptionError(f"the network of {loaded.architecture} has one style; leave out the style.")
+        loaded, chosen = loaded.with_style("given", style, size=chosen.style_size), chosen.changed(style="given")
+    video = is_video(source)
+    given = source if video else open_picture(source, digest=output is not None)
+    events = iter_apply(loaded, given, chosen, regions=regions, keep=keep, output=output, force=force)
+    place = None if output is None else Path(output)
+    return Run(events, lambda run: place if video else as_kind(source, run.image, given))
+
+
+apply = Verb(start_apply)
+
+
+def open_painter(name_or_path: str | Path, options: ApplyOptions = ApplyOptions()) -> Model:  # noqa: B008 - frozen
+    """Return a network that can be applied to pictures: a painter, translator or autoencoder; see `load`.
+
+    Raises:
+        WeightsError: it is another kind of network.
+        UnknownName: there is no such file, and the catalog does not have the name.
+        OptionError: the device is not there.
+    """
+    model: Model = load(name_or_path, device=options.device, precision=options.precision)
+    _check_kind(model)
+    return model
+
+
+def _check_kind(model: Model) -> None:
+    if not isinstance(model, Painter | Translator | Autoencoder):
+        hint = " See `impasto sample`." if model.kind == "generator" else ""
+        raise WeightsError(
+            f"{model.path or model.name} holds the network {model.architecture!r}; expected a painter, translator or "
+            f"autoencoder.{hint}"
+        )
 
 
 def default_output_apply(source: str | Path, model: Model, folder: str | Path = ".", style: str = "") -> Path:
-    """Return a name for the result in `folder`: photo + starry_night -> photo_starry_night.png; a video keeps its kind.
+    """Return a name for the result: photo + starry_night -> photo_starry_night.png; a video keeps its format.
 
     Args:
         source: the picture or video.
-        model: what paints it.
-        folder: where to.
-        style: as in `ApplyOptions`; its names take the place of the network's.
+        model: the network.
+        folder: of the result.
+        style: as in `ApplyOptions`; its names replace the model's name.
     """
     source = Path(source)
     suffix = source.suffix.lower() if is_video(source) else ".png"
-    names = [Path(name.replace(":", "-")).stem for name, _ in style_parts(style, model.styles)] if style else []
-    look = "-".join(names) or model.header.get("name", model.architecture)
-    return Path(folder) / f"{source.stem}_{look}{suffix}"
+    styles = model.styles if isinstance(model, Painter) else ()
+    names = [Path(name.replace(":", "-")).stem for name, _ in style_parts(style, styles)] if style else []
+    return Path(folder) / f"{source.stem}_{'-'.join(names) or model.name or model.architecture}{suffix}"
 
 
 def is_video(path: Source) -> bool:
-    """Return whether something is the name of a video; a GIF is taken as a picture."""
+    """Return whether something is the name of a video; a GIF counts as a picture."""
     return isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEOS and Path(path).suffix.lower() != ".gif"
 
 
@@ -86,31 +140,43 @@ def iter_apply(
     output: str | Path | None = None,
     force: bool = False,
 ) -> Iterator[Event]:
-    """Yield Started, Saved and Done while a network paints a picture, and a Frame for each of a video.
+    """Yield Started, Saved and Done for a picture, and a Step for each frame of a video.
 
-    Everything is checked when this is called, before the first event is asked for.
+    Everything is checked when this is called, before the first event.
 
     Args:
-        model: from `open_painter`.
+        model: a painter, translator or autoencoder; an autoencoder reconstructs pictures, and takes no other settings.
         source: the picture: a path, PIL image, array or tensor in [0, 1]; or the path of a video.
-        options: how it is painted.
-        regions: (mask, style) of parts that are painted otherwise by a network of many styles; later ones lie
-            over earlier ones. Masks as for `stylize.iter_stylize`.
-        keep: a mask of what stays as it is.
-        output: file to write the result to; its suffix says the format. Videos need one.
-        force: allow it to be overwritten.
+        options: all settings.
+        regions: (mask, style) pairs: parts that a multi-style network paints in other styles; later ones lie over
+            earlier ones. Masks as for `iter_stylize`.
+        keep: a mask of what stays unchanged.
+        output: file for the result; its suffix is the format. Videos need one.
+        force: overwrite the file.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
     ApplyOptions.check(options)
+    _check_kind(model)
     record = {
         "format": _FORMAT,
         "version": version("impasto"),
         "operation": "apply",
-        "model": {key: model.header.get(key, "") for key in ("name", "sha256")},
+        "model": {"name": model.name, "sha256": model.sha256},
         "options": options.model_dump(mode="json"),
     }
+    if isinstance(model, Autoencoder):
+        if is_video(source) or regions or keep is not None or options.style:
+            raise OptionError(f"{model.path} is an autoencoder; expected a picture, without styles, regions and masks.")
+        if model.classes:
+            raise OptionError(f"{model.path} is class-conditional; use denoise(picture, label=) of the loaded network.")
+        if output is not None:
+            check_target(output, force)
+        picture = open_picture(source, digest=output is not None)
+        record["content"] = _content(source, picture)
+        return _reconstruction(model, picture, record, None if output is None else Path(output), force)
+    assert isinstance(model, Painter | Translator)
     if is_video(source):
         if output is None or not is_video(output):
             raise OptionError(f"{source} is a video; expected a video file for the result: {', '.join(VIDEOS)}.")
@@ -118,39 +184,21 @@ def iter_apply(
             raise OptionError("regions are for pictures; leave out --region and --keep for a video.")
         brush = Brush(model, options)
         process = brush if options.statistics == "frame" else steady(brush, source)
-        return _film(brush, iter_video(source, output, process, metadata=record, force=force))
+        return _video(brush, iter_video(source, output, process, metadata=record, force=force))
     if output is not None:
         check_target(output, force)
     picture = open_picture(source, digest=output is not None)
     brush = Brush(model, options, picture, regions, keep)
-    record["content"] = {"source": str(source) if isinstance(source, str | Path) else "", "sha256": picture.digest}
+    record["content"] = _content(source, picture)
     return _picture(brush, picture, record, None if output is None else Path(output), force)
 
 
-def load(path: str | Path, **settings: Any) -> Callable[..., Any]:
-    """Return a function that paints pictures with the network of a file.
-
-    It takes a picture, and gives it painted as the kind of thing it was: a path or PIL image gives a PIL image, an
-    array `(H, W, 3)` an array, a tensor a tensor `(1, 3, H, W)`. Settings are those of `ApplyOptions`, here or with
-    the picture, where also `regions` and `keep` of `iter_apply` can be.
-
-    >>> paint = impasto.load("starry/")  # doctest: +SKIP
-    >>> paint("photo.jpg", strength=0.7).save("out.png")  # doctest: +SKIP
-    """
-    options = ApplyOptions(**settings)
-    model = open_painter(path, options)
-
-    def paint(picture: Source, **more: Any) -> Any:
-        own = {name: more.pop(name) for name in ("regions", "keep") if name in more}
-        opened = open_picture(picture, digest=False)
-        image = drain(iter_apply(model, opened, options.changed(**more), **own))
-        return as_kind(picture, image, opened)
-
-    return paint
+def _content(source: Source, picture: Picture) -> dict[str, str]:
+    return {"source": str(source) if isinstance(source, str | Path) else "", "sha256": picture.digest}
 
 
 def _picture(
-    brush: "Brush", picture: Picture, record: dict[str, Any], output: Path | None, force: bool
+    brush: Brush, picture: Picture, record: dict[str, Any], output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
     yield from map(Note, brush.model.notes)
@@ -163,14 +211,30 @@ def _picture(
     yield Done(image, 1, time.monotonic() - began)
 
 
-def _film(brush: "Brush", events: Iterator[Event]) -> Iterator[Event]:
-    """Yield the events of a video, and at its end how much it flickers."""
+def _reconstruction(
+    model: Autoencoder, picture: Picture, record: dict[str, Any], output: Path | None, force: bool
+) -> Iterator[Event]:
+    began = time.monotonic()
+    yield from map(Note, model.notes)
+    _, height, width = model.shape
+    yield Started(picture.name, ((height, width, 1),))
+    image = model.reconstruct(model.prepared(picture)).cpu().expand(-1, 3, -1, -1)
+    if output is not None:
+        pixels = as_pixels(image)
+        save_picture(output, replace(resize_picture_to(picture, height, width), pixels=pixels, alpha=None),
+                     metadata=record, force=force)  # fmt: skip
+        yield Saved(output, "result")
+    yield Done(image, 1, time.monotonic() - began)
+
+
+def _video(brush: Brush, events: Iterator[Event]) -> Iterator[Event]:
+    """Yield the events of a video, and a note on its flicker."""
     yield from map(Note, brush.model.notes)
     meter = FlickerMeter() if brush.options.flicker else None
     for event in events:
-        if isinstance(event, Frame) and meter is not None:
-            meter.add(event.source, event.image)
+        if isinstance(event, Step) and event.phase == "frame" and meter is not None:
+            meter.add(event.source(), event.image())
         if isinstance(event, Done) and meter is not None:
             found = meter.result()
-            yield Note(f"flicker {found.painted:.4f} of white from frame to frame, {found.source:.4f} in the source")
+            yield Note(f"flicker {found.painted:.4f} of white between frames, {found.source:.4f} in the source")
         yield event

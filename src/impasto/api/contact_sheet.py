@@ -1,4 +1,4 @@
-"""Small previews over style weight and style scale."""
+"""Contact sheet of `stylize`: small previews over style weight and style scale."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -38,8 +38,8 @@ def iter_contact_sheet(
         options: settings of every preview but its size.
         output: the file to write.
         force: allow `output` to be overwritten.
-        strengths: what `options.style_weight` is multiplied with, a row each.
-        style_scales: what `options.style_scale` is multiplied with, a column each.
+        strengths: factors of `options.style_weight`, one a row.
+        style_scales: factors of `options.style_scale`, one a column.
         size: longer side of one preview.
         encoder: as in `iter_stylize`.
     """

@@ -1,4 +1,4 @@
-"""Repeat a run from its result."""
+"""Repeat a run of `stylize` from the settings embedded in its result."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,13 +23,13 @@ def iter_rerun(
     styles: Sequence[Source] | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
-    """Repeat the run whose settings are embedded in a picture; the same version gives the same bytes on CPU.
+    """Repeat the run whose settings are embedded in a picture; on a CPU the same version writes the same bytes.
 
     Args:
         picture: a result of `stylize`.
         output: the file to write; by default `<picture>-rerun.png` beside it.
         force: allow `output` to be overwritten.
-        resume: go on from the checkpoint of an interrupted rerun.
+        resume: continue from the checkpoint of an interrupted rerun.
         content: another photograph, or where the embedded one is now.
         styles: other styles, or where the embedded ones are now.
         settings: single settings in place of the embedded ones.

@@ -1,42 +1,54 @@
-"""Measure a result against its photograph and style."""
+"""Score a stylized picture against its photograph and style images."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from impasto.api.embedded import embedded_record, embedded_source
+from impasto.api.stylize import as_list
 from impasto.checkpoints.encoders import load_encoder
 from impasto.data.styles import open_style
 from impasto.io.convert import resize_picture_to
 from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.tensors import Source, as_pixels, as_tensor, open_picture
-from impasto.metrics.style import Score, score
+from impasto.metrics.style import Score
+from impasto.metrics.style import score as style_score
 from impasto.ops.filters import high_pass
 
-__all__ = ["high_pass_picture", "score_files"]
+__all__ = ["high_pass_picture", "score"]
 
 
-def score_files(
-    result: Source, content: Source | None = None, styles: Sequence[Source] | None = None, *, encoder: str = "vgg19"
+def score(
+    result: Source, content: Source | None = None, style: Source | list[Source] | None = None, *, encoder: Any = "vgg19"
 ) -> Score:
-    """Measure a result against its photograph and styles, by default those embedded in it.
+    """Score a stylized picture against its photograph and style images.
+
+    Args:
+        result: a path, PIL image, array or tensor in [0, 1].
+        content: the photograph; by default the one in the settings that the result carries.
+        style: one or a list of style images or names of built-in styles; by default those in these settings.
+        encoder: the network whose features are compared: a name of `impasto encoders`, or a file.
+
+    Returns:
+        Relative losses by layer, where 0 means equal and 1 no better than a blank picture; SSIM; color distances.
 
     Raises:
-        ImageError: neither given nor embedded, or not readable.
+        ImageError: a picture cannot be read, or is neither given nor embedded.
     """
     picture = open_picture(result)
+    styles = [] if style is None else as_list(style)
     if content is None or not styles:
         record = embedded_record(result)
         content = content if content is not None else embedded_source(record["content"], "photograph", result)
         styles = styles or [embedded_source(origin, "style", result) for origin in record["styles"]]
     opened = [open_style(style, max(picture.pixels.shape[:2])) for style in styles]
     photograph = resize_picture_to(open_picture(content), *picture.pixels.shape[:2])
-    return score(
+    return style_score(
         as_tensor(picture), as_tensor(photograph), [as_tensor(style) for style in opened], load_encoder(encoder)
     )
 
 
 def high_pass_picture(picture: Source, output: str | Path, *, force: bool = False) -> Path:
-    """Write what is finer than a pixel's blur, around grey and four times as strong, to look at."""
+    """Write the high-frequency part of a picture, amplified four times around middle gray; return the file."""
     detail = 0.5 + 4 * high_pass(as_tensor(open_picture(picture)))
     return save_picture(output, load_picture(as_pixels(detail.clamp(0, 1))), force=force)

@@ -1,4 +1,4 @@
-"""Stylize a photograph by optimization."""
+"""Stylize a photograph by optimization of its pixels."""
 
 import json
 import time
@@ -26,6 +26,7 @@ from impasto.io.masks import mask_file, read_mask
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
 from impasto.ops.resize import resize
+from impasto.run import Run, Verb
 from impasto.style_transfer.objective import Encoder
 from impasto.style_transfer.optimize import iter_optimize
 from impasto.style_transfer.options import StylizeOptions
@@ -41,7 +42,7 @@ PREVIEW_SECONDS = 2.0  # how often a preview file is written at most
 class _Job:
     """Everything one run needs, read and checked before the first step."""
 
-    content: Picture  # at the size it is painted
+    content: Picture  # at the size of the result
     styles: tuple[Picture, ...]
     regions: tuple[tuple[Tensor, tuple[Picture, ...], str], ...]  # masks at that size, their styles, and a name
     keep: Tensor | None
@@ -50,7 +51,7 @@ class _Job:
     encoder: Encoder
     polish: Encoder | None
     device: torch.device
-    record: dict[str, Any]  # what is embedded in the result, so that it can be repeated
+    record: dict[str, Any]  # settings that are embedded in the result, for `rerun`
 
     @classmethod
     def prepare(
@@ -73,8 +74,8 @@ class _Job:
             of_photograph = torch.from_numpy(np.ascontiguousarray(read_mask(source, picture)))[None, None]
             return resize(of_photograph, small.size).clamp(0, 1)
 
-        looks = opened(styles)
-        parts = tuple((mask(where), opened(as_list(look)), _called(where, look)) for where, look in regions)
+        opened_styles = opened(styles)
+        parts = tuple((mask(where), opened(as_list(some)), _region_name(where, some)) for where, some in regions)
         first = open_picture(options.init_image) if options.init_image else None
         device = find_device(options.device)
 
@@ -82,28 +83,28 @@ class _Job:
             dtype = find_dtype(options.precision, device)
             return load_encoder(name, pooling=options.pooling, padding=options.padding, device=device, dtype=dtype)
 
-        eye = encoder or network(options.encoder)
+        features = encoder or network(options.encoder)
         polish = network(options.polish_encoder) if options.polish and encoder is None else None
         record = {
             "format": RECORD_FORMAT,
             "version": version("impasto"),
             "operation": "stylize",
             "content": _origin(content, picture),
-            "styles": [_origin(source, style) for source, style in zip(styles, looks, strict=True)],
+            "styles": [_origin(source, style) for source, style in zip(styles, opened_styles, strict=True)],
             "options": options.model_dump(mode="json"),
         }
         if regions:
             record["regions"] = [
                 {
                     "mask": _mask_origin(where),
-                    "styles": [_origin(one, style) for one, style in zip(as_list(look), part[1], strict=True)],
+                    "styles": [_origin(one, style) for one, style in zip(as_list(some), part[1], strict=True)],
                 }
-                for (where, look), part in zip(regions, parts, strict=True)
+                for (where, some), part in zip(regions, parts, strict=True)
             ]
         if keep is not None:
             record["keep"] = _mask_origin(keep)
         kept = None if keep is None else mask(keep)
-        return cls(small, looks, parts, kept, first, options, eye, polish, device, record)
+        return cls(small, opened_styles, parts, kept, first, options, features, polish, device, record)
 
     def events(
         self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
@@ -112,7 +113,7 @@ class _Job:
             return [as_tensor(picture).to(self.device) for picture in pictures]
 
         pixels = np.require(self.content.pixels, requirements=["C", "W"])
-        content = torch.from_numpy(pixels)  # not copied: it may be large
+        content = torch.from_numpy(pixels)  # without a copy, as it may be large
         content = content.permute(2, 0, 1)[None].to(self.device)
         first = as_tensor(self.first).to(self.device) if self.first else None
         if not self.regions and self.keep is None:
@@ -141,7 +142,7 @@ class _Job:
         )
 
     def result(self, image: Tensor) -> Picture:
-        """Return the painting with the photograph's transparency, profile and notes."""
+        """Return the result with the transparency, color profile and metadata of the photograph."""
         picture = self.content
         if image.shape[-2:] != picture.pixels.shape[:2]:
             picture = resize_picture_to(picture, *image.shape[-2:])
@@ -154,7 +155,7 @@ def _origin(source: Source, picture: Picture) -> dict[str, str]:
 
 
 def _mask_origin(source: Source) -> dict[str, str]:
-    """Return how a mask is found again, and what its file was."""
+    """Return where a mask is, and the hash of its file."""
     if not isinstance(source, str | Path):
         return {"source": "", "sha256": ""}
     path = Path(mask_file(str(source)))
@@ -165,14 +166,14 @@ def as_list(sources: Source | list[Source]) -> list[Source]:
     return list(sources) if isinstance(sources, list | tuple) else [sources]
 
 
-def _called(mask: Source, styles: Source | list[Source]) -> str:
+def _region_name(mask: Source, styles: Source | list[Source]) -> str:
     named = [Path(str(style)).stem for style in as_list(styles) if isinstance(style, str | Path)]
     where = [f"in {Path(str(mask)).name}"] if isinstance(mask, str | Path) else []
     return " ".join([" + ".join(named), *where]).strip()
 
 
 def checkpoint_path(output: str | Path) -> Path:
-    """Return where an interrupted run to `output` keeps its state: beside it, as `.resume.safetensors`."""
+    """Return the checkpoint of an interrupted run to `output`: beside it, as `.resume.safetensors`."""
     return Path(output).with_suffix(".resume.safetensors")
 
 
@@ -199,37 +200,35 @@ def iter_stylize(
     encoder: Encoder | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
-    """Yield Started, Steps, Saved and Done while a photograph is painted in the manner of a picture.
+    """Yield Started, Steps, Saved and Done while a photograph is stylized.
 
-    Everything is read and checked when this is called, before the first event is asked for. Closing
-    the iterator early cancels; with an `output`, the picture so far is then kept there, and the run's
-    state in `checkpoint_path(output)`, from which `resume` goes on to the same bytes.
+    Everything is read and checked when this is called, before the first event. Closing the iterator early cancels the
+    run. With an `output`, the picture so far is then written there, and the state of the run to
+    `checkpoint_path(output)`; `resume` continues from it to the same bytes.
 
     Args:
         content: the photograph: a path, PIL image, array or tensor in [0, 1].
-        style: one or a list of the same, or names of painted styles such as "swirl" or "swirl:7".
-        options: how it is painted; the default is `StylizeOptions()`.
-        regions: (mask, style or styles) of parts that are painted otherwise; later ones lie over earlier
-            ones. A mask is a picture of the photograph's size, or a text that `masks.read_mask` knows.
-        keep: a mask of what stays as it is in the photograph.
-        output: file to write the result to; its suffix says the format.
+        style: one or a list of the same, or names of built-in styles such as "swirl" or "swirl:7".
+        options: all settings at once; the default is `StylizeOptions()`.
+        regions: (mask, style or styles) pairs: parts that get other styles; later ones lie over earlier ones. A mask is
+            a picture of the photograph's size, or a text that `io.masks.read_mask` knows.
+        keep: a mask of the part that stays unchanged.
+        output: file to write the result to; its suffix is the format.
         preview: file that is rewritten with the picture so far every two seconds.
         force: allow `output` to be overwritten.
-        resume: go on from the checkpoint of an interrupted run to `output`.
-        encoder: a network to use instead of those that the options name.
-        settings: single settings in place of `options`' own, as `size=768`.
+        resume: continue from the checkpoint of an interrupted run to `output`.
+        encoder: a network to use in place of those that the options name.
+        settings: single settings in place of those in `options`, such as `size=768`.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
-    options = StylizeOptions() if options is None else options
-    StylizeOptions.check(options)
-    options = options.changed(**settings) if settings else options
+    options = StylizeOptions.completed(options, settings)
     styles = as_list(style)
-    if not styles or not all(as_list(look) for _, look in regions):
-        raise OptionError("there is no style picture; expected one or more.")
-    if regions and options.style_weights and any(len(as_list(look)) != len(styles) for _, look in regions):
-        raise OptionError("style_weights are for every region; expected as many styles in each of them.")
+    if not styles or not all(as_list(some) for _, some in regions):
+        raise OptionError("there is no style; expected one or more style images or names of built-in styles.")
+    if regions and options.style_weights and any(len(as_list(some)) != len(styles) for _, some in regions):
+        raise OptionError("style_weights apply to every region; expected the same number of styles in each region.")
     if output is not None:
         check_target(output, force or resume)
     if preview is not None:
@@ -246,7 +245,9 @@ def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[s
     tensors, values = load_state(path)
     for name in ("content", "styles", "regions", "keep", "options"):
         if values.get("record", {}).get(name) != json.loads(json.dumps(job.record.get(name))):
-            raise CheckpointError(f"{path} is of a run with other {name}; expected the same pictures and settings.")
+            raise CheckpointError(
+                f"{path} is of a run with other {name}; name the same pictures and settings, or run without --resume."
+            )
     return {name: tensor.to(job.device) for name, tensor in tensors.items()}, values
 
 
@@ -269,7 +270,7 @@ def _run(
                     yield Saved(preview, "preview")
                     due = time.monotonic() + PREVIEW_SECONDS
             if isinstance(event, Done):
-                finished, last = True, None  # which holds on to memory that saving needs
+                finished, last = True, None  # frees memory that saving needs
                 if preview:
                     save_picture(preview, job.result(event.image), force=True)
                 if output:
@@ -289,19 +290,68 @@ def _keep(job: _Job, output: Path, last: Step, force: bool) -> None:
     save_picture(output, job.result(last.image()), metadata={**job.record, "unfinished": last.step}, force=force)
 
 
-def stylize(
-    content: Source, style: Source | list[Source], options: StylizeOptions | None = None, **settings: Any
-) -> Any:
-    """Paint a photograph in the manner of a picture, and return it as the kind of thing `content` was.
+def start_stylize(
+    content: Source,
+    style: Source | list[Source],
+    *,
+    output: str | Path | None = None,
+    regions: Sequence[tuple[Source, Source | list[Source]]] = (),
+    keep: Source | None = None,
+    options: StylizeOptions | None = None,
+    preview: str | Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    encoder: Encoder | None = None,
+    preset: str = "default",
+    quality: str | None = None,
+    **settings: Any,
+) -> Run[Any]:
+    """Stylize a photograph by optimization; it blocks, and returns the result.
 
-    A path or PIL image gives a PIL image, an array `(H, W, 3)` an array of the same dtype, a tensor a
-    tensor `(1, 3, H, W)`. Arguments are those of `iter_stylize`.
+    A path or PIL image gives a PIL image, an array `(H, W, 3)` an array of the same dtype, a tensor `(3, H, W)` or
+    `(1, 3, H, W)` a tensor `(1, 3, H, W)`. `stylize.start` takes the same arguments and returns a `Run`, whose steps
+    give the picture so far.
+
+    Args:
+        content: the photograph: a path, PIL image, array or tensor in [0, 1].
+        style: one or a list of the same, or names of built-in styles such as "swirl" or "swirl:7".
+        output: file to write the result to as well; its suffix is the format.
+        regions: (mask, style or styles) pairs: parts that get other styles; see `iter_stylize`.
+        keep: a mask of the part that stays unchanged.
+        options: all settings at once; the default is `StylizeOptions()`.
+        preview: file that is rewritten with the picture so far every two seconds.
+        force: allow `output` to be overwritten.
+        resume: continue from the checkpoint of an interrupted run to `output`.
+        encoder: a network to use in place of those that the options name.
+        preset: named settings to start from, such as "gatys".
+        quality: "draft", "good" or "best".
+        settings: single settings in place of those of the preset, such as `size=768`.
+
+    Raises:
+        ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
 
     >>> impasto.stylize("photo.jpg", "painting.jpg", size=768).save("out.png")  # doctest: +SKIP
     """
-    image: Tensor | None = None
-    for event in iter_stylize(content, style, options, **settings):
-        if isinstance(event, Done):
-            image = event.image
-    assert image is not None
-    return as_kind(content, image)
+    if options is None:
+        options, settings = StylizeOptions.preset(preset, quality, **settings), {}
+    elif preset != "default" or quality is not None:
+        raise OptionError(
+            "options are given, and a preset or quality too; expected either options, or a preset and quality."
+        )
+    events = iter_stylize(
+        content,
+        style,
+        options,
+        regions=regions,
+        keep=keep,
+        output=output,
+        preview=preview,
+        force=force,
+        resume=resume,
+        encoder=encoder,
+        **settings,
+    )
+    return Run(events, lambda run: as_kind(content, run.image))
+
+
+stylize = Verb(start_stylize)

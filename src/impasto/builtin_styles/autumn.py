@@ -9,9 +9,9 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
     Paint,
-    PaintedStyle,
     blur,
     fbm,
     lit,
@@ -98,4 +98,4 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return lit(grid, paint.color, paint.height, 0.0045, shade=0.7, gloss=0.3)
 
 
-STYLE = PaintedStyle("autumn", "A wet avenue in palette-knife slabs: crimson, orange and violet.", _paint)
+STYLE = BuiltinStyle("autumn", "A wet avenue in palette-knife slabs: crimson, orange and violet.", _paint)

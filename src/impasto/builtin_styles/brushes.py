@@ -1,7 +1,7 @@
-"""The box of tools that the painted styles share: grids, noise, masks, strokes, panes and light.
+"""Tools that the built-in styles share: grids, noise, masks, strokes, panes and light.
 
 All lengths are in *units*: the side of a square with the picture's area is 1. A stroke 0.05 long is therefore the same
-stroke at any size. Places in a composition are given as fractions ``u`` of the width and ``v`` of the height.
+stroke at any size. Positions in a composition are given as fractions ``u`` of the width and ``v`` of the height.
 Random numbers are drawn in amounts that never depend on the size, so that one seed stays one picture.
 """
 
@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 __all__ = [
     "Array",
+    "BuiltinStyle",
     "Grid",
     "Paint",
-    "PaintedStyle",
     "blur",
     "cells",
     "coverage",
@@ -46,11 +46,12 @@ Array = npt.NDArray[Any]
 _LATTICE = 256
 _RAMP = 1024
 _FINER = 2.2  # lattice points per bump of the noise
+_WORKING_UNIT = 320  # smaller pictures are painted at least this large and averaged down, so that no stroke is lost
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixel centres of a picture of ``height`` by ``width`` pixels."""
+    """The pixel centers of a picture of ``height`` by ``width`` pixels."""
 
     height: int
     width: int
@@ -91,40 +92,45 @@ class Grid:
         return self.x / np.float32(self.wide)
 
     def full(self, value: float | Array) -> Array:
-        """A picture of one value, ``(H, W)``, or of one colour, ``(H, W, 3)``."""
+        """A picture of one value, ``(H, W)``, or of one color, ``(H, W, 3)``."""
         value = np.asarray(value, dtype=np.float32)
         return np.broadcast_to(value, (self.height, self.width, *value.shape)).copy()
 
 
 @dataclass(frozen=True)
-class PaintedStyle:
-    """A picture that our own code paints.
+class BuiltinStyle:
+    """A style image that our own code paints.
 
     Attributes:
-        name: what `impasto.builtin_styles.paint` knows it by.
+        name: its name, with underscores.
         description: one line for people.
-        paint: from a grid and a random generator to ``(H, W, 3)`` sRGB values.
-        oversample: how many pixels each way are painted for one that is kept; 1 where the painter's own edges are soft.
+        draw: from a grid and a random generator to ``(H, W, 3)`` sRGB values.
+        oversample: supersampling factor of both sides; 1 where `draw` antialiases edges itself.
     """
 
     name: str
     description: str
-    paint: Callable[[Grid, np.random.Generator], Array]
+    draw: Callable[[Grid, np.random.Generator], Array]
     oversample: int = 1
+
+    def paint(self, height: int, width: int, seed: int) -> Array:
+        """Return sRGB values, ``(height, width, 3)``; one seed is one picture at every size."""
+        factor = max(self.oversample, int(np.ceil(_WORKING_UNIT / np.sqrt(height * width))))
+        return shrink(self.draw(Grid(height * factor, width * factor), np.random.default_rng(seed)), factor)
 
 
 def rgb(code: str) -> Array:
-    """Read a colour such as ``"#e0a526"`` as three floats in [0, 1]."""
+    """Read a color such as ``"#e0a526"`` as three floats in [0, 1]."""
     return np.array([int(code[i : i + 2], 16) for i in (1, 3, 5)], dtype=np.float32) / np.float32(255)
 
 
 def palette(*codes: str) -> Array:
-    """Read several colours, ``(N, 3)``."""
+    """Read several colors, ``(N, 3)``."""
     return np.stack([rgb(code) for code in codes])
 
 
 def ramp(colors: Array, t: Array) -> Array:
-    """Look ``t`` in [0, 1] up in a row of colours ``(N, 3)``, blending neighbours; ``t.shape + (3,)``."""
+    """Map ``t`` in [0, 1] to a gradient of colors ``(N, 3)``; ``t.shape + (3,)``."""
     steps = np.linspace(0, len(colors) - 1, _RAMP)
     table = np.stack([np.interp(steps, np.arange(len(colors)), colors[:, c]) for c in range(3)], axis=1)
     place = (np.clip(t, 0.0, 1.0) * (_RAMP - 1) + 0.5).astype(np.intp)
@@ -132,9 +138,9 @@ def ramp(colors: Array, t: Array) -> Array:
 
 
 def mix(a: Array, b: Array, mask: Array | float) -> Array:
-    """Go from ``a`` to ``b`` where ``mask`` goes from 0 to 1; a mask ``(H, W)`` serves colours ``(H, W, 3)``."""
+    """Interpolate from ``a`` to ``b`` as a mask goes from 0 to 1; a mask ``(H, W)`` also fits colors ``(H, W, 3)``."""
     amount = np.asarray(mask, dtype=np.float32)
-    if a.ndim == 3 and b.ndim == 1 and a.shape[:2] == amount.shape:  # by channel: several times quicker
+    if a.ndim == 3 and b.ndim == 1 and a.shape[:2] == amount.shape:  # by channel: several times faster
         result = np.empty(a.shape, dtype=np.float32)
         for channel in range(3):
             result[..., channel] = a[..., channel] + (b[channel] - a[..., channel]) * amount
@@ -152,30 +158,30 @@ def smoothstep(low: float, high: float, value: Array) -> Array:
 
 
 def coverage(grid: Grid, distance: Array) -> Array:
-    """How much of each pixel lies inside a shape, from its signed distance in units (negative inside)."""
+    """Return the fraction of each pixel inside a shape, from its signed distance in units (negative inside)."""
     return np.asarray(np.clip(np.float32(0.5) - distance * np.float32(grid.unit), 0.0, 1.0))
 
 
-def _taps(places: Array) -> tuple[Array, Array]:
-    """Lattice indices ``(4, N)`` and cubic B-spline weights ``(4, N)`` for places along one axis."""
-    low = np.floor(places)
-    t = places - low
+def _taps(positions: Array) -> tuple[Array, Array]:
+    """Return lattice indices ``(4, N)`` and cubic B-spline weights ``(4, N)`` for positions along one axis."""
+    low = np.floor(positions)
+    t = positions - low
     weights = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3]) / np.float32(6)
     return (low.astype(np.int64)[None] + np.arange(4)[:, None]) % _LATTICE, weights.astype(np.float32)
 
 
 def noise(grid: Grid, rng: np.random.Generator, across: float, down: float | None = None) -> Array:
-    """Smooth noise of zero mean and about unit deviation, ``(H, W)``.
+    """Return smooth noise of zero mean and standard deviation of about 1, ``(H, W)``.
 
     Args:
         grid: where.
         rng: the source of the lattice; always the same number of draws.
-        across: distance of neighbouring bumps along the width, in units.
+        across: distance of neighboring bumps along the width, in units.
         down: the same along the height; as ``across`` if not given.
     """
     down = across if down is None else down
     lattice = _round_noise(rng)
-    if min(across, down) * grid.unit < 0.7:  # finer than the pixels: its mean is all that would be seen
+    if min(across, down) * grid.unit < 0.7:  # finer than the pixels: only its mean is visible
         return grid.full(0.0)
     rows, row_weights = _taps(grid.y[:, 0] * np.float32(_FINER / down))
     columns, column_weights = _taps(grid.x[0] * np.float32(_FINER / across))
@@ -184,13 +190,13 @@ def noise(grid: Grid, rng: np.random.Generator, across: float, down: float | Non
 
 
 def noise_at(rng: np.random.Generator, y: Array, x: Array, across: float, down: float | None = None) -> Array:
-    """The same noise at bent or turned places ``y``, ``x`` in units; dearer, and a little rougher."""
+    """Return the same noise at any positions ``y``, ``x``, in units; slower, and a little rougher."""
     down = across if down is None else down
     return sample(_round_noise(rng), y * np.float32(_FINER / down), x * np.float32(_FINER / across))
 
 
 def _round_noise(rng: np.random.Generator) -> Array:
-    """A repeating lattice of band-limited noise without the axis-aligned look of plain value noise."""
+    """Return a periodic lattice of band-limited noise, without the axis-aligned artifacts of value noise."""
     white = np.fft.rfft2(rng.random((_LATTICE, _LATTICE), dtype=np.float32) - np.float32(0.5))
     fy, fx = np.fft.fftfreq(_LATTICE)[:, None], np.fft.rfftfreq(_LATTICE)[None, :]
     rate = np.sqrt(fy**2 + fx**2) * _FINER
@@ -202,7 +208,7 @@ def _round_noise(rng: np.random.Generator) -> Array:
 def fbm(
     grid: Grid, rng: np.random.Generator, across: float, octaves: int = 4, gain: float = 0.5, down: float | None = None
 ) -> Array:
-    """Noise upon noise, each octave half as large and ``gain`` times as strong; about unit deviation."""
+    """Return fractal noise: octaves of half the size and ``gain`` times the strength; standard deviation of about 1."""
     down = across if down is None else down
     total, power = grid.full(0.0), 0.0
     for octave in range(octaves):
@@ -213,7 +219,7 @@ def fbm(
 
 
 def sample(tile: Array, y: Array, x: Array) -> Array:
-    """Read a tile at fractional pixel places, blending its four neighbours; the tile repeats."""
+    """Sample a periodic tile at fractional pixel positions, by bilinear interpolation."""
     height, width = tile.shape[:2]
     y, x = np.broadcast_arrays(y, x)
     y0, x0 = np.floor(y), np.floor(x)
@@ -226,7 +232,7 @@ def sample(tile: Array, y: Array, x: Array) -> Array:
 
 
 def hashed(*ids: Array, salt: int = 0) -> Array:
-    """A number in [0, 1) for each whole-number id or tuple of ids, the same wherever it appears."""
+    """Return a number in [0, 1) for each integer id or tuple of ids, always the same."""
     value = np.full(np.broadcast_shapes(*(i.shape for i in ids)), 0x9E3779B9 ^ (salt * 7919), dtype=np.uint32)
     for one in ids:
         value = (value ^ one.astype(np.int64).astype(np.uint32)) * np.uint32(0x85EBCA6B)
@@ -237,7 +243,7 @@ def hashed(*ids: Array, salt: int = 0) -> Array:
 
 
 def window(grid: Grid, cy: float, cx: float, reach: float) -> tuple[slice, slice]:
-    """The pixels within ``reach`` units of a place, or none."""
+    """Return the pixels within ``reach`` units of a position, or none."""
     rows = slice(max(int((cy - reach) * grid.unit), 0), max(int((cy + reach) * grid.unit) + 2, 0))
     return rows, slice(max(int((cx - reach) * grid.unit), 0), max(int((cx + reach) * grid.unit) + 2, 0))
 
@@ -314,7 +320,7 @@ def lit(
 
 
 def paper(grid: Grid, rng: np.random.Generator, size: float = 0.004) -> Array:
-    """The tooth of a sheet of paper, about unit deviation: bumps and a few long fibres."""
+    """Return the texture of paper, bumps and a few long fibers, with a standard deviation of about 1."""
     tooth = fbm(grid, rng, size * 1.5, 3, 0.75)
     slanted = noise_at(rng, grid.y + 0.6 * grid.x, grid.x - 0.6 * grid.y, size * 7, size * 0.8)
     fibres = slanted + noise_at(rng, grid.y - 0.4 * grid.x, grid.x + 0.4 * grid.y, size * 0.9, size * 7)
@@ -322,23 +328,23 @@ def paper(grid: Grid, rng: np.random.Generator, size: float = 0.004) -> Array:
 
 
 def cells(grid: Grid, rng: np.random.Generator, size: float, y: Array, x: Array) -> tuple[Array, Array, Array, Array]:
-    """Cut the plane into Voronoi cells about ``size`` units across.
+    """Divide the plane into Voronoi cells of about ``size`` units.
 
     Args:
         grid: where.
-        rng: the source of the cells' centres.
-        size: distance of neighbouring centres, in units.
+        rng: the source of the cells' centers.
+        size: distance of neighboring centers, in units.
         y: the heights to look at (perhaps bent), in units, ``(H, W)``.
         x: the widths to look at, ``(H, W)``.
 
     Returns:
-        a whole-number id for each point, the distance to the nearest edge in units, and the centre's ``y`` and ``x``.
+        a whole-number id for each point, the distance to the nearest edge in units, and the center's ``y`` and ``x``.
     """
     jitter = rng.random((2, _LATTICE, _LATTICE), dtype=np.float32) * np.float32(0.86) + np.float32(0.07)
     y, x = np.broadcast_arrays(y / np.float32(size), x / np.float32(size))
     row, column = np.floor(y).astype(np.int32), np.floor(x).astype(np.int32)
 
-    def centre(dy: int, dx: int) -> tuple[Array, Array]:
+    def center(dy: int, dx: int) -> tuple[Array, Array]:
         r, c = (row + dy) % _LATTICE, (column + dx) % _LATTICE
         return row + dy + jitter[0][r, c], column + dx + jitter[1][r, c]
 
@@ -346,14 +352,14 @@ def cells(grid: Grid, rng: np.random.Generator, size: float, y: Array, x: Array)
     near_y, near_x = np.zeros_like(best), np.zeros_like(best)
     around = [(dy, dx) for dy in (-2, -1, 0, 1, 2) for dx in (-2, -1, 0, 1, 2) if abs(dy) + abs(dx) < 4]
     for dy, dx in around:
-        cy, cx = centre(dy, dx)
+        cy, cx = center(dy, dx)
         far = (cy - y) ** 2 + (cx - x) ** 2
         closer = far < best
         best = np.where(closer, far, best).astype(np.float32)
         near_y, near_x = np.where(closer, cy, near_y), np.where(closer, cx, near_x)
     edge = np.full(y.shape, np.inf, dtype=np.float32)
     for dy, dx in around:
-        cy, cx = centre(dy, dx)
+        cy, cx = center(dy, dx)
         gap_y, gap_x = cy - near_y, cx - near_x
         gap = np.sqrt(gap_y**2 + gap_x**2)
         middle = ((cy + near_y) / 2 - y) * gap_y + ((cx + near_x) / 2 - x) * gap_x
@@ -364,7 +370,7 @@ def cells(grid: Grid, rng: np.random.Generator, size: float, y: Array, x: Array)
 
 
 def to_curve(y: Array, x: Array, points: Sequence[tuple[float, float]]) -> Array:
-    """Distance in units from each place to a line through ``(y, x)`` points."""
+    """Return the distance, in units, of each position from a line through ``(y, x)`` points."""
     best = np.full(np.broadcast_shapes(y.shape, x.shape), np.inf, dtype=np.float32)
     for (y0, x0), (y1, x1) in zip(points[:-1], points[1:], strict=True):
         run_y, run_x = y1 - y0, x1 - x0
@@ -376,7 +382,7 @@ def to_curve(y: Array, x: Array, points: Sequence[tuple[float, float]]) -> Array
 
 @dataclass
 class Paint:
-    """Wet paint on a canvas: its colour ``(H, W, 3)`` and its thickness ``(H, W)``, both changed in place."""
+    """Paint on a canvas: its color ``(H, W, 3)`` and its thickness ``(H, W)``, both changed in place."""
 
     color: Array
     height: Array = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
@@ -392,10 +398,10 @@ def dab(paint: Paint, grid: Grid, y: Array, x: Array, radius: Array, colors: Arr
     Args:
         paint: what to paint on.
         grid: its grid.
-        y: the centres' heights in units, ``(N,)``.
+        y: the centers' heights in units, ``(N,)``.
         x: their widths.
         radius: their radii in units.
-        colors: their colours, ``(N, 3)``.
+        colors: their colors, ``(N, 3)``.
         batches: how many groups to lay them in, one over the other.
     """
     reach = int(np.ceil(float(radius.max()) * grid.unit)) + 1
@@ -410,11 +416,11 @@ def dab(paint: Paint, grid: Grid, y: Array, x: Array, radius: Array, colors: Arr
         alpha = np.clip(size - away + 0.5, 0, 1)
         seen = (alpha > 0) & (rows >= 0) & (rows < grid.height) & (columns >= 0) & (columns < grid.width)
         which = np.nonzero(seen)
-        places = (rows * grid.width + columns)[which]
+        positions = (rows * grid.width + columns)[which]
         a = alpha[which].astype(np.float32)
         dome = np.sqrt(np.clip(1 - (away / np.maximum(size, 1)) ** 2, 0, 1))[which].astype(np.float32)
-        flat_color[places] += (colors[part][which[0]] - flat_color[places]) * a[:, None]
-        flat_height[places] += (0.35 + 0.65 * dome - flat_height[places]) * a
+        flat_color[positions] += (colors[part][which[0]] - flat_color[positions]) * a[:, None]
+        flat_height[positions] += (0.35 + 0.65 * dome - flat_height[positions]) * a
 
 
 def stroke_over(
@@ -432,21 +438,21 @@ def stroke_over(
     knife: bool = False,
     mask: Array | None = None,
 ) -> None:
-    """Paint a picture over with strokes that follow a field of directions.
+    """Paint over a picture with strokes along a direction field.
 
     Each stroke is a bent band with ragged ends. A brush leaves furrows along it; a knife leaves a flat slab with a rim.
 
     Args:
         paint: what to paint on.
         grid: its grid.
-        rng: the source of places, sizes and bristles.
-        colors: the picture to imitate, ``(H, W, 3)``; a stroke takes the colour under its middle.
+        rng: random generator of positions, sizes and bristles.
+        colors: the target picture, ``(H, W, 3)``; a stroke has the color under its center.
         angle: direction of the strokes in radians, clockwise from the right, ``(H, W)``.
         count: how many strokes.
         length: of a middling stroke, in units.
         width: of a middling stroke, in units.
-        tint: deviation of a stroke's brightness and hue.
-        wander: deviation of its direction, in radians.
+        tint: standard deviation of the brightness and hue of a stroke.
+        wander: standard deviation of its direction, in radians.
         knife: a palette knife instead of a brush.
         mask: chance of a stroke here, ``(H, W)``; everywhere if not given.
     """

@@ -9,9 +9,9 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
     Paint,
-    PaintedStyle,
     coverage,
     fbm,
     lit,
@@ -41,7 +41,7 @@ def _line(
 
 
 def _motif(image: Array, grid: Grid, kind: int, a: Array, b: Array, inside: Array) -> Array:
-    """Draw a piece of the still life inside one facet, at places ``a`` along and ``b`` across its own direction."""
+    """Draw a piece of the still life inside one facet, at positions ``a`` along and ``b`` across its direction."""
     dark, pale = rgb("#1c1815"), rgb("#f5ecd2")
     if kind == 0:  # sound hole with its rosette
         ring = np.sqrt(a**2 + b**2)
@@ -151,4 +151,4 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return lit(grid, color, paint.height, 0.002, shade=0.6, gloss=0.15)
 
 
-STYLE = PaintedStyle("cubist", "A guitar in overlapping facets: ochre, umber and grey.", _paint)
+STYLE = BuiltinStyle("cubist", "A guitar in overlapping facets: ochre, umber and gray.", _paint)

@@ -1,7 +1,7 @@
 """A lighthouse in a storm, engraved: every tone is made of lines.
 
-A grey picture is translated into sets of lines that follow the forms (rings in the sky around the lamp, rolling lines
-on the sea, level lines on the rock) and swell with the darkness. Darker places get a second set across the first, and
+A gray picture is translated into sets of lines that follow the forms (rings in the sky around the lamp, rolling lines
+on the sea, level lines on the rock) and swell with the darkness. Darker areas get a second set across the first, and
 the darkest a third. A second plate in red ochre, wiped by hand, carries the light.
 """
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
-    PaintedStyle,
     coverage,
     fbm,
     lit,
@@ -128,4 +128,4 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return picture * (1 - 0.22 * np.exp(-(((edge - 0.017) / 0.0016) ** 2)))[..., None]
 
 
-STYLE = PaintedStyle("engraving", "A lighthouse in a storm in cross-hatched lines: blue-black on red ochre.", _paint)
+STYLE = BuiltinStyle("engraving", "A lighthouse in a storm in cross-hatched lines: blue-black on red ochre.", _paint)

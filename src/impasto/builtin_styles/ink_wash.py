@@ -9,8 +9,8 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
-    PaintedStyle,
     blur,
     coverage,
     fbm,
@@ -160,7 +160,7 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
         beats = ((-1.0, -rise), (-0.5, -0.8 * rise), (0.0, 0.0), (0.5, -0.9 * rise), (1.0, -0.7 * rise))
         wing = to_curve(y[box[0]], x[:, box[1]], [(fy + up * span, fx + out * span) for out, up in beats])
         ink[box] = np.maximum(ink[box], 0.85 * coverage(grid, wing - 0.0015))
-    # the paper drinks: soft spread, granulation, dry places
+    # the paper drinks: soft spread, granulation, dry spots
     spread = 0.72 * ink + 0.28 * blur(ink, 0.006 * grid.unit)
     dry = smoothstep(-2.3, -0.9, tooth + 2.2 * spread)
     spread = np.clip(spread * (0.72 + 0.28 * dry) * (1 + 0.09 * tooth), 0, 1.05)
@@ -172,4 +172,4 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return mix(picture, rgb("#b3261e") * (0.94 + 0.05 * tooth[..., None]), red * 0.93)
 
 
-STYLE = PaintedStyle("ink-wash", "Mountains in mist, ink on soft paper, with a red seal.", _paint)
+STYLE = BuiltinStyle("ink_wash", "Mountains in mist, ink on soft paper, with a red seal.", _paint)

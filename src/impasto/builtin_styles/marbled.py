@@ -1,8 +1,8 @@
-"""Marbled paper: colours floating on a bath, drawn out with combs (ebru, suminagashi).
+"""Marbled paper: colors floating on a bath, drawn out with combs (ebru, suminagashi).
 
 The bath is computed backwards. Each pixel is carried back through the combs and the stylus, then through the drops in
 reverse order: a drop of radius ``r`` pushes everything outside it away without changing its area, so that
-``P' = C + (P - C) sqrt(1 - r²/|P - C|²)``; whoever ends inside a drop has its colour.
+``P' = C + (P - C) sqrt(1 - r²/|P - C|²)``; whoever ends inside a drop has its color.
 
 Source: Lu, Jaffer, Jin, Zhao and Mao, "Mathematical Marbling", IEEE CG&A 2012, sections 2 and 3.
 """
@@ -11,8 +11,8 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
-    PaintedStyle,
     fbm,
     lit,
     mix,
@@ -27,7 +27,7 @@ _INKS = palette("#12233f", "#a3242b", "#e7b24a", "#f4ead6", "#1d6a6e", "#d9774a"
 
 
 def _comb(y: Array, x: Array, turn: float, gap: float, pull: float, sharp: float, phase: float) -> tuple[Array, Array]:
-    """Undo a comb of teeth ``gap`` apart that was drawn along ``turn``."""
+    """Invert a comb of teeth ``gap`` apart that was drawn along ``turn``."""
     c, s = np.float32(np.cos(turn)), np.float32(np.sin(turn))
     across = (y * c - x * s) / np.float32(gap) + np.float32(phase)
     off = np.abs(across - np.round(across)) * np.float32(gap)
@@ -36,7 +36,7 @@ def _comb(y: Array, x: Array, turn: float, gap: float, pull: float, sharp: float
 
 
 def _stir(y: Array, x: Array, cy: float, cx: float, pull: float, radius: float) -> tuple[Array, Array]:
-    """Undo a turn of the stylus about a place."""
+    """Invert a turn of the stylus around a point."""
     dy, dx = y - np.float32(cy), x - np.float32(cx)
     away = np.sqrt(dy**2 + dx**2)
     turn = np.float32(pull) * np.exp(-((away / np.float32(radius)) ** 2))
@@ -48,7 +48,7 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     tall, wide = grid.tall, grid.wide
     y, x = np.broadcast_arrays(grid.y, grid.x)
     y, x = y + 0.0012 * noise(grid, rng, 0.05), x + 0.0012 * noise(grid, rng, 0.05)
-    # last came the stylus: whorls in a few places, one large
+    # last came the stylus: a few whorls, one large
     whorls = [(rng.uniform(0.4, 0.5), rng.uniform(0.38, 0.62), 0.2, 5.2)]
     for k in range(6):
         whorls.append(
@@ -103,6 +103,6 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return lit(grid, color * (1 + 0.02 * tooth)[..., None], tooth, 0.0004, shade=0.4, gloss=0.0)
 
 
-STYLE = PaintedStyle(
+STYLE = BuiltinStyle(
     "marbled", "Combed marbled paper: navy, madder, gold, cream and sea green in whorls.", _paint, oversample=2
 )

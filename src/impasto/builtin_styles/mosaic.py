@@ -1,7 +1,7 @@
 """A sun over the sea in small glass stones, with gold.
 
 Stones lie in rows that follow the forms (the *andamento*): rings around the sun, and around wheels in the sky; long
-waves in the sea. Each stone has its own colour, tilt and chipped edge; gold ones glint where they happen to face the
+waves in the sea. Each stone has its own color, tilt and chipped edge; gold ones glint where they happen to face the
 light.
 """
 
@@ -9,8 +9,8 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
-    PaintedStyle,
     coverage,
     fbm,
     hashed,
@@ -46,7 +46,7 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
         (0.74, 0.04, 0.07),
     ):
         wheels.append((su + rng.uniform(-0.02, 0.02), sv, radius))
-    # which wheel, how far from its centre, and the way along its rows
+    # which wheel, how far from its center, and the way along its rows
     across = np.sqrt((y - 0.36 * tall) ** 2 + (x - sun_u * wide) ** 2)  # the ground runs around the sun
     turn = np.arctan2(y - 0.36 * tall, x - sun_u * wide)
     zone = np.zeros(across.shape, dtype=np.int32)
@@ -92,11 +92,11 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     ids = (row, wrapped, zone)
     pick, face, chip = hashed(*ids, salt=1), hashed(*ids, salt=2), hashed(*ids, salt=7)
 
-    # a stone has one colour: that of its middle
-    centre = stone + 0.5 - hashed(row, zone, salt=4)
-    turn = np.where(sea, turn, (centre / per_row - 0.5) * 2 * np.pi)
+    # a stone has one color: that of its middle
+    center = stone + 0.5 - hashed(row, zone, salt=4)
+    turn = np.where(sea, turn, (center / per_row - 0.5) * 2 * np.pi)
     across = np.where(sea, across, middle)
-    x, depth = np.where(sea, centre * scale, x), depth + np.where(sea, middle - line, 0)
+    x, depth = np.where(sea, center * scale, x), depth + np.where(sea, middle - line, 0)
     color = ramp(_GOLD, 0.56 + 0.5 * (pick - 0.5) + 0.16 * np.sin(across * 26) + 0.1 * noise(grid, rng, 0.3))
     rays = np.cos(turn * 24)
     sunny = zone == 1
@@ -144,4 +144,4 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return mix(grout, np.clip(color, 0, 1), coverage(grid, -inlay))
 
 
-STYLE = PaintedStyle("mosaic", "Sun over the sea in rows of small stones: gold, wine red and sea green.", _paint)
+STYLE = BuiltinStyle("mosaic", "Sun over the sea in rows of small stones: gold, wine red and sea green.", _paint)

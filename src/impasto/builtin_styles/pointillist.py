@@ -1,7 +1,7 @@
-"""A river at the end of the day in dots of pure colour.
+"""A river at the end of the day in dots of pure color.
 
-The scene is a smooth sketch. Dots are set over it in four sizes; each takes the colour under it, then is pushed apart:
-most towards more saturation, a share towards the complement, so that greys and shadows come from neighbours mixing in
+The scene is a smooth sketch. Dots are set over it in four sizes; each takes the color under it, then is pushed apart:
+most towards more saturation, some towards the complement, so that grays and shadows come from neighbors mixing in
 the eye, as the divisionists had it.
 """
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
     Paint,
-    PaintedStyle,
     dab,
     fbm,
     lit,
@@ -115,10 +115,10 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
         px = ((index * 0.6180339887 + place[:, 1] * 0.03) % 1).astype(np.float32)
         rows, columns = (py * grid.height).astype(int), (px * grid.width).astype(int)
         color = scene[np.minimum(rows, grid.height - 1), np.minimum(columns, grid.width - 1)]
-        grey = color.mean(axis=1, keepdims=True)
+        gray = color.mean(axis=1, keepdims=True)
         kind = rng.random((count, 1), dtype=np.float32)
-        pure = grey + (color - grey) * (1.2 + 0.5 * push)
-        other = grey * 1.08 + (grey - color) * (0.9 + push)
+        pure = gray + (color - gray) * (1.2 + 0.5 * push)
+        other = gray * 1.08 + (gray - color) * (0.9 + push)
         hue = rng.normal(0, 0.07 * (1 + push), (count, 3)).astype(np.float32)
         color = np.where(kind < 0.11, other, pure) + hue - hue.mean(axis=1, keepdims=True)
         color = color + rng.normal(0, 0.04, (count, 1)).astype(np.float32)
@@ -127,4 +127,4 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return lit(grid, paint.color, paint.height, 0.0016, shade=0.6, gloss=0.12)
 
 
-STYLE = PaintedStyle("pointillist", "A river at sundown in dots of pure and complementary colour.", _paint)
+STYLE = BuiltinStyle("pointillist", "A river at sundown in dots of pure and complementary color.", _paint)

@@ -9,8 +9,8 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
-    PaintedStyle,
     cells,
     coverage,
     fbm,
@@ -124,6 +124,6 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return mix(glass, metal, coverage(grid, strip))
 
 
-STYLE = PaintedStyle(
-    "stained-glass", "A leaded window with the light behind it: sun, hills and river in jewel colours.", _paint
+STYLE = BuiltinStyle(
+    "stained_glass", "A leaded window with the light behind it: sun, hills and river in jewel colors.", _paint
 )

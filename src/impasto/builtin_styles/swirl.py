@@ -1,6 +1,6 @@
 """A night of whorls in thick paint, in the spirit of the post-impressionists.
 
-A field of directions is the sum of a wind and of vortices; a plain colour sketch is made first and then painted over
+A field of directions is the sum of a wind and of vortices; a plain color sketch is made first and then painted over
 with several thousand bristle strokes that follow the field, from broad to fine, and lit from the upper left.
 """
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
     Paint,
-    PaintedStyle,
     fbm,
     lit,
     mix,
@@ -85,10 +85,10 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     angle = np.where(inside > 0.5, 0.35 * np.sin(x * 4 + phase + 1.5) + 0.2 * drift, angle)
     # a stand of flame-like trees
     for k, (offset, top, girth) in enumerate([(0.355, 0.12, 0.095), (0.26, 0.46, 0.06), (0.43, 0.4, 0.07)]):
-        centre = (0.5 - offset * side) * wide + 0.018 * np.sin(v * 14 + k * 2)
+        center = (0.5 - offset * side) * wide + 0.018 * np.sin(v * 14 + k * 2)
         rise = np.clip((v - top) / (1.0 - top), 0, 1)
         half = girth * rise**0.7 * (1.3 - 0.55 * rise) * (1 + 0.16 * np.sin(v * 34 + k + bands))
-        off = (x - centre) / np.maximum(half, 1e-4)
+        off = (x - center) / np.maximum(half, 1e-4)
         inside = smoothstep(1.05, 0.9, np.abs(off)) * (v > top)
         streak = 0.5 + 0.5 * np.sin(off * 5 + v * 17 + k)
         color = mix(rgb("#07130f") + np.zeros_like(sketch), rgb("#2d4a2a"), streak**2)
@@ -106,4 +106,4 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return lit(grid, paint.color, paint.height, 0.0035, shade=0.75, gloss=0.3)
 
 
-STYLE = PaintedStyle("swirl", "Night sky in thick whirling strokes: blues, teal and bright yellow.", _paint)
+STYLE = BuiltinStyle("swirl", "Night sky in thick whirling strokes: blues, teal and bright yellow.", _paint)

@@ -9,8 +9,8 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
-    PaintedStyle,
     fbm,
     lit,
     mix,
@@ -205,6 +205,6 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return lit(grid, picture, sheet.tooth, 0.0005, shade=0.4, gloss=0.0)
 
 
-STYLE = PaintedStyle(
+STYLE = BuiltinStyle(
     "watercolor", "A flower garden in translucent washes with dark rims, blooms and paper grain.", _paint
 )

@@ -1,8 +1,8 @@
-"""A great wave before a red sun, in the manner of a colour woodblock print.
+"""A great wave before a red sun, in the manner of a color woodblock print.
 
 A few flat plates, each printed from wood: indigo, mid and pale blue, cream, red and the key block's dark line. Waves
 are level sets of a crest that leans over, so that their stripes run with the form; the foam is a fringe of claws made
-from chains of shrinking circles, first in line colour and then, a little smaller, in cream. The sky is wiped from dark
+from chains of shrinking circles, first in line color and then, a little smaller, in cream. The sky is wiped from dark
 to light (*bokashi*), and the grain of the plank shows.
 """
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from impasto.builtin_styles.brushes import (
     Array,
+    BuiltinStyle,
     Grid,
     Paint,
-    PaintedStyle,
     coverage,
     dab,
     fbm,
@@ -56,7 +56,7 @@ class _Wave:
 
 
 def _grain(grid: Grid, rng: np.random.Generator) -> Array:
-    """The plank's year rings, about unit deviation."""
+    """Return the year rings of the plank, with a standard deviation of about 1."""
     bend = fbm(grid, rng, 0.5, 3, down=0.12)
     fine = noise(grid, rng, 0.25, 0.003)
     return np.asarray(0.7 * np.sin(grid.y * 420 + bend * 7 + 3 * np.sin(grid.x * 2)) + 0.6 * fine)
@@ -65,7 +65,7 @@ def _grain(grid: Grid, rng: np.random.Generator) -> Array:
 def _foam(
     rng: np.random.Generator, wave: _Wave, start: float, stop: float, size: float, count: int
 ) -> tuple[Array, Array, Array]:
-    """Circles ``(y, x, radius)`` of claws that hang from a crest between two places along it, in laying order."""
+    """Circles ``(y, x, radius)`` of claws that hang from a crest between two positions along it, in drawing order."""
     rows: list[tuple[float, float, float]] = []
     for k in range(count):
         t = (k + rng.uniform(0.2, 0.8)) / count
@@ -205,6 +205,6 @@ def _paint(grid: Grid, rng: np.random.Generator) -> Array:
     return mix(image, _LINE, coverage(grid, np.abs(edge - 0.022) - 0.0016) * 0.9)
 
 
-STYLE = PaintedStyle(
+STYLE = BuiltinStyle(
     "woodblock", "A great wave before a red sun: flat indigo and cream, bold lines, wood grain.", _paint
 )

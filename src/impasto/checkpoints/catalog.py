@@ -1,6 +1,6 @@
-"""Networks that paint, by name: those that come with impasto, and those that were put into its folder.
+"""The catalog: trained networks by name, those that ship with impasto and those in the user's own folder.
 
-Only the headers of files are read here, so that a list takes no time.
+Only headers of files are read here, so a list takes no time.
 """
 
 import json
@@ -9,86 +9,106 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from impasto.checkpoints.upgrade import upgrade_card
 from impasto.checkpoints.weights import folder
 from impasto.errors import unknown_name
 
-__all__ = ["Listed", "find", "listed", "place", "read_header"]
+__all__ = ["KINDS", "Listed", "find", "listed", "place", "read_header"]
 
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 _PLACE = "painters"  # in impasto's own folder
-_LONGEST = 1 << 24  # bytes of a header, at most
+_MAX_HEADER = 1 << 24  # bytes
+
+
+KINDS: Mapping[str, str] = {  # of models, by the names of their networks; others are their own kind
+    "johnson": "painter",
+    "multistyle": "painter",
+    "lengstrom": "painter",
+    "microast": "painter",
+    "resnet": "translator",
+    "unet": "translator",
+    "generator": "generator",
+    "autoencoder": "autoencoder",
+    "vae": "autoencoder",
+}
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file of the catalogue.
+    """A file of the catalog.
 
     Attributes:
-        name: its own, without the suffix.
-        path: where it is.
-        header: what it says about itself.
+        name: of the file, without its suffix.
+        path: of the file.
+        card: what its header says.
     """
 
     name: str
     path: Path
-    header: Mapping[str, Any]
+    card: Mapping[str, Any]
+
+    @property
+    def architecture(self) -> str:
+        """The name of its network; "style" for a single style embedding."""
+        return str(self.card.get("network", ""))
 
     @property
     def kind(self) -> str:
-        """What it holds: the name of an architecture, "style" or "predictor"."""
-        return str(self.header.get("network", ""))
+        """What it does: "painter", "translator", "generator", "autoencoder"; else its architecture."""
+        return KINDS.get(self.architecture, self.architecture)
 
     @property
     def styles(self) -> Mapping[str, str]:
-        """Names of the styles in it, without the identity, each with what it was learned from."""
-        settings = self.header.get("settings", {})
-        named = settings.get("styles", ())[1:] if self.kind == "painter" else ()
-        known: Mapping[str, str] = self.header.get("works", {})
+        """Names of its styles without the identity, each with the work that it was trained on."""
+        settings = self.card.get("settings", {})
+        named = settings.get("styles", ())[1:] if self.architecture == "multistyle" else ()
+        known: Mapping[str, str] = self.card.get("works", {})
         return {name: known.get(name, "") for name in named}
 
 
 def place() -> Path:
-    """Return the folder for files of one's own."""
+    """Return the folder for the user's own files."""
     return folder() / _PLACE
 
 
 def listed() -> dict[str, Listed]:
-    """Return every file of the catalogue by name; what is in impasto's folder wins over what came with it."""
+    """Return every file of the catalog by name; the user's own file wins over one that ships with impasto."""
     found: dict[str, Listed] = {}
     for where in (_SHIPPED, place()):
         for path in sorted(where.glob("*.safetensors")):
-            header = read_header(path)
-            if header and header.get("network") != "compact":  # an encoder, which `impasto encoders` lists
-                found[path.stem] = Listed(path.stem, path, header)
+            card = read_header(path)
+            if card and card.get("network") != "compact":  # an encoder, which `impasto encoders` lists
+                found[path.stem] = Listed(path.stem, path, card)
     return found
 
 
 def find(name: str) -> tuple[Listed, str]:
-    """Return the file of a name, and which of its styles is meant; "" for none in particular.
+    """Return the file of a name, and the style that the name stands for; "" for none in particular.
 
     Args:
-        name: of a file, or of a style in one of them.
+        name: of a file, or of a style in one of them; if there is none, a hyphen counts as an underscore.
 
     Raises:
-        UnknownName: neither is called so.
+        UnknownName: there is no such file or style.
     """
     known = listed()
-    if name in known and known[name].kind != "predictor":
-        return known[name], ""
-    for one in known.values():
-        if name in one.styles:
-            return one, name
-    names = {name for name, one in known.items() if one.kind != "predictor"}
-    raise unknown_name("a network file, or of a style", name, names.union(*(one.styles for one in known.values())))
+    for spelled in dict.fromkeys((name, name.replace("-", "_"))):
+        if spelled in known and known[spelled].kind != "style_predictor":
+            return known[spelled], ""
+        for one in known.values():
+            if spelled in one.styles:
+                return one, spelled
+    names = {name for name, one in known.items() if one.kind != "style_predictor"}
+    raise unknown_name("a network or of a style", name, names.union(*(one.styles for one in known.values())))
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Return what impasto wrote into a safetensors file's header; nothing if it is another file."""
+    """Return the card that impasto wrote into a safetensors file's header, with new names; {} for other files."""
     try:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            told = json.loads(file.read(length)) if length <= _LONGEST else {}
-        header = json.loads(told.get("__metadata__", {}).get("impasto", "{}"))
+            header = json.loads(file.read(length)) if length <= _MAX_HEADER else {}
+        card = json.loads(header.get("__metadata__", {}).get("impasto", "{}"))
     except (OSError, ValueError, AttributeError):
         return {}
-    return header if isinstance(header, dict) else {}
+    return upgrade_card(card) if isinstance(card, dict) else {}

@@ -1,4 +1,4 @@
-"""Load classifiers."""
+"""Load classifiers, which measure generated samples."""
 
 import hashlib
 from pathlib import Path
@@ -11,7 +11,7 @@ __all__ = ["classifier_file", "digest", "load_classifier"]
 
 
 def classifier_file(path: str | Path) -> Path:
-    """Return the file of a classifier: of a training's folder the one that looked at what was made, or else the result.
+    """Return the file of a classifier: in a run's folder the one that measured its samples, or else its result.
 
     Args:
         path: a file or a folder.
@@ -23,7 +23,7 @@ def classifier_file(path: str | Path) -> Path:
 
 
 def load_classifier(path: str | Path) -> Classifier:
-    """Return the classifier in a file that `recipe.classifying` made, ready to look.
+    """Return the classifier in a file of a classifier's training, frozen and in evaluation mode.
 
     Args:
         path: the file, or a folder; see `classifier_file`.
@@ -33,19 +33,19 @@ def load_classifier(path: str | Path) -> Classifier:
         WeightsError: it holds another network.
     """
     path = classifier_file(path)
-    tensors, told = load_state(path)
-    if told.get("network") != "classifier":
-        raise WeightsError(f"{path} holds no classifier; expected the file of a training of one.")
+    tensors, card = load_state(path)
+    if card.get("network") != "classifier":
+        raise WeightsError(f"{path} holds no classifier; expected the result of `impasto train classifier`.")
     try:
-        classifier = Classifier(**told["settings"])
+        classifier = Classifier(**card["settings"])
         classifier.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError, OptionError) as error:
-        raise WeightsError(f"{path} is damaged: its weights and settings do not fit. Train another one.") from error
+        raise WeightsError(f"{path} is damaged: its weights and settings do not fit. Train it again.") from error
     return classifier.eval().requires_grad_(False)
 
 
 def digest(classifier: Classifier) -> str:
-    """Return a text that is another one for other weights."""
+    """Return a hash of the weights."""
     found = hashlib.sha256()
     for weight in classifier.state_dict().values():
         found.update(weight.detach().float().cpu().contiguous().numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Load encoders: VGG in every known layout, and compact ones."""
+"""Load encoders: VGG in every known layout, and our compact ones."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.checkpoints.files import checked_weight, read_file
+from impasto.checkpoints.files import MODEL, checked_weight, read_file
 from impasto.checkpoints.weights import SPECS, WeightSpec, find, sha256
 from impasto.errors import OptionError, UnknownName, WeightsError, unknown_name
 from impasto.networks.compact import Compact
@@ -23,7 +23,7 @@ _Convention = Literal["imagenet", "caffe"]
 _CONVENTIONS: Mapping[str, WeightSpec] = {"imagenet": SPECS["vgg19-torchvision"], "caffe": SPECS["vgg19"]}
 
 
-_PUBLISHED: Mapping[str, _Convention] = {  # how sha256 begins, also in the file's name
+_PUBLISHED: Mapping[str, _Convention] = {  # first digits of the sha256, also in the file's name
     "dcbb9e9d": "imagenet",  # torchvision vgg19
     "397923af": "imagenet",  # torchvision vgg16
     "d01eb7cb": "caffe",  # jcjohnson/pytorch-vgg vgg19
@@ -34,7 +34,7 @@ _PUBLISHED: Mapping[str, _Convention] = {  # how sha256 begins, also in the file
 _SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".ckpt", ".h5", ".npz")
 
 
-_LAYOUTS = {  # how to recognise it, and its names of a weight and a bias
+_LAYOUTS = {  # how to recognize it, and its keys of a weight and a bias
     "features": (r"features\.\d+\.weight$", "features.{index}.weight", "features.{index}.bias"),
     "named": (r"conv\d_\d\.weight$", "{name}.weight", "{name}.bias"),
     "codebook": (r"block\d_conv\d_W_q$", "block{block}_conv{conv}_W_q", "block{block}_conv{conv}_b"),
@@ -56,22 +56,22 @@ def load_encoder(
 ) -> VGG:
     """Return a VGG with published weights or a compact encoder, frozen and ready.
 
-    A compact encoder is read from the file that `compression` wrote, which knows its preprocessing. Of
-    VGGs, four layouts are read, as `.safetensors` or as what `torch.save` wrote (never running code from
-    it): torchvision's (`features.0.weight`), the same converted from Caffe, Gatys' `vgg_conv.pth`
-    (`conv1_1.weight`), and an 8-bit codebook (`block1_conv1_W_q`, `_W_table`, `_b`).
+    The file of a compact encoder, from `impasto train encoder`, says its preprocessing. Four layouts of VGG are known,
+    as `.safetensors` or as a file of `torch.save` (no code in it runs): torchvision's (`features.0.weight`), the same
+    converted from Caffe, Gatys' `vgg_conv.pth` (`conv1_1.weight`), and an 8-bit codebook (`block1_conv1_W_q`,
+    `_W_table`, `_b`).
 
     Args:
-        name_or_path: a name in `weights.SPECS`, or a file.
+        name_or_path: a name in `weights.SPECS`, a file, or the folder of `impasto train encoder`.
         pooling: see `VGG`.
         padding: see `VGG`.
-        preprocessing: what the weights eat. "imagenet": RGB in [0, 1], then ImageNet's mean and
-            standard deviation. "caffe": BGR in [0, 255] less the mean. "auto" knows the published
-            files by name and hash, believes `preprocessing` in a safetensors header, and otherwise
-            takes "imagenet" for `features.0.weight` and "caffe" for the other layouts.
-        device: where the network goes.
+        preprocessing: the input that the weights were trained for. "imagenet": RGB in [0, 1], then ImageNet's mean and
+            standard deviation. "caffe": BGR in [0, 255] less the mean. "auto" takes what is known of the published
+            files by name and hash, or `preprocessing` in a safetensors header; otherwise "imagenet" for
+            `features.0.weight` and "caffe" for the other layouts.
+        device: of the network.
         dtype: of its weights.
-        progress: called with (bytes so far, bytes in all) if something is downloaded.
+        progress: called with (bytes so far, bytes in all) during a download.
 
     Raises:
         UnknownName: neither a known name nor a file.
@@ -120,6 +120,7 @@ def load_encoder(
 
 def _existing(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
+    path = path / MODEL if (path / MODEL).is_file() else path
     if path.is_file():
         return path
     looks_like_path = isinstance(name_or_path, Path) or len(path.parts) > 1 or path.suffix in _SUFFIXES
@@ -134,12 +135,12 @@ def _empty_compact(
     pooling: Literal["max", "average"],
     padding: Literal["zeros", "replicate", "reflect"],
 ) -> Compact:
-    """Return the network that a file made by impasto describes in its header, without weights."""
+    """Return the network that the header of our own file describes, without weights."""
     try:
-        told = json.loads(header["impasto"])
-        kind = told["network"]
-        settings = {name: told[name] for name in ("depth", "mean", "std", "channel_order", "pooling_scale", "widths")}
-        ranks = {str(name): (int(k), int(r)) for name, (k, r) in told["ranks"].items()}
+        card = json.loads(header["impasto"])
+        kind = card["network"]
+        settings = {name: card[name] for name in ("depth", "mean", "std", "channel_order", "pooling_scale", "widths")}
+        ranks = {str(name): (int(k), int(r)) for name, (k, r) in card["ranks"].items()}
         with torch.device("meta"):
             net = Compact(ranks=ranks, scale=1.0, pooling=pooling, padding=padding, **settings)
     except (AttributeError, KeyError, TypeError, ValueError, UnknownName, OptionError):
@@ -162,7 +163,7 @@ def _layout(tensors: Mapping[str, Tensor], path: Path) -> str:
 
 
 def _file_keys(layout: str, depth: Literal[16, 19]) -> dict[str, str]:
-    """Return what each tensor of `VGG` is called in a file, by its name in `VGG`."""
+    """Return the key of each tensor of `VGG` in a file, by its key in `VGG`."""
     _, weight, bias = _LAYOUTS[layout]
     keys = {}
     for index, name in enumerate(layer_names(depth)):
@@ -173,7 +174,7 @@ def _file_keys(layout: str, depth: Literal[16, 19]) -> dict[str, str]:
 
 
 def _depth(tensors: Mapping[str, Tensor], layout: str) -> Literal[16, 19]:
-    """Return the VGG that these tensors fit best: having a tensor speaks for it, lacking one against."""
+    """Return the VGG that these tensors fit best: one point for each tensor, minus one for each missing one."""
 
     def fit(depth: Literal[16, 19]) -> int:
         return sum(1 if key in tensors else -1 for key in _file_keys(layout, depth).values())
@@ -182,7 +183,7 @@ def _depth(tensors: Mapping[str, Tensor], layout: str) -> Literal[16, 19]:
 
 
 def _convention(path: Path, header: Mapping[str, str], layout: str) -> str:
-    """Return what these weights eat, from what is known about the file."""
+    """Return the preprocessing of these weights, from what is known about the file."""
     declared = header.get("preprocessing")
     if declared is not None:
         if declared not in _CONVENTIONS:

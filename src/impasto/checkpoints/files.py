@@ -1,9 +1,11 @@
-"""Read and write files of tensors, without running code."""
+"""Read and write files of tensors without running code."""
 
 import json
 import os
 import pickle
+import re
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from impasto.checkpoints.upgrade import upgrade_card, upgrade_tensors
 from impasto.errors import CheckpointError, WeightsError
 
 __all__ = [
     "CHECKPOINT",
     "CLASSIFIER",
+    "COUNTER",
+    "File",
     "MODEL",
     "checked_weight",
     "decoded",
@@ -31,34 +36,78 @@ __all__ = [
 CHECKPOINT = "checkpoint.safetensors"  # in a run's folder
 
 
-MODEL = "model.safetensors"  # what a training leaves in its folder
+MODEL = "model.safetensors"  # the result of a training, in its folder
 
 
-CLASSIFIER = "classifier.safetensors"  # there, too: what looked at made pictures
+CLASSIFIER = "classifier.safetensors"  # there, too: the classifier that measured generated pictures
 
 
-_WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "params", "weights")  # what loops call it
+COUNTER = ".num_batches_tracked"  # of batch normalization: an integer that only the training needs
+
+
+_WRAPPERS = (
+    "state_dict",
+    "model",
+    "model_state_dict",
+    "net",
+    "network",
+    "params",
+    "weights",
+)  # names in training loops
 
 
 _OPTIMIZERS = ("optimizer", "optimizer_state_dict", "scheduler", "optim")
 
 
-_FEW = 4096  # weights; a smaller tensor is not worth 8 bits
+_SMALL = 4096  # weights; a smaller tensor is not worth 8 bits
+
+
+class File:
+    """A file or folder that may hold a network; nothing is read before it is asked for.
+
+    Attributes:
+        path: of the file or folder.
+        error: the reason if it is neither a safetensors nor a torch file of tensors; then there are no tensors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.error: WeightsError | None = None
+
+    @cached_property
+    def _content(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        if self.path.is_dir():
+            return {}, {}
+        try:
+            return read_tensors(self.path)
+        except WeightsError as error:  # perhaps another format can read it
+            self.error = error
+            return {}, {}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What impasto wrote into the header, with new names; {} for files of other programs."""
+        return self._content[1]
+
+    @cached_property
+    def tensors(self) -> dict[str, Tensor]:
+        """The tensors by the keys of their network, without the prefixes of wrappers such as `module.`."""
+        return {re.sub(r"^(module\.|_orig_mod\.)+", "", key): value for key, value in self._content[0].items()}
 
 
 def read_file(path: Path, nested: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return the tensors of a file, and its header if it is a safetensors file; nothing in it is run."""
+    """Return the tensors of a file, and its header if it is a safetensors file; no code in it runs."""
     with path.open("rb") as file:
         start = file.read(9)
     try:
         if start[8:] == b"{":
             with safe_open(path, framework="pt") as opened:
                 return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
-        # what is not asked for (the classifier, 0.4 GB) is never read from a mapped file
+        # memory-mapped: unused tensors, as the 0.4 GB classifier of a VGG, are never read
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK") or None)
     except pickle.UnpicklingError as error:
         raise WeightsError(
-            f"{path} is damaged or holds more than tensors; it was not loaded, and nothing in it was run."
+            f"{path} is damaged or holds more than tensors; it was not loaded, and no code in it ran."
         ) from error
     except Exception as error:  # torch and safetensors name no common ancestor for damaged files
         raise WeightsError(
@@ -96,26 +145,26 @@ def checked_weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, p
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the named tensors of a safetensors or torch file, and what its header says if impasto wrote it.
+    """Return the named tensors of a safetensors or torch file, and its card if impasto wrote it, with new names.
 
-    Dictionaries inside dictionaries, as training loops save them, are opened: `{"state_dict": ...}` and the like
-    without their names, those of several networks with theirs before each key.
+    Nested dictionaries, as training loops save them, are flattened: `{"state_dict": ...}` and the like without their
+    names, those of several networks with the network's name before each key.
 
     Raises:
         WeightsError: the file cannot be read, or holds more than tensors.
     """
     tensors, header = read_file(path, nested=True)
     try:
-        told = json.loads(header.get("impasto", "{}"))
+        card = json.loads(header.get("impasto", "{}"))
     except ValueError:
-        told = None
-    if not isinstance(told, dict):
+        card = None
+    if not isinstance(card, dict):
         raise WeightsError(f"{path} is damaged: its header cannot be read. Fetch it again.")
-    return tensors, told
+    return (upgrade_tensors(tensors), upgrade_card(card)) if card else (tensors, card)
 
 
 def _named(content: Any) -> dict[str, Tensor]:
-    """Return the tensors of dictionaries inside dictionaries."""
+    """Return the tensors of nested dictionaries, flattened."""
     found: dict[str, Tensor] = {}
     for key, value in content.items() if isinstance(content, Mapping) else ():
         if isinstance(key, str) and isinstance(value, Tensor):
@@ -137,14 +186,14 @@ def decoded(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Pa
     return checked_weight(tensors, key, shape, path, network).to(torch.float32, copy=True)
 
 
-def save_network(path: str | Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any], precision: str) -> None:
-    """Write a network as one safetensors file, its description in the header.
+def save_network(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any], precision: str) -> None:
+    """Write a network as one safetensors file, its card in the header.
 
     Args:
         path: the file; its folder must exist.
         tensors: the state dict.
-        told: the description; anything JSON can hold.
-        precision: "float32", "float16", or "int8" for filters of many weights, with a scale for each, and float16
+        card: what the file says about the network; anything JSON can hold.
+        precision: "float32", "float16", or "int8" for large convolutions, with a scale for each filter, and float16
             for the rest.
 
     Raises:
@@ -152,12 +201,12 @@ def save_network(path: str | Path, tensors: Mapping[str, Tensor], told: Mapping[
     """
     stored: dict[str, Tensor] = {}
     for key, value in tensors.items():
-        if precision == "int8" and value.ndim == 4 and value.numel() >= _FEW:
+        if precision == "int8" and value.ndim == 4 and value.numel() >= _SMALL:
             stored[f"{key}.scale"] = scale = value.float().abs().amax((1, 2, 3)).clamp_min(1e-30) / 127
             stored[key] = (value.float() / scale.view(-1, 1, 1, 1)).round().to(torch.int8)
         else:
             stored[key] = value.float() if precision == "float32" else value.half()
-    save_state(path, stored, told)
+    save_state(path, stored, card)
 
 
 def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -165,7 +214,7 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
 
     Args:
         path: the file; its folder must exist.
-        tensors: any shapes, any dtypes safetensors knows; they are not changed, and may share memory.
+        tensors: any shapes, any dtypes of safetensors; they are not changed, and may share memory.
         metadata: anything JSON can hold; it goes into the file's header.
 
     Raises:
@@ -175,14 +224,14 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
     part = path.with_name(path.name + ".part")
     plain: dict[str, Tensor] = {}
     taken: set[int] = set()
-    for key, tensor in tensors.items():  # safetensors refuses views of one memory and strides other than the plain ones
+    for key, tensor in tensors.items():  # safetensors refuses shared memory and unusual strides
         flat = tensor.detach().cpu().contiguous()
         plain[key] = flat.clone() if flat.untyped_storage().data_ptr() in taken else flat
         taken.add(plain[key].untyped_storage().data_ptr())
     try:
         part.unlink(missing_ok=True)
         part.touch()
-        mode = part.stat().st_mode  # what this user's new files have; safetensors lets only the owner read
+        mode = part.stat().st_mode  # the default of new files; safetensors lets only the owner read
         save_file(plain, part, metadata={"impasto": json.dumps(metadata)})
         part.chmod(mode)
         os.replace(part, path)
@@ -192,10 +241,10 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
 
 
 def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return (tensors, metadata) that `save_state` wrote, bit for bit; tensors are on the CPU.
+    """Return (tensors, metadata) that `save_state` wrote, bit for bit, tensors on the CPU and under their new keys.
 
     Raises:
-        CheckpointError: the file is missing, damaged or was written by something else.
+        CheckpointError: the file is missing, damaged or not from impasto.
     """
     path = Path(path)
     if not path.is_file():
@@ -203,22 +252,22 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata() or {}
-            # copies, because what safetensors returns stays tied to the file
+            # copies, because tensors of safetensors stay tied to the file
             tensors = {key: opened.get_tensor(key).clone() for key in opened.keys()}  # noqa: SIM118
         metadata = json.loads(header["impasto"]) if "impasto" in header else None
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{path} was not saved by impasto; expected a saved run.")
-    return tensors, metadata
+    return upgrade_tensors(tensors), metadata
 
 
-def save_json(path: Path, told: Mapping[str, Any]) -> None:
+def save_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write plain values as JSON; whatever was there is replaced in one moment.
 
     Raises:
         OSError: it cannot be written.
     """
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(told, indent=2) + "\n")
+    part.write_text(json.dumps(values, indent=2) + "\n")
     part.replace(path)

@@ -1,162 +1,160 @@
-"""A loaded network that paints, with what is known about it."""
+"""`Model`: a loaded network with the card of its file."""
 
+import html
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
 
-from impasto.errors import OptionError, unknown_name
+from impasto.checkpoints.files import COUNTER, save_network
+from impasto.checkpoints.weights import sha256
+from impasto.errors import OptionError
+from impasto.networks.autoencoder import VAE, Autoencoder
+from impasto.networks.classifier import Classifier
+from impasto.networks.generators import GeneratorNetwork
 from impasto.networks.johnson import Johnson
-from impasto.networks.layers import Map, pointwise, wide
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import Painter
+from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.style_predictor import StylePredictor
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
 
-__all__ = ["ARCHITECTURES", "MAKERS", "Model", "Style"]
+__all__ = ["ARCHITECTURES", "CUSTOM", "Model", "Precision", "architecture_of"]
 
-ARCHITECTURES: Mapping[str, type[nn.Module]] = {
+ARCHITECTURES: Mapping[str, type[nn.Module]] = {  # by their names in cards
     "johnson": Johnson,
-    "painter": Painter,
+    "multistyle": MultiStyleNetwork,
     "lengstrom": Lengstrom,
     "microast": MicroAST,
     "resnet": ResNetGenerator,
     "unet": UNetGenerator,
+    "autoencoder": Autoencoder,
+    "vae": VAE,
+    "generator": GeneratorNetwork,
+    "classifier": Classifier,
+    "style_predictor": StylePredictor,
 }
+CUSTOM = "custom"  # the name in the card of a network of the user's own
+Precision = Literal["float32", "float16", "int8"]
+
+_PRECISIONS = ("float32", "float16", "int8")
+_LISTED = 12  # names of styles or classes in a table
 
 
-Style = str | Tensor | Mapping[str, float | Tensor] | None
+def architecture_of(network: nn.Module) -> str:
+    """Return the name of a network in `ARCHITECTURES`; "custom" for any other network."""
+    return next((name for name, kind in ARCHITECTURES.items() if isinstance(network, kind)), CUSTOM)
 
 
-MAKERS = ("autoencoder", "vae", "generator")  # what `generator.load_maker` reads
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
-    """A network with what is known about it; called, it paints.
+    """A network with what its file says about it. Subclasses in `inference` add what such a network can do.
 
     Attributes:
-        network: of one of `ARCHITECTURES`.
-        header: what its file says: provenance, license, how it was trained; of a painter also its `fingerprint`.
-        notes: what a person should know about how it was read, sentences without a full stop.
-        default: which of its styles is meant where none is named; "": its first.
+        network: the network, frozen and in evaluation mode after `inference.load.load`.
+        card: what the file says: architecture and settings, training, license, source; {} for files of other programs.
+        notes: what a person should know about the file, sentences without a full stop.
+        path: of the file or folder; None for a network that was not loaded.
+        name: of the model, as the user gave it, without folder and suffix.
+        extra: tensors of the file beside the weights.
     """
 
     network: nn.Module = field(repr=False)
-    header: Mapping[str, Any] = field(default_factory=dict)
+    card: Mapping[str, Any] = field(default_factory=dict, repr=False)
     notes: tuple[str, ...] = ()
-    default: str = ""
+    path: Path | None = None
+    name: str = ""
+    extra: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @property
+    def kind(self) -> str:
+        """What the network does: "painter", "translator", "generator", "autoencoder"; else its architecture."""
+        return self.architecture
 
     @property
     def architecture(self) -> str:
-        """Its name in `ARCHITECTURES`."""
-        return next(name for name, kind in ARCHITECTURES.items() if isinstance(self.network, kind))
+        """The name of the network in `ARCHITECTURES`, or "custom"."""
+        return architecture_of(self.network)
 
     @property
-    def styles(self) -> tuple[str, ...]:
-        """Names of the styles that it knows; empty: it knows one, or paints after a picture."""
-        return self.network.styles if isinstance(self.network, Painter) else ()
+    def device(self) -> torch.device:
+        """The device of the weights."""
+        return next(self.network.parameters()).device
 
-    def knowing(self, name: str, row: Tensor) -> "Model":
-        """Return this painter with one style more, or with another one of that name; weights are shared.
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights."""
+        return next(self.network.parameters()).dtype
 
-        Raises:
-            OptionError: it is no painter.
-        """
-        network = self.network
-        if not isinstance(network, Painter):
-            raise OptionError(f"the network is one of {self.architecture}; expected one of many styles, a painter.")
-        kept = [index for index, known in enumerate(network.styles) if known != name]
-        styles = [*(network.styles[index] for index in kept), name]
-        settings = {**network.settings, "styles": styles}
-        with torch.device("meta"):
-            more = Painter(**settings)
-        rows = torch.cat([network.rows.detach()[kept], row[None].to(network.rows)])
-        more.load_state_dict({**network.state_dict(), "rows": rows}, assign=True)
-        return replace(self, network=more.requires_grad_(False).eval())
+    @property
+    def size(self) -> int:
+        """How many weights the network has."""
+        return sum(weight.numel() for weight in self.network.parameters())
 
-    def __call__(self, image: Map, *, style: Style = None, strength: float = 1.0) -> Map:
-        """Return the painted picture.
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of the file; "" if there is none."""
+        return sha256(self.path) if self.path is not None and self.path.is_file() else ""
+
+    def to(self, device: str | torch.device) -> Self:
+        """Move the network to a device; return this model."""
+        self.network.to(device)
+        return self
+
+    def save(self, path: str | Path, precision: Precision = "float32", **about: Any) -> None:
+        """Write the model as one file that `load` reads.
 
         Args:
-            image: `(B, 3, H, W)` RGB in [0, 1], any size.
-            style: of a painter a name, or a row `(N,)` or `(B, N)`, or names with how much each counts: numbers,
-                or maps `(1, 1, H, W)` that say where; by default its first style. Of a network for any style a
-                picture `(1, 3, h, w)`. None for a network of one style.
-            strength: from 0, the photograph, to 1, the style. A painter moves its row from the identity's, a
-                network for any style its features; of others pixels are mixed.
-
-        Returns:
-            The same shape, in [0, 1].
+            path: the file; whatever was there is replaced in one moment.
+            precision: of the weights in the file. "int8" takes 8 bits with a scale for each filter for large
+                convolutions, and float16 for all else.
+            about: more entries for the card, such as license and source: anything JSON can hold.
 
         Raises:
-            OptionError: the style is not what this network takes, or the strength is not in [0, 1].
-            UnknownName: it has no such style.
+            OptionError: the precision is none of these, or the network is neither one of ours nor a "custom" one.
+            CheckpointError: the file cannot be written.
         """
-        rows, shares = self.check(style, strength)
-        network = self.network
-        dtype = next(network.parameters()).dtype
-        painted: Map
-        given = pointwise(partial(torch.Tensor.to, dtype=dtype), image)
-        if isinstance(network, Painter):
-            assert rows is not None
-            painted = network(given, torch.lerp(network.rows[0].to(rows), rows, strength), shares)
-        elif isinstance(network, MicroAST):
-            assert isinstance(style, Tensor)
-            painted = pointwise(_within_range, network(given, style.to(dtype), strength))
-        else:
-            painted = pointwise(_within_range, network(given))
-            if strength < 1:
-                painted = pointwise(partial(_mix, strength), painted, image)
-        return painted
+        if precision not in _PRECISIONS:
+            raise OptionError(f"precision is {precision!r}; expected {', '.join(_PRECISIONS)}.")
+        card = {**self.card, **about}
+        if self.architecture != CUSTOM:
+            card |= {"network": self.architecture, "settings": self.network.settings}
+        elif card.get("network") != CUSTOM:
+            raise OptionError(
+                f"{type(self.network).__name__} is not an architecture of ours; expected {', '.join(ARCHITECTURES)}, "
+                f"or network={CUSTOM!r} for a network of your own."
+            )
+        state = {key: value for key, value in self.network.state_dict().items() if not key.endswith(COUNTER)}
+        save_network(path, {**state, **self.extra}, {**card, "torch": torch.__version__}, precision)
 
-    def check(self, style: Style, strength: float) -> tuple[Tensor | None, Tensor | None]:
-        """Raise what a call with these would; return a painter's rows and shares, as `networks.painter` takes them."""
-        if not 0 <= strength <= 1:
-            raise OptionError(f"strength is {strength:g}; expected 0 to 1.")
-        if isinstance(self.network, Painter):
-            return self._rows(style)
-        if isinstance(self.network, MicroAST):
-            if not isinstance(style, Tensor) or style.ndim != 4 or style.shape[1] != 3:
-                raise OptionError("this network paints after a picture; expected one as style, (1, 3, h, w).")
-        elif style is not None:
-            raise OptionError(f"the network of {self.architecture} has one style; expected none to be named.")
-        return None, None
+    def _contents(self) -> Mapping[str, object]:
+        """Return what the table of a notebook shows of the network's contents, by name."""
+        return {}
 
-    def _rows(self, style: Style) -> tuple[Tensor, Tensor | None]:
-        """Return a painter's rows, `(N,)` or `(B, N)`, or `(K, N)` with shares `(1, K, H, W)`."""
-        assert isinstance(self.network, Painter)
-        rows = self.network.rows.detach()
-        if isinstance(style, Tensor):
-            return style, None
-        if style is None:
-            style = self.default or self.styles[min(1, len(self.styles) - 1)]
-        parts = {style: 1.0} if isinstance(style, str) else dict(style)
-        for name in parts:
-            if name not in self.styles:
-                raise unknown_name("a style of this network", name, self.styles)
-        chosen = rows[[self.styles.index(name) for name in parts]]
-        weights = list(parts.values())
-        maps = [weight for weight in weights if isinstance(weight, Tensor)]
-        if maps:
-            shares = torch.cat([w if isinstance(w, Tensor) else torch.full_like(maps[0], w) for w in weights], 1)
-            if shares.min() < 0 or not shares.sum(1).min() > 0:
-                raise OptionError(
-                    "maps of styles hold numbers below 0, or nothing at some pixel; expected a style there."
-                )
-            return chosen, shares
-        numbers = torch.tensor(weights, dtype=rows.dtype)
-        if not len(weights) or numbers.min() < 0 or not 0 < numbers.sum() < float("inf"):
-            raise OptionError(f"shares of styles are {weights}; expected 0 or more each, not all 0.")
-        return (numbers / numbers.sum()) @ chosen, None
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks."""
+        known = {name: self.card.get(name) for name in ("license", "source")}
+        entries = {
+            "kind": self.kind,
+            "architecture": self.architecture,
+            "size": f"{self.size:,} weights",
+            **self._contents(),
+            **known,
+        }
+        rows = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(_in_words(value))}</td></tr>"
+            for name, value in entries.items()
+            if value
+        )
+        return f"<table><caption>{html.escape(self.name or self.kind)}</caption>{rows}</table>"
 
 
-def _within_range(painted: Tensor) -> Tensor:
-    return wide(painted).clamp(0, 1)
-
-
-def _mix(strength: float, painted: Tensor, image: Tensor) -> Tensor:
-    return torch.lerp(image.to(painted), painted, strength)
+def _in_words(value: object) -> str:
+    if not isinstance(value, list | tuple):
+        return str(value)
+    names = [str(name) for name in value]
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")

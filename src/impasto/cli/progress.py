@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar in a terminal, a line now and then elsewhere, or JSON lines."""
+"""Progress of a run: a bar in a terminal, lines elsewhere, or JSON lines."""
 
 import json
 import sys
@@ -9,24 +9,24 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from impasto.events import Began, Done, Event, Frame, Note, Started, Step, Taught, Trained, as_json
+from impasto.events import Done, Event, Note, Started, Step, as_json
 
 __all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing", "say"]
 
 Report = Callable[[Event], None]
 
-_LINE_SECONDS = 10.0  # between two lines where there is no terminal
-_LONG = 600.0  # seconds; from here on a quicker way is named
+_LINE_SECONDS = 10.0  # between two lines without a terminal
+_LONG = 600.0  # seconds; for longer runs, faster settings are suggested
 
 
 def say(text: str) -> None:
-    """Write a line for the person at the terminal; results alone go to stdout."""
+    """Write a line to stderr; stdout is for results only."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: "42 s", "3 min", "1 h 20 min"."""
+    """Return seconds in words: "42 s", "3 min", "1 h 20 min"."""
     if round(seconds) < 60:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -42,6 +42,8 @@ def _steps(count: int, unit: str = "step") -> str:
 
 
 def _plan(event: Started) -> str:
+    if event.recipe:
+        return _training(event)
     scales = [f"{_steps(steps, event.unit)} at {_size(height, width)}" for height, width, steps in event.scales]
     for index, tiles in enumerate(event.tiles):
         scales[index] += f" in {tiles} tiles" if tiles > 1 else ""
@@ -51,7 +53,7 @@ def _plan(event: Started) -> str:
 
 
 def _quicker(event: Started) -> str:
-    """Name quicker ways if it takes long."""
+    """Return a suggestion of faster settings for a long run."""
     if event.seconds is None or event.seconds < _LONG:
         return ""
     side = max(event.scales[-1][:2])
@@ -67,48 +69,58 @@ def _losses(step: Step) -> str:
     return " ".join(f"{name} {step.losses[name]:.3g}" for name in ("content", "style", "tv") if step.losses.get(name))
 
 
-def _where(step: Step) -> str:
-    return f"scale {step.scale}/{step.scales}, {_size(*step.size)}"
-
-
-def _taught(event: Taught) -> str:
-    losses = " ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
-    return f"{losses}, {duration(event.remaining)} left"
-
-
-def _began(event: Began) -> str:
+def _training(event: Started) -> str:
+    """Return the plan of a training."""
     length = _steps(event.steps or 0) if event.budget is None else duration(event.budget)
     length += f", from step {event.step} on" if event.step else ""
     if event.steps is not None and event.step >= event.steps:
-        length = f"finished already after {_steps(event.step)}"
+        length = f"already finished after {_steps(event.step)}"
     where = f"{event.processes} × {event.device}" if event.processes > 1 else event.device
-    what = f"{event.recipe}: {event.weights:,} weights, {length}, {event.batch} pictures each"
-    return f"{what}, {where}, {event.precision}; everything is in {event.run}"
-
-
-def _trained(event: Trained) -> str:
-    """Return what a step says beside its number."""
-    losses = " ".join(f"{name} {loss:.3g}" for name, loss in event.losses.items())
-    skipped = f", {event.skipped} unreadable" if event.skipped else ""
-    return f"{_pace(event.pace)}, {duration(event.remaining)} left{skipped}: {losses}"
+    what = f"{event.recipe}: {event.weights:,} weights, {length}, batch size {event.batch}"
+    return f"{what}, {where}, {event.precision}; files are in {event.run}"
 
 
 def _pace(pace: float) -> str:
     return f"{pace:.1f}/s" if pace >= 1 else f"{1 / max(pace, 1e-9):.1f} s each"
 
 
-def _shown(event: Frame) -> str:
-    return f"{event.time:.1f} s of the video, {duration(event.remaining)} left"
+def _place(event: Step) -> str:
+    """Return the unit that is counted at this step: a scale, a layer, steps or frames."""
+    where = {"optimize": f"scale {event.scale}/{event.scales}, {_size(*event.size)}", "fit": event.name}
+    return where.get(event.phase, "frames" if event.phase == "frame" else "step")
 
 
-def _note(step: Step) -> str:
-    left = "" if step.remaining is None else f"{duration(step.remaining)} left"
-    return ", ".join(filter(None, (_losses(step), left)))
+def _detail(event: Step) -> str:
+    """Return the facts about a step: pace, losses, remaining time."""
+    left = "" if event.remaining is None else f"{duration(event.remaining)} left"
+    if event.phase == "frame":
+        return f"{event.time:.1f} s of the video, {left}"
+    if event.phase == "optimize":
+        return ", ".join(filter(None, (_losses(event), left)))
+    if event.phase == "fit":
+        losses = " ".join(f"{name} {loss:.3f}" for name, loss in event.losses.items())
+        return f"{losses}, {left}"
+    losses = " ".join(f"{name} {loss:.3g}" for name, loss in event.losses.items())
+    skipped = f", {event.skipped} unreadable" if event.skipped else ""
+    return f"{_pace(event.pace)}, {left}{skipped}: {losses}"
+
+
+def _line(event: Step) -> str:
+    count = f"{event.step}/{event.steps}"
+    if event.phase == "fit":
+        return f"{count} {event.name}: {_detail(event)}"
+    if event.phase == "train":
+        return f"step {count}, {_detail(event)}"
+    return (
+        f"frame {count}: {_detail(event)}"
+        if event.phase == "frame"
+        else f"step {count}, {_place(event)}: {_detail(event)}"
+    )
 
 
 @contextmanager
 def report_nothing() -> Iterator[Report]:
-    """Stay silent."""
+    """Report nothing."""
     yield lambda event: None
 
 
@@ -125,26 +137,16 @@ def report_json() -> Iterator[Report]:
 
 @contextmanager
 def report_lines() -> Iterator[Report]:
-    """Write the plan, a line about every ten seconds, and the end, on stderr."""
+    """Write the plan, a line about every ten seconds, and the end, to stderr."""
     due = time.monotonic() + _LINE_SECONDS
 
     def write(event: Event) -> None:
         nonlocal due
         if isinstance(event, Started):
             say(_plan(event))
-        elif isinstance(event, Step) and time.monotonic() >= due:
-            due = time.monotonic() + _LINE_SECONDS
-            say(f"step {event.step}/{event.steps}, {_where(event)}: {_note(event)}")
-        elif isinstance(event, Frame) and time.monotonic() >= due:
-            due = time.monotonic() + _LINE_SECONDS
-            say(f"frame {event.step}/{event.steps}: {_shown(event)}")
-        elif isinstance(event, Taught):
-            say(f"{event.step}/{event.steps} {event.name}: {_taught(event)}")
-        elif isinstance(event, Began):
-            say(_began(event))
-        elif isinstance(event, Trained) and time.monotonic() >= due:
-            due = time.monotonic() + _LINE_SECONDS
-            say(f"step {event.step}/{event.steps}, {_trained(event)}")
+        elif isinstance(event, Step) and (event.phase == "fit" or time.monotonic() >= due):
+            due = due if event.phase == "fit" else time.monotonic() + _LINE_SECONDS
+            say(_line(event))
         elif isinstance(event, Note):
             say(event.text)
         elif isinstance(event, Done):
@@ -155,14 +157,14 @@ def report_lines() -> Iterator[Report]:
 
 @contextmanager
 def report_bar(console: Console) -> Iterator[Report]:
-    """Draw a bar with the step, the size, the losses and the time left, under the plan."""
+    """Draw a bar with step, size, losses and remaining time, under the plan."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    # what is written to stdout must stay there, so rich may not redirect it to this console
+    # rich must not redirect stdout to this console
     with Progress(*columns, console=console, transient=True, redirect_stdout=False, redirect_stderr=False) as bar:
         task = bar.add_task("", total=None, note="")
 
@@ -172,17 +174,11 @@ def report_bar(console: Console) -> Iterator[Report]:
         def draw(event: Event) -> None:
             if isinstance(event, Started):
                 tell(_plan(event))
-                bar.reset(task, total=sum(scale[2] for scale in event.scales))
+                if not event.recipe:
+                    bar.reset(task, total=sum(scale[2] for scale in event.scales))
             elif isinstance(event, Step):
-                bar.update(task, completed=event.step, total=event.steps, description=_where(event), note=_note(event))
-            elif isinstance(event, Taught):
-                bar.update(task, completed=event.step, total=event.steps, description=event.name, note=_taught(event))
-            elif isinstance(event, Began):
-                tell(_began(event))
-            elif isinstance(event, Trained):
-                bar.update(task, completed=event.step, total=event.steps, description="step", note=_trained(event))
-            elif isinstance(event, Frame):
-                bar.update(task, completed=event.step, total=event.steps, description="frames", note=_shown(event))
+                place, note = _place(event), _detail(event)
+                bar.update(task, completed=event.step, total=event.steps, description=place, note=note)
             elif isinstance(event, Note):
                 tell(event.text)
             elif isinstance(event, Done):

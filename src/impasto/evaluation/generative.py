@@ -1,317 +1,272 @@
-"""Measures of generated samples beside real pictures."""
+"""Evaluation of generators, autoencoders and VAEs: samples and reconstructions beside real images."""
 
-import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Generator as Stream
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from impasto.checkpoints.classifier import digest
-from impasto.errors import ImageError, OptionError
-from impasto.metrics.classes import class_shares, divergence, entropy
-from impasto.metrics.classifier import CHUNK, checked_pictures, look
-from impasto.metrics.frechet import frechet_distance, spread
-from impasto.metrics.modes import Modes
-from impasto.metrics.precision_recall import nearest, neighborhoods
+from impasto.checkpoints.classifier import classifier_file, digest, load_classifier
+from impasto.checkpoints.files import CLASSIFIER, load_state
+from impasto.data.arrays import Sets, read_sets
+from impasto.data.synthetic import StackedDigits
+from impasto.devices import find_device
+from impasto.errors import CheckpointError, ImageError, OptionError, WeightsError
+from impasto.evaluation.options import EvaluateOptions
+from impasto.events import Event, Note
+from impasto.inference.generator import Autoencoder, Generator
+from impasto.metrics.classifier import classify
+from impasto.metrics.generative import ClassEvaluator, PixelEvaluator, SampleMeasures, stacked_modes
 from impasto.networks.classifier import Classifier
-from impasto.ops.linear_algebra import principal_components
 
-__all__ = ["Evaluation", "Evaluator", "Likeness", "PixelEvaluator", "Quality", "stacked_modes"]
+__all__ = ["evaluate_generator", "generate", "load_with_accuracy", "sets_of"]
 
-_SHOWN = 0.01  # share from which on a class counts as made
-
-
-_SURE = 0.5  # least probability of the likeliest class of a picture that shows something
-
-
-_COPY = 1 / 3
+ClassifierOf = Callable[[Sets], Stream[Event, None, Path]]
+_BATCH = 1000  # images that are generated at a time and become bytes
+_SHOWN = 8  # images in the sheet of an evaluation
+_FEW = 640  # images, ten for each feature, below which covariances are unsteady
+_POOR = 0.9  # accuracy of a classifier below which a person is told
 
 
-_DIRECTIONS = 64  # features where there is no classifier, as many as a classifier has
-
-
-_KIND = 0.1  # share of the held-out pictures that are one kind where there are no classes
-
-
-@dataclass(frozen=True)
-class Likeness:
-    """A set of pictures, measured in what can be said without classes.
-
-    Attributes:
-        frechet: `frechet.frechet_distance` to the training pictures, of features; less is better.
-        precision: as in `precision_recall.Neighborhoods`: do they look real?
-        recall: are all real ones among what could be made?
-        density: like precision, steadier.
-        coverage: like recall, steadier.
-        spread: `frechet.spread` of their features.
-        nearest: median distance to the nearest training picture, as root mean square of pixels in [0, 1]. Well below
-            that of held-out real ones: it learned pictures by heart.
-        copies: share of the pictures whose nearest training picture is less than a third as far as the second nearest.
-            Of training pictures that are there twice, copies are not noticed.
-        pictures: how many there were.
-    """
-
-    frechet: float
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-    spread: float
-    nearest: float
-    copies: float
-    pictures: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values under the same names, ready for `json.dumps`."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Quality(Likeness):
-    """A set of pictures, measured with a classifier.
-
-    Attributes:
-        shares: of each class.
-        classes: how many of them have at least 1 %.
-        top_share: of the most frequent class.
-        entropy: of the shares, in nats; log K is the most.
-        kl: KL of the shares to even ones, in nats; 0 is the best, log K one class only.
-        confidence: mean probability of the likeliest class. Noise fills classes as well, but without confidence.
-        garbage: share of the pictures whose likeliest class has less than 0.5.
-    """
-
-    shares: tuple[float, ...]
-    classes: int
-    top_share: float
-    entropy: float
-    kl: float
-    confidence: float
-    garbage: float
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Made pictures beside the two anchors between which numbers mean something.
-
-    Attributes:
-        made: what was asked for.
-        real: held-out real pictures in their place: the best there is.
-        one_class: held-out pictures of a single class in their place: what a collapse looks like.
-        classifier: which one looked, as 16 digits of a hash of its weights.
-    """
-
-    made: Quality
-    real: Quality
-    one_class: Quality
-    classifier: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values under the same names, ready for `json.dumps`."""
-        return asdict(self)
-
-
-class _Battery:
-    """What every evaluation does with features, whatever they are of."""
-
-    def __init__(
-        self,
-        features: Callable[[Tensor], Tensor],
-        training: Tensor,
-        held: Tensor,
-        count: int,
-        k: int,
-        seed: int,
-    ) -> None:
-        count = min(count, len(training), len(held))
-        if count <= k:
-            raise OptionError(f"{count} pictures can be compared; expected more than {k}, training and held out.")
-        self.count, self.k = count, k
-        random = torch.Generator().manual_seed(seed)
-        self._training = training[torch.randperm(len(training), generator=random)]  # they may come class by class
-        self._held = held[torch.randperm(len(held), generator=random)]
-        self._features = features(self._training)
-
-    def _likeness(self, made: Tensor, features: Tensor) -> dict[str, Any]:
-        near = neighborhoods(self._features[: self.count], features, self.k)
-        device = features.device
-        away, _ = nearest(made.to(device), self._training.to(device), min(2, len(self._training)))
-        return {
-            "frechet": frechet_distance(self._features, features),
-            **near.as_dict(),
-            "spread": spread(features),
-            "nearest": float(away[:, 0].median()),
-            "copies": float((away[:, 0] < _COPY * away[:, -1]).double().mean()),
-            "pictures": len(made),
-        }
-
-
-class Evaluator(_Battery):
-    """Measures sets of made pictures, as often as is asked: what is known of the real ones is computed once.
-
-    Source: the battery: Heusel et al. 2017 (Fréchet distance), Kynkäänniemi et al. 2019, Naeem et al. 2020, Srivastava
-        et al. 2017 (class shares); copies, Yoon et al. 2023, "Diffusion probabilistic models generalize when they fail
-        to memorize".
-    Differs: the features are those of a small classifier of the same kind of pictures, as the authors of the Fréchet
-        distance advise where Inception has nothing to say.
-    """
-
-    def __init__(
-        self,
-        classifier: Classifier,
-        training: Tensor,
-        held: Tensor,
-        *,
-        count: int = 1000,
-        k: int = 5,
-        seed: int = 0,
-    ) -> None:
-        """Look at the real pictures.
-
-        Args:
-            classifier: that looks; its kind, and nothing else, makes numbers comparable.
-            training: `(N, C, H, W)`, bytes or numbers in [0, 1]: what the generator learned from.
-            held: `(M, C, H, W)`, other real ones.
-            count: of made pictures that are measured at a time, and of real ones with which they are compared; fewer if
-                there are fewer real ones.
-            k: see `precision_recall.neighborhoods`.
-            seed: of which real ones are taken.
-
-        Raises:
-            ImageError: pictures cannot be used.
-            OptionError: there are too few.
-        """
-        self.classifier = classifier
-        training, held = (_bytes(checked_pictures(pictures)) for pictures in (training, held))
-        super().__init__(lambda pictures: look(classifier, pictures).features, training, held, count, k, seed)
-
-    def __call__(self, made: Tensor) -> Quality:
-        """Measure made pictures, the first `count` of them.
-
-        Args:
-            made: `(n, C, H, W)`, bytes or numbers in [0, 1], more than k.
-
-        Raises:
-            ImageError: they cannot be used.
-        """
-        made = _bytes(checked_pictures(made))[: self.count]
-        seen = look(self.classifier, made)
-        shares = class_shares(seen.labels, self.classifier.classes)
-        return Quality(
-            **self._likeness(made, seen.features),
-            shares=tuple(shares.tolist()),
-            classes=int((shares >= _SHOWN).sum()),
-            top_share=float(shares.max()),
-            entropy=entropy(shares),
-            kl=divergence(shares),
-            confidence=float(seen.confidence.mean()),
-            garbage=float((seen.confidence < _SURE).float().mean()),
-        )
-
-    @cached_property
-    def real(self) -> Quality:
-        """Held-out pictures in the place of made ones."""
-        return self(self._held)
-
-    @cached_property
-    def one_class(self) -> Quality:
-        """Held-out pictures of the class that most of them are of, as the classifier sees them.
-
-        Raises:
-            OptionError: there are too few of them.
-        """
-        labels = look(self.classifier, self._held).labels
-        most = int(class_shares(labels, self.classifier.classes).argmax())
-        chosen = self._held[(labels == most).cpu()]
-        if len(chosen) <= self.k:
-            raise OptionError(
-                f"{len(chosen)} pictures of one class are held out; expected more than {self.k}, hold out more."
-            )
-        return self(chosen)
-
-    def evaluate(self, made: Tensor) -> Evaluation:
-        """Measure made pictures, with both anchors; arguments and errors as for a call."""
-        return Evaluation(self(made), self.real, self.one_class, digest(self.classifier))
-
-
-class PixelEvaluator(_Battery):
-    """Measures sets of made pictures where nobody knows any classes.
-
-    Features are coordinates along the directions in which pixels of the training pictures vary most (PCA, at most 64 of
-    them), so "near" means alike pixel by pixel. That knows nothing of what is shown: a picture that is moved by a few
-    pixels is far away, and a blurred one is near. Numbers are never comparable with those of a classifier.
-    """
-
-    def __init__(self, training: Tensor, held: Tensor, *, count: int = 1000, k: int = 5, seed: int = 0) -> None:
-        """Look at the real pictures; arguments and errors as for `Evaluator`."""
-        training, held = (_bytes(checked_pictures(pictures)) for pictures in (training, held))
-        self.mean, self.directions = principal_components(training.flatten(1), _DIRECTIONS)
-        super().__init__(self.features, training, held, count, k, seed)
-
-    def features(self, pictures: Tensor) -> Tensor:
-        """Return coordinates of pictures in [0, 1] along the directions, `(N, F)` in float64.
-
-        Args:
-            pictures: `(N, C, H, W)`, bytes.
-
-        Raises:
-            ImageError: they are of another size.
-        """
-        if math.prod(pictures.shape[1:]) != len(self.mean):
-            shape = " x ".join(map(str, pictures.shape))
-            raise ImageError(f"pictures are {shape}; expected {len(self.mean)} numbers each, as the real ones have.")
-        parts = torch.split(pictures.flatten(1).to(self.mean.device), CHUNK)
-        return torch.cat([(part.double() - self.mean) @ self.directions.T / 255 for part in parts])
-
-    def __call__(self, made: Tensor) -> Likeness:
-        """Measure made pictures, the first `count` of them; arguments and errors as for `Evaluator`."""
-        made = _bytes(checked_pictures(made))[: self.count]
-        return Likeness(**self._likeness(made, self.features(made)))
-
-    @cached_property
-    def real(self) -> Likeness:
-        """Held-out pictures in the place of made ones."""
-        return self(self._held)
-
-    @cached_property
-    def one_kind(self) -> Likeness:
-        """The tenth of the held-out pictures that is nearest to one of them, as near to one class as we get."""
-        features = self.features(self._held)
-        order = (features - features[0]).square().sum(1).argsort()
-        most = max(self.k + 1, round(_KIND * len(order)))
-        return self(self._held[order[:most].cpu()])
-
-
-def stacked_modes(classifier: Classifier, pictures: Tensor) -> Modes:
-    """Return which of the K³ modes pictures of three stacked digits cover.
+def sets_of(generator: Generator, data: str | Path | Sets | None, stacked: bool) -> Sets:
+    """Return the training set and the test set of a generator; of stacked digits those of the single digits, in gray.
 
     Args:
-        classifier: of single digits, in grey.
-        pictures: `(N, 3, H, W)`, bytes or numbers in [0, 1]; 26,000 are usual.
-
-    Returns:
-        All pictures count for modes and their shares, as in the papers. Of high quality are those of whose three
-        digits the classifier is sure, 0.5 at least each.
+        generator: the network.
+        data: where they are, if not where they were; see `data.arrays.read_sets`.
+        stacked: whether the channels of its images are digits.
 
     Raises:
-        ImageError: they are of another shape.
-
-    Source: Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, section 5.2.
-    Differs: another classifier. Noise fills modes too, so look at the quality.
+        ImpastoError: one of its kinds, if they cannot be read or have another shape.
     """
-    if pictures.ndim != 4 or pictures.shape[1] != 3:
-        raise ImageError(f"pictures are {' x '.join(map(str, pictures.shape))}; expected N x 3 x H x W.")
-    seen = look(classifier, pictures.flatten(0, 1)[:, None])  # (3N, 1, H, W)
-    red, green, blue = seen.labels.view(-1, 3).unbind(1)
-    labels = (red * classifier.classes + green) * classifier.classes + blue
-    sure = (seen.confidence.view(-1, 3) >= _SURE).all(1)
-    return Modes.counted(labels, classifier.classes**3, len(pictures), int(sure.sum()))
+    if not stacked:
+        return generator.sets(data)
+    crop = generator.card.get("options", {}).get("crop", 0)
+    sets = read_sets(generator.source(data), crop=crop, colors="gray")
+    if generator.shape != (3, *sets.train.shape[1:]):
+        ours, theirs = ("×".join(map(str, shape)) for shape in (generator.shape, sets.train.shape))
+        raise OptionError(
+            f"{generator.path} generates pictures of {ours}, and the set has {theirs}; expected three channels of that "
+            "size, each a picture of the set. Leave out --stacked."
+        )
+    return sets
 
 
-def _bytes(pictures: Tensor) -> Tensor:
-    """Return pictures as bytes: rounded as they are when they are saved, and all of the same kind."""
-    if pictures.dtype == torch.uint8:
-        return pictures
-    return (pictures.clamp(0, 1) * 255).round().to(torch.uint8)
+def evaluate_generator(
+    generator: Generator, sets: Sets, options: EvaluateOptions, *, classifier_of: ClassifierOf
+) -> Stream[Event, None, tuple[dict[str, Any], Tensor, int]]:
+    """Measure what a generator generates and, of autoencoders and VAEs, what they reconstruct.
+
+    Args:
+        generator: the network.
+        sets: as from `sets_of`.
+        options: everything else.
+        classifier_of: yields the events of a classifier's training, if there is none for this set, and returns its
+            file.
+
+    Yields:
+        Notes, and the events of a classifier's training.
+
+    Returns:
+        What was found, for `json.dumps`; a sheet of samples, `(1, 3, H, W)`; the number of samples.
+
+    Raises:
+        ImpastoError: one of its kinds.
+    """
+    classifier, about = None, None
+    if options.classifier or (sets.train.labels is not None and sets.train.labels.min() != sets.train.labels.max()):
+        classifier, about = yield from _classifier(generator, sets, options, classifier_of)
+    yield from map(Note, _warnings(generator, sets, options, about))
+    if options.stacked and classifier is None:
+        raise OptionError("modes are counted by classes, and these pictures have no labels; name others.")
+    count = options.stacked_count if options.stacked else options.count
+    labels = torch.arange(count) % generator.classes if generator.classes else None  # each class in turn
+    samples = generate(generator, count, options.seed, labels)
+    found = {"classifier": about, "classes": list(sets.train.names), "features": _features(classifier, about)}
+    if options.stacked:
+        assert classifier is not None
+        found |= _modes(samples, sets, options, classifier)
+    else:
+        found |= _measures(generator, sets, options, classifier, samples)
+        if classifier is not None and labels is not None and generator.classes == classifier.classes:
+            found["asked"] = _requested(classifier, samples, labels)
+    sheet = torch.cat(list(samples[:_SHOWN]), -1)[None].float() / 255
+    return found, sheet.expand(1, 3, -1, -1), len(samples)
+
+
+def generate(generator: Generator, count: int, seed: int, labels: Tensor | None) -> Tensor:
+    """Return samples as bytes, `(count, C, H, W)` on the CPU.
+
+    Args:
+        generator: the network.
+        count: how many.
+        seed: of the latent codes.
+        labels: `(count,)` classes, if it is class-conditional.
+
+    Raises:
+        ImageError: some are not finite.
+    """
+    codes = generator.draw(count, torch.Generator().manual_seed(seed))
+    parts = []
+    for first in range(0, count, _BATCH):
+        some = slice(first, first + _BATCH)
+        images = generator.decode(codes[some], None if labels is None else labels[some])
+        if not bool(images.isfinite().all()):
+            raise ImageError("some samples are not finite; expected pictures. Train the network anew.")
+        parts.append((images.clamp(0, 1) * 255).round().to(torch.uint8).cpu())
+    return torch.cat(parts)
+
+
+def load_with_accuracy(path: Path) -> tuple[Classifier, dict[str, Any]]:
+    """Return a classifier, and its "digest", "accuracy" (None if unknown) and "held", on how many images.
+
+    Raises:
+        CheckpointError, WeightsError: as `checkpoints.classifier.load_classifier`.
+    """
+    classifier, told = load_classifier(path), load_state(path)[1]
+    return classifier, {"digest": digest(classifier), "accuracy": told.get("accuracy"), "held": told.get("held", 0)}
+
+
+# --- the classifier -------------------------------------------------------------------------------
+
+
+def _classifier(
+    generator: Generator, sets: Sets, options: EvaluateOptions, classifier_of: ClassifierOf
+) -> Stream[Event, None, tuple[Classifier, dict[str, Any]]]:
+    """Return the classifier that was asked for, or that of the training's monitor, or one of the set; what is known."""
+    own = None if options.classifier else _of_monitor(generator)
+    if options.classifier:
+        path = classifier_file(options.classifier)
+        classifier, about = load_with_accuracy(path)
+        if _shape(classifier) != sets.train.shape:
+            ours, theirs = ("×".join(map(str, shape)) for shape in (_shape(classifier), sets.train.shape))
+            raise OptionError(f"{path} is a classifier of pictures of {ours}; expected one for {theirs}.")
+    elif own is not None and _shape(own[0]) == sets.train.shape:  # of stacked digits it is not
+        classifier, about = own
+    else:
+        classifier, about = load_with_accuracy((yield from classifier_of(sets)))
+    return classifier.to(find_device(options.device)), {**about, "own": about["digest"] == _monitored_by(generator)}
+
+
+def _shape(classifier: Classifier) -> tuple[int, int, int]:
+    return classifier.channels, *classifier.size
+
+
+def _monitored_by(generator: Generator) -> str | None:
+    """Return the digest of the classifier that monitored the training."""
+    results = generator.card.get("results")
+    found: str | None = results.get("classifier") if isinstance(results, dict) else None
+    return found
+
+
+def _of_monitor(generator: Generator) -> tuple[Classifier, dict[str, Any]] | None:
+    """Return that classifier, if it is still where it was."""
+    wanted, named = _monitored_by(generator), generator.card.get("options", {}).get("classifier")
+    for path in ((generator.path or Path()).parent / CLASSIFIER, *([classifier_file(named)] if named else [])):
+        if wanted is not None and path.is_file():
+            with suppress(CheckpointError, WeightsError):
+                found = load_with_accuracy(path)
+                if found[1]["digest"] == wanted:
+                    return found
+    return None
+
+
+def _features(classifier: Classifier | None, about: Mapping[str, Any] | None) -> str:
+    """Return in words what images are compared by."""
+    if classifier is None or about is None:
+        return "principal components of pixels, as there are no classes"
+    accuracy = "" if about["accuracy"] is None else f", {about['accuracy']:.1%} right on {about['held']:,} held out"
+    own = ", which monitored its training" if about["own"] else ""
+    return f"classifier {about['digest']} of {classifier.classes} classes{accuracy}{own}"
+
+
+def _warnings(
+    generator: Generator, sets: Sets, options: EvaluateOptions, about: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """Yield sentences on what weakens the measures."""
+    if about is None:
+        yield "there are no classes, so pictures are compared by the principal components of their pixels"
+    elif about["accuracy"] is not None and about["accuracy"] < _POOR:
+        yield f"the classifier has an accuracy of only {about['accuracy']:.0%}, so its classes say little"
+    monitored_by = _monitored_by(generator)
+    if about is not None and monitored_by is not None and not about["own"]:
+        yield (
+            f"classifier {monitored_by} monitored the training; the distances in its log are not comparable with these"
+        )
+    fewer = min(options.count, len(sets.train), len(sets.test))
+    if fewer < options.count and not options.stacked:
+        yield f"{fewer} pictures are compared instead of {options.count}: no more real ones are held out"
+    if fewer < _FEW and not options.stacked:
+        yield f"Fréchet distances of {fewer} pictures are unsteady; compare them only with those of as many"
+    if generator.card.get("options", {}).get("targets", "gray") != "gray":
+        yield "it learned from black and white pixels, and its samples are compared with gray ones"
+
+
+# --- the measures ---------------------------------------------------------------------------------
+
+
+def _measures(
+    generator: Generator, sets: Sets, options: EvaluateOptions, classifier: Classifier | None, samples: Tensor
+) -> dict[str, Any]:
+    """Return the measures of samples and, of autoencoders and VAEs, of reconstructions; with both anchors."""
+    settings = {"count": options.count, "k": options.neighbors, "seed": options.seed}
+    train, test = sets.train.images, sets.test.images
+    evaluator: ClassEvaluator | PixelEvaluator
+    if classifier is None:
+        evaluator = PixelEvaluator(train, test, **settings)
+    else:
+        evaluator = ClassEvaluator(classifier, train, test, **settings)
+    found: dict[str, SampleMeasures] = {"generated": evaluator(samples)}
+    told: dict[str, Any] = {}
+    if isinstance(generator, Autoencoder):
+        order = torch.randperm(len(test), generator=torch.Generator().manual_seed(options.seed))
+        order = order[: evaluator.count]
+        held = test[order].cpu()
+        labels = sets.test.labels[order].cpu() if generator.classes and sets.test.labels is not None else None
+        reconstructed = generator.decode(generator.encode(held, labels), labels).cpu()
+        found["reconstructed"] = evaluator(reconstructed)
+        told = {
+            "reconstruction": {
+                "mse": float((reconstructed.double() - held.double() / 255).square().mean()),
+                "pictures": len(held),
+            },
+            "prior_hole": found["generated"].frechet - found["reconstructed"].frechet,
+        }
+    found["real"] = evaluator.real
+    if isinstance(evaluator, ClassEvaluator):
+        found["one class"] = evaluator.one_class
+    else:
+        found["one cluster"] = evaluator.one_cluster
+    compared = {
+        "generated": evaluator.count,
+        "training": len(train),
+        "held_out": len(test),
+        "neighbors": options.neighbors,
+    }
+    return {"compared": compared, "sets": {name: measures.as_dict() for name, measures in found.items()}, **told}
+
+
+def _requested(classifier: Classifier, samples: Tensor, labels: Tensor) -> dict[str, Any]:
+    """Return how often the classifier finds the class that was requested."""
+    right = (classify(classifier, samples).labels.cpu() == labels).double()
+    by_class = [
+        float(right[labels == one].mean()) if bool((labels == one).any()) else None for one in range(classifier.classes)
+    ]
+    return {"right": float(right.mean()), "by_class": by_class}
+
+
+def _modes(samples: Tensor, sets: Sets, options: EvaluateOptions, classifier: Classifier) -> dict[str, Any]:
+    """Return how many modes samples of stacked digits cover, beside real images and a single mode."""
+    test, count = sets.test.images.cpu(), len(samples)
+    predictions = classify(classifier, test)
+    single = test[(predictions.labels == predictions.counts.argmax()).cpu()]
+    modes = {
+        "generated": stacked_modes(classifier, samples),
+        "real": stacked_modes(classifier, StackedDigits(test, seed=options.seed).batch(range(count))),
+        "one mode": stacked_modes(classifier, StackedDigits(single, seed=options.seed).batch(range(count))),
+    }
+    compared = {"generated": count, "training": len(sets.train), "held_out": len(test)}
+    return {"compared": compared, "modes": {name: one.as_dict() for name, one in modes.items()}}

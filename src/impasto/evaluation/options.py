@@ -1,4 +1,4 @@
-"""Options of `evaluate`."""
+"""Options of `evaluate`, which measures a trained network."""
 
 from typing import Literal
 
@@ -10,28 +10,34 @@ __all__ = ["EvaluateOptions"]
 
 
 class EvaluateOptions(Options):
-    """How what a network makes is measured."""
+    """Options of `evaluate`: how generated samples and translations are measured."""
 
     count: int = Field(
-        1000, ge=10, le=1_000_000, description="pictures that are made, and real ones with which they are compared"
+        1000, ge=10, le=1_000_000, description="number of generated samples, and of real pictures to compare them with"
     )
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of the numbers from which pictures are made")
-    neighbors: int = Field(5, ge=1, le=1000, description="precision, recall, density, coverage: reach of a ball")
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the latent codes")
+    neighbors: int = Field(
+        5, ge=1, le=1000, description="k of the k nearest neighbors, for precision, recall, density and coverage"
+    )
     classifier: str = Field(
         "",
-        description="file or folder of `impasto train classifier`, or folder of a GAN; by default one is trained once "
-        "and kept",
+        description="classifier whose features are compared: a file or folder of `impasto train classifier`, or the "
+        "folder of a GAN; by default one is trained once and kept",
     )
-    classifier_steps: int = Field(1500, ge=1, le=1_000_000, description="steps of the training of that one")
-    stacked: bool = Field(False, description="count modes: each channel of a picture is a picture with a class")
-    stacked_count: int = Field(26_000, ge=10, le=1_000_000, description="pictures in which modes are counted")
+    classifier_steps: int = Field(1500, ge=1, le=1_000_000, description="training steps of the default classifier")
+    stacked: bool = Field(
+        False, description="count modes as in stacked MNIST: each channel is a picture with its own class"
+    )
+    stacked_count: int = Field(
+        26_000, ge=10, le=1_000_000, description="number of generated samples in which modes are counted"
+    )
     crop: int | None = Field(
         None,
         ge=16,
         le=4096,
-        description="translations: side of the squares that are cut from pictures; by default as it learned, or 256",
+        description="translation: side of the square crops, in pixels; by default that of the training, or 256",
     )
     direction: Literal["a-to-b", "b-to-a"] | None = Field(
-        None, description="translations of pairs: which is translated; by default as it learned, or a-to-b"
+        None, description="pix2pix: direction of the translation; by default that of the training, or a-to-b"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")

@@ -1,106 +1,142 @@
-"""A loaded network with its settings, ready for pictures."""
+"""A painter or translator with its settings, ready for pictures: styles, regions, masks, sizes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from impasto.builtin_styles import spelled
 from impasto.checkpoints.files import MODEL
-from impasto.checkpoints.load import load_style
-from impasto.checkpoints.model import Model, Style
 from impasto.data.styles import open_style
 from impasto.errors import OptionError, UnknownName, unknown_name
 from impasto.inference.options import ApplyOptions
 from impasto.inference.strips import Statistics, apply_model, measure
-from impasto.inference.style_prediction import predict_row
+from impasto.io.convert import resize_picture
 from impasto.io.masks import read_mask
 from impasto.io.picture import Picture
-from impasto.io.tensors import Source, as_tensor
+from impasto.io.tensors import Source, as_kind, as_tensor, open_picture
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import Painter
+from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.translators import ResNetGenerator, UNetGenerator
 from impasto.ops.resize import resize
 from impasto.style_transfer.regions import feather
 
-__all__ = ["Brush", "Source", "style_parts"]
+if TYPE_CHECKING:
+    from impasto.inference.painter import Painter
+    from impasto.inference.translator import Translator
+
+__all__ = ["Brush", "Source", "is_style_file", "paint_picture", "style_parts"]
+
+_GIVEN = "style"  # the name of a style that was given as a picture in memory
 
 
 class Brush:
-    """A network with its settings, checked: gets `(1, 3, H, W)` on the CPU, gives it painted."""
+    """A model with its settings, checked: takes pictures `(B, 3, H, W)` on the CPU and returns them painted.
+
+    Args:
+        model: a painter or translator.
+        options: how it paints.
+        picture: the photograph, for which masks are read.
+        regions: (mask, style) of parts that are painted in other styles; later ones lie over earlier ones.
+        keep: a mask of what stays as it is.
+        style: in place of that of the options: names with weights, an embedding, or a picture; see `Painter`.
+
+    Raises:
+        OptionError: the model cannot do that.
+        UnknownName: it has no such style.
+    """
 
     def __init__(
         self,
-        model: Model,
+        model: "Painter | Translator",
         options: ApplyOptions,
         picture: Picture | None = None,
         regions: Sequence[tuple[Source, str]] = (),
         keep: Source | None = None,
+        style: Any = None,
     ) -> None:
         self.model, self.options = model, options
-        self.device = next(model.network.parameters()).device
-        self.look = self._look(options.style)
-        if regions and not isinstance(model.network, Painter):
+        if options.mode == "paper" and not isinstance(model.network, ResNetGenerator | UNetGenerator):
+            raise OptionError(
+                f"mode is 'paper', but the network is one of {model.architecture}; expected a translator."
+            )
+        self.device = model.device
+        self.style = self._parsed(options.style if style is None else style)
+        if regions and not isinstance(model.network, MultiStyleNetwork):
             raise OptionError("this network has one style for the whole picture; leave out --region.")
-        self.regions = [(self._mask(mask, picture), self._look(style)) for mask, style in regions]
+        self.regions = [(self._mask(mask, picture), self._parsed(style)) for mask, style in regions]
         self.keep = None if keep is None else self._mask(keep, picture)
-        # what cannot be painted is said before anything is
-        self.model.check(self._style((8, 8)), options.strength)
+        self.model.check(self._style((8, 8)), options.strength)  # say what is wrong before anything is painted
 
-    def _look(self, text: str) -> Any:
-        """Return what the network takes as its style."""
-        if isinstance(self.model.network, MicroAST):
-            if not text:
-                raise OptionError("this network paints after a picture; expected one as --style.")
-            return as_tensor(open_style(text, self.options.style_size)).to(self.device)
+    def _parsed(self, style: Any) -> Any:
+        """Return what `Painter.paint` takes as its style: a picture, or names with weights."""
+        network = self.model.network
+        if isinstance(network, MicroAST):
+            if isinstance(style, str) and not style:
+                raise OptionError("this network takes a picture as style; expected one as --style.")
+            return as_tensor(open_style(style, self.options.style_size)).to(self.device)
+        if isinstance(style, Path):
+            style = str(style)
+        if isinstance(style, str):
+            return self._named(style)
+        if isinstance(style, Mapping):
+            return {self._known(name): weight for name, weight in style.items()}
+        self.model = self._more(_GIVEN, style)
+        return {_GIVEN: 1.0}
+
+    def _named(self, text: str) -> dict[str, float] | None:
         if not text:
-            default = self.model.default or next(reversed(self.model.styles[:2]), "")
+            default = getattr(self.model, "default", "") or next(reversed(self.model.styles[:2]), "")
             return {default: 1.0} if default else None
-        return {self._known(name): share for name, share in style_parts(text, self.model.styles)}
+        return {self._known(name): weight for name, weight in style_parts(text, self.model.styles)}
 
     def _known(self, name: str) -> str:
-        """Return the name of a style that the network knows, after it was told that of a file or a picture."""
-        if name in self.model.styles or not isinstance(self.model.network, Painter):
+        """Return the name of a style that the model has, after adding that of a file or picture."""
+        if spelled(name) in self.model.styles:
+            return spelled(name)
+        if name in self.model.styles or not isinstance(self.model.network, MultiStyleNetwork):
             return name
-        if Path(name).suffix == ".safetensors" or (Path(name) / MODEL).is_file():
-            name, row = load_style(name, self.model)
-        else:
-            try:
-                picture = open_style(name, self.options.style_size)
-            except UnknownName:
-                raise unknown_name("a style of this network, nor a picture", name, self.model.styles) from None
-            row = predict_row(
-                self.model,
-                as_tensor(picture),
-                size=self.options.style_size,
-                device=self.options.device,
-                precision=self.options.precision,
-            )
-        self.model = self.model.knowing(name, row)
+        if is_style_file(name):
+            painter: Any = self.model  # the only kind with such a network
+            name, embedding = painter.read_style(name)
+            self.model = self._more(name, embedding)
+            return name
+        try:
+            self.model = self._more(name, name)
+        except UnknownName:
+            raise unknown_name("a style of this network, nor a picture", name, self.model.styles) from None
         return name
+
+    def _more(self, name: str, style: Source) -> "Painter":
+        with_style: Any = getattr(self.model, "with_style", None)
+        if with_style is None:
+            raise OptionError(f"the network of {self.model.architecture} has one style; leave out the style.")
+        more: Painter = with_style(name, style, size=self.options.style_size)
+        return more
 
     def _mask(self, source: Source, picture: Picture | None) -> Tensor:
         assert picture is not None
         mask = torch.from_numpy(read_mask(source, picture).copy())[None, None]
         return feather(mask, round(self.options.feather * max(picture.size)))
 
-    def _style(self, size: tuple[int, int]) -> Style:
+    def _style(self, size: tuple[int, int]) -> Any:
         """Return the style for a picture of that size, with maps where there are regions."""
         if not self.regions:
-            style: Style = self.look
-            return style
+            return self.style
         free = torch.ones(1, 1, *size)
         shares: dict[str, Any] = {}
-        parts = [(resize(mask, size).clamp(0, 1), look) for mask, look in reversed(self.regions)]
-        for mask, look in [*parts, (torch.ones_like(free), self.look)]:
+        parts = [(resize(mask, size).clamp(0, 1), style) for mask, style in reversed(self.regions)]
+        for mask, style in [*parts, (torch.ones_like(free), self.style)]:
             own = free * mask
             free = free - own
-            for name, share in look.items():
-                shares[name] = shares.get(name, 0) + own.to(self.device) * (share / sum(look.values()))
+            for name, share in style.items():
+                shares[name] = shares.get(name, 0) + own.to(self.device) * (share / sum(style.values()))
         return shares
 
     def _sized(self, image: Tensor) -> Tensor:
-        """Return pictures as large as they are painted, where they are painted."""
+        """Return pictures at the size and on the device of the painting."""
         height, width = image.shape[-2:]
         size = self.options.size
         if size is not None and max(height, width) != size:
@@ -108,19 +144,27 @@ class Brush:
             image = resize(image, (max(1, round(height * factor)), max(1, round(width * factor)))).clamp(0, 1)
         return image.to(self.device)
 
+    def _set_mode(self) -> None:
+        training = self.options.mode == "paper"
+        if self.model.network.training != training:
+            self.model.network.train(training)
+
     def measure(self, images: Tensor) -> Statistics:
-        """Return the statistics of pictures taken as one, of a style that is the same everywhere."""
+        """Return the statistics of pictures taken as one, for a style that is the same everywhere."""
         options = self.options
+        self._set_mode()
         return measure(
             self.model,
             self._sized(images),
-            style=self.look,
+            style=self.style,
             strength=options.strength,
             max_memory=options.max_memory,
         )
 
     def __call__(self, image: Tensor, statistics: Statistics | None = None) -> Tensor:
+        """Return pictures painted, `(B, 3, h, w)` on the CPU."""
         options = self.options
+        self._set_mode()
         image = self._sized(image)
         height, width = image.shape[-2:]
         free = None if self.keep is None else 1 - resize(self.keep, (height, width)).clamp(0, 1).to(self.device)
@@ -136,18 +180,42 @@ class Brush:
         ).cpu()
 
 
+def paint_picture(
+    model: "Painter | Translator",
+    source: Source,
+    settings: Mapping[str, Any],
+    *,
+    style: Any = None,
+    regions: Sequence[tuple[Source, str]] = (),
+    keep: Source | None = None,
+) -> Any:
+    """Return a picture painted, as the kind that was given; see `Painter.__call__`."""
+    options = ApplyOptions(**settings)
+    picture = open_picture(source, digest=False)
+    brush = Brush(model, options, picture, regions, keep, style)
+    small = picture if options.size is None else resize_picture(picture, options.size)
+    return as_kind(source, brush(as_tensor(small)), picture)
+
+
+def is_style_file(source: Source) -> bool:
+    """Return whether something names a file or run folder of `impasto train style`."""
+    if not isinstance(source, str | Path):
+        return False
+    return Path(source).suffix == ".safetensors" or (Path(source) / MODEL).is_file()
+
+
 def style_parts(text: str, known: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """Yield names and shares of "a:0.6,b:0.4"; a name is one that is known, or a file, which may hold colons."""
+    """Yield names and weights of "a:0.6,b:0.4"; a name is that of a style, or a file, which may contain colons."""
     for part in text.split(","):
-        name, colon, share = part.strip().rpartition(":")
+        name, colon, weight = part.strip().rpartition(":")
         if not colon or Path(part.strip()).exists():
             yield part.strip(), 1.0
             continue
         try:
-            yield name.strip(), float(share)
+            yield name.strip(), float(weight)
         except ValueError:
             if name in known:
                 raise OptionError(
-                    f"the share of a style is {share!r}; expected a number, as in starry_night:0.6."
+                    f"the weight of a style is {weight!r}; expected a number, as in starry_night:0.6."
                 ) from None
-            yield part.strip(), 1.0  # such as swirl:7, or a file that is not there, which will be said
+            yield part.strip(), 1.0  # such as swirl:7, or a file that does not exist, which raises later

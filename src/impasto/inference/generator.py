@@ -1,263 +1,327 @@
-"""Networks that make small pictures from numbers, whatever taught them, all asked in the same way."""
+"""`Generator` and `Autoencoder`: networks that make small pictures from latent codes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.checkpoints import catalog
-from impasto.checkpoints.files import CHECKPOINT, MODEL, decoded, read_tensors
+from impasto.checkpoints.model import Model
 from impasto.data.arrays import DIGITS, Sets, read_sets
-from impasto.errors import ImageError, OptionError, WeightsError
+from impasto.errors import ImageError, OptionError
+from impasto.io.convert import resize_picture_to
 from impasto.io.naming import printable
-from impasto.networks.autoencoder import VAE, Autoencoder
-from impasto.networks.generators import Generator
+from impasto.io.picture import Picture
+from impasto.io.tensors import Source, as_kind, as_tensor, open_picture
 
-__all__ = ["Maker", "load_maker"]
+__all__ = ["Autoencoder", "Generator"]
 
-_KINDS: dict[str, type[Autoencoder] | type[VAE] | type[Generator]] = {  # as files call them
-    "autoencoder": Autoencoder,
-    "vae": VAE,
-    "generator": Generator,
-}
-_LISTED = 20  # names of classes, in an error
-_ROWS = 500  # pictures that are made or looked at together
+_LISTED = 20  # names of classes in an error
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as gray training pictures are made
+_BATCH = 500  # pictures that are generated or encoded together
 
 
 @dataclass(frozen=True, eq=False)
-class Maker:
-    """A trained network, frozen, and what its file says.
+class Generator(Model):
+    """A network that makes pictures from latent codes: of a GAN, a VAE or an autoencoder.
 
-    Attributes:
-        network: `networks.autoencoder.Autoencoder` or `VAE`, or `generators.Generator`.
-        header: of its file; see `load_maker`.
-        path: of its file.
-        codes: of an autoencoder: mean `(Z,)` and a square root `(Z, Z)` of the covariance of the numbers of the
-            pictures that it learned from. Numbers of others follow the standard Gaussian.
+    >>> gan = impasto.load("runs/gan-mnist5k")  # doctest: +SKIP
+    >>> gan.sample(16, seed=1).shape  # doctest: +SKIP
+    torch.Size([16, 1, 28, 28])
     """
-
-    network: Autoencoder | VAE | Generator
-    header: Mapping[str, Any]
-    path: Path
-    codes: tuple[Tensor, Tensor] | None = None
 
     @property
     def kind(self) -> str:
-        """What it is: "autoencoder", "vae" or "generator"."""
-        return str(self.header["network"])
+        """See `Model`."""
+        return "generator"
 
     @property
-    def latent(self) -> int:
-        """How many numbers a picture is made from."""
-        return self.network.latent
+    def latent_size(self) -> int:
+        """How many values a latent code has."""
+        return int(self.network.latent)  # type: ignore[arg-type]
 
     @property
     def classes(self) -> int:
-        """How many classes can be asked for; 0: pictures are of whatever class comes."""
+        """Number of classes of a class-conditional network; 0 for others."""
         return int(getattr(self.network, "classes", 0))
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the classes of its pictures are called, whether it knows them or not; () if nobody named them."""
-        names = self.header.get("classes")
+        """Names of the training set's classes, also of a network that is not class-conditional; () if unknown."""
+        names = self.card.get("classes")
         return tuple(printable(str(name)) for name in names) if isinstance(names, list) else ()
-
-    def called(self, label: int) -> str:
-        """Return what a class is called: by its name, or else its number."""
-        return self.names[label] if label < len(self.names) else str(label)
-
-    def label(self, called: str) -> int:
-        """Return the number of a class.
-
-        Args:
-            called: its name or, if there is none of that name, its number.
-
-        Raises:
-            OptionError: the pictures have no such class.
-        """
-        if called in self.names:
-            return self.names.index(called)
-        count = len(self.names) or self.classes
-        if called.isdecimal() and (int(called) < count or not count):
-            return int(called)
-        known = ", ".join(self.names[:_LISTED]) + (", …" if len(self.names) > _LISTED else "")
-        known = known or (f"those from 0 to {count - 1}" if count else "numbers of classes, and no names")
-        raise OptionError(f"class {called} is asked for; {self.path} knows {known}.")
-
-    @property
-    def reads(self) -> bool:
-        """Whether it can tell the numbers of pictures."""
-        return hasattr(self.network, "encode")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Channels, height and width of its pictures."""
-        return self.network.shape
+        """Channels, height and width of the pictures; `(N,)` of points."""
+        shape: Any = self.network.shape
+        return tuple(shape)
 
     @property
-    def device(self) -> torch.device:
-        """Where it is, and where numbers and pictures are put."""
-        return next(self.network.parameters()).device
+    def prior(self) -> tuple[Tensor, Tensor] | None:
+        """Mean `(Z,)` and covariance root `(Z, Z)` of an autoencoder's training codes; None: a standard Gaussian."""
+        if not {"codes.mean", "codes.root"} <= self.extra.keys():
+            return None
+        return self.extra["codes.mean"], self.extra["codes.root"]
+
+    def class_name(self, label: int) -> str:
+        """Return the name of a class, or else its number as text."""
+        return self.names[label] if label < len(self.names) else str(label)
+
+    def class_index(self, name: str) -> int:
+        """Return the number of a class.
+
+        Args:
+            name: its name or, if no class has that name, its number.
+
+        Raises:
+            OptionError: the training set has no such class.
+        """
+        if name in self.names:
+            return self.names.index(name)
+        count = len(self.names) or self.classes
+        if name.isdecimal() and (int(name) < count or not count):
+            return int(name)
+        known = ", ".join(self.names[:_LISTED]) + (", …" if len(self.names) > _LISTED else "")
+        known = known or (f"0 to {count - 1}" if count else "numbers of classes, and no names")
+        raise OptionError(f"there is no class {name}; the classes of {self._called} are {known}.")
+
+    @property
+    def _called(self) -> str:
+        return str(self.path or self.name or "the network")
+
+    # --- latent codes ---
 
     def draw(self, count: int, random: torch.Generator) -> Tensor:
-        """Return numbers for so many new pictures, `(count, Z)`.
+        """Return random latent codes `(count, Z)`, distributed as those of the training.
 
         Args:
             count: how many.
-            random: on the CPU; the same draws on every device.
+            random: on the CPU, so that every device gets the same codes.
         """
-        return self.placed(torch.randn(count, self.latent, generator=random)).to(self.device)
+        return self.from_normal(torch.randn(count, self.latent_size, generator=random)).to(self.device)
 
-    def placed(self, standard: Tensor) -> Tensor:
-        """Return numbers `(..., Z)` of the standard Gaussian as the network's own lie."""
-        if self.codes is None:
-            return standard
-        mean, root = (part.to(standard) for part in self.codes)
-        numbers: Tensor = mean + standard @ root.T
-        return numbers
+    def from_normal(self, normal: Tensor) -> Tensor:
+        """Return latent codes `(..., Z)` for values of a standard Gaussian."""
+        if self.prior is None:
+            return normal
+        mean, root = (part.to(normal) for part in self.prior)
+        latents: Tensor = mean + normal @ root.T
+        return latents
 
-    def standard(self, numbers: Tensor) -> Tensor:
-        """Return numbers `(..., Z)` of the network as they would lie in the standard Gaussian."""
-        if self.codes is None:
-            return numbers
-        mean, root = (part.double().to(numbers.device) for part in self.codes)
-        whitened: Tensor = (numbers.double() - mean) @ torch.linalg.pinv(root).T
-        return whitened.to(numbers)
+    def to_normal(self, latents: Tensor) -> Tensor:
+        """Return the standard Gaussian values `(..., Z)` of latent codes: the inverse of `from_normal`."""
+        if self.prior is None:
+            return latents
+        mean, root = (part.double().to(latents.device) for part in self.prior)
+        whitened: Tensor = (latents.double() - mean) @ torch.linalg.pinv(root).T
+        return whitened.to(latents)
 
-    @torch.no_grad()
-    def make(self, numbers: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return pictures of numbers `(N, Z)`: `(N, C, H, W)` in [0, 1].
+    # --- pictures ---
+
+    def sample(
+        self, count: int, *, labels: int | str | Sequence[int | str] | Tensor | None = None, seed: int = 0
+    ) -> Tensor:
+        """Return random samples `(count, C, H, W)` in [0, 1].
 
         Args:
-            numbers: on any device.
-            labels: `(N,)`, what they shall be of, if the network knows classes.
+            count: how many.
+            labels: of a class-conditional network one class for all samples, by name or number, or one for each; by
+                default each class in turn.
+            seed: of the latent codes.
 
         Raises:
-            OptionError: labels are missing, or the network knows no such classes.
+            OptionError: labels do not fit the network.
         """
-        known = self._known(labels, len(numbers))
-        parts = zip(torch.split(numbers.to(self.device), _ROWS), known, strict=True)
-        return torch.cat([self.network.decode(part, *of) for part, of in parts])
-
-    def encode(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the numbers of pictures, `(N, Z)`; of a VAE their means.
-
-        Args:
-            pictures: `(N, C, H, W)`, bytes or numbers in [0, 1].
-            labels: `(N,)`, of what they are, if the network knows classes.
-
-        Raises:
-            OptionError: the network only makes pictures, and cannot read them; or as for `make`.
-        """
-        return self.posterior(pictures, labels)[0]
+        latents = self.draw(count, torch.Generator().manual_seed(seed))
+        return self.decode(latents, self._labels(labels, count))
 
     @torch.no_grad()
-    def posterior(self, pictures: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Return the numbers of pictures and, of a VAE, logarithms of their variances, `(N, Z)` each; see `encode`."""
-        read = getattr(self.network, "encode", None)
-        if read is None:
-            raise OptionError(f"{self.path} makes pictures and cannot read them; expected an autoencoder or a VAE.")
-        found = []
-        for part, of in zip(torch.split(pictures, _ROWS), self._known(labels, len(pictures)), strict=True):
-            part = part.to(self.device)
-            seen = read(part.float() / 255 if part.dtype == torch.uint8 else part, *of)
-            found.append(seen if isinstance(seen, tuple) else (seen, None))
-        codes, logvars = zip(*found, strict=True)
-        return torch.cat(codes), None if logvars[0] is None else torch.cat(logvars)
+    def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the pictures of latent codes, `(N, C, H, W)` in [0, 1].
 
-    def _known(self, labels: Tensor | None, count: int) -> list[tuple[Tensor, ...]]:
-        """Return what is handed over beside each part of so many numbers or pictures: nothing, or its labels."""
+        Args:
+            latents: `(N, Z)`, on any device.
+            labels: `(N,)`, the classes, if the network is class-conditional.
+
+        Raises:
+            OptionError: labels are missing, or there are no such classes.
+        """
+        parts = zip(torch.split(latents.to(self.device), _BATCH), self._conditions(labels, len(latents)), strict=True)
+        decode: Any = self.network.decode
+        return torch.cat([decode(part, *condition) for part, condition in parts])
+
+    def show(self, kind: str = "grid", **settings: Any) -> Any:
+        """Return a sheet of samples as a PIL image.
+
+        Args:
+            kind: as in `SampleOptions`: grid, interpolation, manifold, traversal, arithmetic, reconstructions, nearest,
+                embeddings or progress.
+            settings: other settings of `SampleOptions`, and `data`, the training set if it is not where it was.
+
+        Raises:
+            OptionError: the network cannot do that, or a setting is out of range.
+            ImageError: the training set is needed and cannot be found.
+        """
+        from impasto.inference.sheets import sheet_image  # imports this module
+
+        return sheet_image(self, kind, **settings)
+
+    def _labels(self, labels: int | str | Sequence[int | str] | Tensor | None, count: int) -> Tensor | None:
+        """Return labels `(count,)`; None for a network without classes if none are given."""
+        if labels is None:
+            return torch.arange(count) % self.classes if self.classes else None
+        if isinstance(labels, Tensor):
+            return labels.expand(count) if labels.ndim == 0 else labels
+        several = [labels] * count if isinstance(labels, int | str) else labels
+        return torch.tensor([self.class_index(str(label)) for label in several])
+
+    def _conditions(self, labels: Tensor | None, count: int) -> list[tuple[Tensor, ...]]:
+        """Return further arguments of the network for each part of a batch: its labels, or nothing."""
         if not self.classes:
             if labels is not None:
-                raise OptionError(f"{self.path} knows no classes; leave out labels.")
-            return [()] * max(1, -(-count // _ROWS))
+                raise OptionError(f"{self._called} is not class-conditional; leave out labels.")
+            return [()] * max(1, -(-count // _BATCH))
         if labels is None or len(labels) != count:
-            raise OptionError(f"{self.path} knows {self.classes} classes, and labels are missing; expected one each.")
+            raise OptionError(
+                f"{self._called} is class-conditional with {self.classes} classes, and labels are missing; expected "
+                "one each."
+            )
         if count and not 0 <= int(labels.min()) <= int(labels.max()) < self.classes:
             worst = int(labels.max()) if int(labels.max()) >= self.classes else int(labels.min())
-            raise OptionError(f"class {worst} is asked for; {self.path} knows those from 0 to {self.classes - 1}.")
-        return [(part.to(self.device),) for part in torch.split(labels, _ROWS)]
+            raise OptionError(f"there is no class {worst}; the classes of {self._called} are 0 to {self.classes - 1}.")
+        return [(part.to(self.device),) for part in torch.split(labels, _BATCH)]
 
-    def source(self, pictures: str | Path | Sets | None = None) -> str | Path | Sets:
-        """Return where the pictures are that it learned from: there, or else where they were; errors as for `sets`."""
-        if pictures is not None:
-            return pictures
-        named = self.header.get("pictures")
+    # --- the training set ---
+
+    def source(self, data: str | Path | Sets | None = None) -> str | Path | Sets:
+        """Return `data`, or else where the training set was; errors as for `sets`."""
+        if data is not None:
+            return data
+        named = self.card.get("pictures")
         if named is None:
-            raise OptionError(f"{self.path} does not say what it learned from; name the pictures.")
-        if named != DIGITS and not Path(named).expanduser().exists():  # the folder may be another one now
-            raise ImageError(f"{self.path} learned from {named}, which is not there; name where it is by --pictures.")
+            raise OptionError(f"{self._called} does not say its training set; name it by --pictures.")
+        if named != DIGITS and not Path(named).expanduser().exists():  # the working folder may be another one now
+            raise ImageError(f"the training set of {self._called}, {named}, does not exist; name it by --pictures.")
         return str(named)
 
-    def sets(self, pictures: str | Path | Sets | None = None) -> Sets:
-        """Return the pictures that it learned from, and those that it was measured on.
+    def sets(self, data: str | Path | Sets | None = None) -> Sets:
+        """Return the training set and the held-out test set.
 
         Args:
-            pictures: where they are, if not where they were; see `arrays.read_sets`.
+            data: where they are, if not where they were; see `arrays.read_sets`.
 
         Raises:
-            ImageError: they are not there, or of another shape.
+            ImageError: they do not exist, or have another shape.
             OptionError: the file does not say where they were.
         """
-        source = self.source(pictures)
-        options = self.header["options"]
-        sets = read_sets(source, crop=options["crop"], colors="rgb" if self.shape[0] == 3 else "gray")
+        source = self.source(data)
+        sets = read_sets(source, crop=self.card["options"]["crop"], colors="rgb" if self.shape[0] == 3 else "gray")
         if sets.train.shape != self.shape:
             ours, theirs = ("×".join(map(str, shape)) for shape in (self.shape, sets.train.shape))
             name = "the set" if isinstance(source, Sets) else source
-            raise OptionError(f"{name} has pictures of {theirs}; expected {ours}, as {self.path} makes them.")
+            raise OptionError(f"{name} has pictures of {theirs}; expected {ours}, as {self._called} makes them.")
         return sets
 
+    def _contents(self) -> Mapping[str, object]:
+        shape = "×".join(map(str, self.shape))
+        classes = self.names or (f"{self.classes}" if self.classes else "")
+        return {"pictures": shape, "latent size": self.latent_size, "classes": classes}
 
-def load_maker(path: str | Path, *, device: str | torch.device = "cpu") -> Maker:
-    """Return a network that a training of `impasto train autoencoder`, `vae`, `gan` or `dcgan` left, ready to use.
 
-    Args:
-        path: its file, or the folder of the training, or a name of the catalogue.
-        device: where it goes.
+@dataclass(frozen=True, eq=False)
+class Autoencoder(Generator):
+    """A network that encodes pictures as latent codes and decodes them: an autoencoder or a VAE.
 
-    Raises:
-        WeightsError: there is no such file, or it is damaged, or it is another network.
+    >>> denoiser = impasto.load("runs/autoencoder-mnist5k")  # doctest: +SKIP
+    >>> denoiser.denoise("noisy.png").save("clean.png")  # doctest: +SKIP
     """
-    name, path = str(path), Path(path).expanduser()
-    if (path / CHECKPOINT).is_file() and not (path / MODEL).is_file():
-        raise WeightsError(f"{path} is a training that has not ended; go on with it, by --resume, first.")
-    path = path / MODEL if path.is_dir() else path
-    known = {} if path.exists() else catalog.listed()
-    path = known[name].path if name in known else path
-    if not path.is_file():
-        what = f"{path} does not exist"
-        if any(name in one.styles for one in known.values()):
-            what = f"{name} is a style of impasto's painters, see `impasto apply`"
-        raise WeightsError(f"{what}; expected a network of `impasto train autoencoder`, `vae`, `gan` or `dcgan`.")
-    tensors, header = read_tensors(path)
-    kind = str(header.get("network"))
-    if kind not in _KINDS:
-        raise WeightsError(f"{path} holds the network {kind!r}; expected one of these: {', '.join(_KINDS)}.")
-    state = torch.get_rng_state()
-    try:
-        network = _KINDS[kind](**header["settings"])
-    except (KeyError, TypeError, OptionError) as error:
-        raise WeightsError(f"{path} is damaged: its settings do not make a network. Train it again.") from error
-    finally:
-        torch.set_rng_state(state)
-    if len(network.shape) != 3:
-        raise WeightsError(f"{path} makes points, not pictures; expected a network that learned from pictures.")
-    network.load_state_dict(
-        {
-            key: decoded(tensors, key, like.shape, path, kind) if like.is_floating_point() else like
-            for key, like in network.state_dict().items()  # what is no decimal number, batch norm has counted
-        }
-    )
-    network.requires_grad_(False).eval().to(device)
-    codes = None
-    if kind == "autoencoder":
-        size = network.latent
-        codes = (
-            decoded(tensors, "codes.mean", torch.Size([size]), path, kind),
-            decoded(tensors, "codes.root", torch.Size([size, size]), path, kind),
-        )
-    return Maker(network, header, path, codes)
+
+    @property
+    def kind(self) -> str:
+        """See `Model`."""
+        return "autoencoder"
+
+    def encode(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the latent codes of pictures, `(N, Z)`; of a VAE the means.
+
+        Args:
+            images: `(N, C, H, W)`, uint8, or floats in [0, 1].
+            labels: `(N,)`, their classes, if the network is class-conditional.
+
+        Raises:
+            OptionError: labels are missing, or there are no such classes.
+        """
+        return self.posterior(images, labels)[0]
+
+    @torch.no_grad()
+    def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return codes as `encode` does, and of a VAE the logarithms of their variances, `(N, Z)` each."""
+        encode: Any = self.network.encode
+        found = []
+        for part, condition in zip(torch.split(images, _BATCH), self._conditions(labels, len(images)), strict=True):
+            part = part.to(self.device)
+            code = encode(part.float() / 255 if part.dtype == torch.uint8 else part, *condition)
+            found.append(code if isinstance(code, tuple) else (code, None))
+        codes, logvars = zip(*found, strict=True)
+        return torch.cat(codes), None if logvars[0] is None else torch.cat(logvars)
+
+    def reconstruct(self, images: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the reconstructions of pictures, `(N, C, H, W)` in [0, 1]; arguments and errors as for `encode`."""
+        return self.decode(self.encode(images, labels), labels)
+
+    def denoise(self, picture: Source, *, label: int | str | None = None) -> Any:
+        """Return the reconstruction of one picture as the kind that was given.
+
+        Args:
+            picture: a path, PIL image, array `(H, W)` or `(H, W, 3)`, or tensor `(C, H, W)` or `(1, C, H, W)` in
+                [0, 1], of any size; it is cut, resized and converted to gray or color as the training pictures were.
+            label: its class, if the network is class-conditional.
+
+        Returns:
+            A PIL image, array or tensor of the size of the training pictures.
+
+        Raises:
+            ImageError: the picture cannot be read.
+            OptionError: the label is missing, or there is no such class.
+        """
+        if self.classes and label is None:
+            raise OptionError(f"{self._called} is class-conditional; expected the picture's class, --classes.")
+        clean = self.reconstruct(self.prepared(picture), None if label is None else self._labels(label, 1)).cpu()
+        if isinstance(picture, Tensor):
+            gray = picture.ndim < 3 or picture.shape[-3] == 1
+            return (clean[:, :1] if gray else clean.expand(-1, 3, -1, -1)).to(picture.device, picture.dtype)
+        found = as_kind(picture, clean.expand(-1, 3, -1, -1), _opened(picture))
+        return found[..., 0] if isinstance(picture, np.ndarray) and picture.ndim == 2 else found
+
+    def prepared(self, picture: Source) -> Tensor:
+        """Return one picture as the training pictures were, `(1, C, H, W)`: cut, resized, in gray or color."""
+        channels, height, width = self.shape
+        part = _cut(_opened(picture), width / height)
+        image = as_tensor(resize_picture_to(part, height, width)).to(self.device)
+        luma = torch.tensor(_LUMA, device=self.device).view(1, 3, 1, 1)
+        return image if channels == 3 else (image * luma).sum(1, keepdim=True)
+
+
+def _opened(source: Source) -> Picture:
+    """Return a picture on white, without alpha; tensors may be gray, `(H, W)`, `(1, H, W)` or `(1, 1, H, W)`."""
+    if isinstance(source, Tensor):
+        source = source[0] if source.ndim == 4 and len(source) == 1 else source
+        source = source[None] if source.ndim == 2 else source
+        source = source.expand(3, -1, -1) if source.ndim == 3 and len(source) == 1 else source
+    picture = open_picture(source, digest=False)
+    if picture.alpha is None:
+        return picture
+    alpha = picture.alpha[..., None]
+    return replace(picture, pixels=picture.pixels * alpha + (1 - alpha), alpha=None)
+
+
+def _cut(picture: Picture, ratio: float) -> Picture:
+    """Return the largest part in the middle of a picture with that ratio of width to height."""
+    height, width = picture.size
+    high, wide = max(1, min(height, round(width / ratio))), max(1, min(width, round(height * ratio)))
+    top, left = (height - high) // 2, (width - wide) // 2
+    return replace(picture, pixels=picture.pixels[top : top + high, left : left + wide])

@@ -1,4 +1,4 @@
-"""Options of `apply` and `sample`."""
+"""Options of `apply` and `sample`: how models are used."""
 
 from typing import Annotated, Literal, Self
 
@@ -10,7 +10,7 @@ __all__ = ["ApplyOptions", "SampleOptions"]
 
 
 class SampleOptions(Options):
-    """How a network that makes small pictures is shown."""
+    """Options of `sample`: what a generative model or an autoencoder shows."""
 
     kind: Literal[
         "grid",
@@ -20,84 +20,87 @@ class SampleOptions(Options):
         "arithmetic",
         "reconstructions",
         "nearest",
-        "codes",
-        "film",
+        "embeddings",
+        "progress",
         "all",
     ] = Field(
         "grid",
-        description="grid: drawn pictures; interpolation: ways from one to another; manifold: a plane of the numbers; "
-        "traversal: what each number does; arithmetic: one class less another, added to a third; reconstructions: "
-        "pictures, their numbers, and what comes back; nearest: training pictures beside made ones; codes: where "
-        "pictures lie among the numbers; film: how it learned; all: each of these",
+        description="grid: random samples; interpolation: between pairs of latent codes; manifold: a two-dimensional "
+        "slice of the latent space; traversal: one latent dimension at a time; arithmetic: latent arithmetic with "
+        "class means; reconstructions: pictures, their latent codes and their reconstructions; nearest: samples and "
+        "their nearest training pictures; embeddings: latent codes of test pictures in a plane; progress: samples "
+        "during the training; all: each of these",
     )
-    rows: int | None = Field(None, ge=1, le=200, description="rows of pictures; by default what the kind asks for")
-    columns: int | None = Field(None, ge=1, le=200, description="pictures in a row; by default the same")
+    count: int | None = Field(
+        None, ge=1, le=1_000_000, description="write so many single samples into a folder, in place of a sheet"
+    )
+    rows: int | None = Field(None, ge=1, le=200, description="rows of the sheet; the default depends on the kind")
+    columns: int | None = Field(None, ge=1, le=200, description="columns of the sheet; the default depends on the kind")
     ends: Literal["auto", "drawn", "test"] = Field(
         "auto",
-        description="where interpolation and traversal begin. drawn: numbers drawn at random; test: those of test "
-        "pictures; auto: test, if the network can read pictures",
+        description="latent codes for interpolation and traversal; drawn: sampled from the prior; test: encoded test "
+        "pictures; auto: test if the network has an encoder, else drawn",
     )
-    path: Literal["linear", "spherical"] = Field(
-        "spherical", description="interpolation: along straight lines, or along arcs around the middle"
-    )
+    path: Literal["linear", "spherical"] = Field("spherical", description="interpolation: linear, or spherical (slerp)")
     axes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (), description="manifold: two numbers, counted from 1; by default the directions in which pictures vary most"
+        (),
+        description="manifold: two latent dimensions, counted from 1; by default the first two principal components",
     )
     classes: tuple[Annotated[str, BeforeValidator(str), Field(min_length=1)], ...] = Field(
         (),
-        description="names or numbers. arithmetic: a,b,c for a - b + c, or a,c to turn a into c; else which a "
-        "network is asked for that knows classes, of which manifold and traversal show the first",
+        description="names or numbers of classes; arithmetic: a,b,c for a - b + c, or a,c to turn a into c; other "
+        "kinds: classes to sample from a class-conditional network, of which manifold and traversal use the first",
     )
-    pictures: str | None = Field(None, description="the set that it learned from, if it is not where it was")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of everything that is drawn")
+    pictures: str | None = Field(None, description="training set of the network, if it has moved")
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the samples")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if len(self.axes) not in (0, 2):
-            raise ValueError(f"axes are {','.join(map(str, self.axes))}; expected two numbers, as 1,2.")
+            raise ValueError(f"axes are {','.join(map(str, self.axes))}; expected two dimensions, as 1,2.")
         if self.kind == "arithmetic" and self.classes and len(self.classes) not in (2, 3):
             raise ValueError(f"classes are {','.join(map(str, self.classes))}; expected two or three, as 3,5,8.")
         return self
 
 
 class ApplyOptions(Options):
-    """How a network that was trained paints pictures and videos."""
+    """Options of `apply`: how a trained network processes pictures and videos."""
 
     size: int | None = Field(
         None, ge=16, le=100_000, description="longer side of the result, in pixels; by default that of the picture"
     )
     style: str = Field(
         "",
-        description="a style that the network knows, the file of one that it learned, or any picture; or several with "
-        "shares, as starry_night:0.6,great_wave:0.4",
+        description="name of a style of the network, file of a trained style, or any style image; several are mixed by "
+        "weight, as starry_night:0.6,great_wave:0.4",
     )
-    strength: float = Field(1.0, ge=0, le=1, description="how far it goes from the photograph, 0, to the style, 1")
+    strength: float = Field(
+        1.0, ge=0, le=1, description="strength of the style: 0 gives the photograph, 1 the full style"
+    )
     colors: Literal["style", "luminance"] = Field(
-        "style", description="style: the painting's colors; luminance: the photograph's, painted in light and dark"
+        "style",
+        description="style: colors of the style; luminance: colors of the photograph, only luminance is stylized",
     )
-    style_size: int = Field(
-        512, ge=16, le=4096, description="size of a style picture that a network looks at, in pixels"
-    )
+    style_size: int = Field(512, ge=16, le=4096, description="size at which a network reads a style image, in pixels")
     mode: Literal["eval", "paper"] = Field(
         "eval",
-        description="networks of pix2pix: eval: what batch normalization has learned, and no dropout; paper: each "
-        "picture's own statistics, and dropout, as its authors tested it",
+        description="pix2pix; eval: running statistics of batch normalization, no dropout; paper: statistics of each "
+        "picture, and dropout, as in the authors' tests",
     )
     feather: float = Field(
-        0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
+        0.01, ge=0, le=0.5, description="width of the soft edges of regions, as a fraction of the longer side"
     )
     statistics: Literal["scene", "frame"] = Field(
         "scene",
-        description="what frames of a video are normalized with: statistics that they share from cut to cut, which is "
-        "steady, or each frame's own",
+        description="normalization statistics of video frames; scene: shared from cut to cut, which reduces flicker; "
+        "frame: those of each frame",
     )
-    flicker: bool = Field(False, description="measure how much a video flickers, which takes as long again")
-    max_memory: int | None = Field(
-        None, ge=1, description="most memory it may take, as 4G or 800M; by default what is free"
-    )
+    flicker: bool = Field(False, description="measure the flicker of a video, which doubles the time")
+    max_memory: int | None = Field(None, ge=1, description="memory limit, as 4G or 800M; by default the free memory")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="numbers that the network computes with; auto: bfloat16 where the processor is made for it"
+        "auto",
+        description="precision of the computation; auto: bfloat16 on CPUs that support it natively, else float32",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 

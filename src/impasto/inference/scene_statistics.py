@@ -13,17 +13,17 @@ __all__ = ["steady"]
 
 
 def steady(brush: Brush, source: Source) -> Callable[[Tensor], Tensor]:
-    """Return what paints the frames of a video one after the other, with statistics that they share."""
+    """Return a function that paints the frames of a video in their order, with shared statistics."""
     statistics = _shared(brush, source)
     return lambda image: brush(image, next(statistics))
 
 
 def _shared(brush: Brush, source: Source) -> Iterator[Statistics]:
-    """Yield the statistics of each frame of a video, of which the next ten seconds or so are read ahead.
+    """Yield the statistics of each frame of a video; it reads about ten seconds ahead.
 
-    In a span they are all the same, but from the middle of one to that of the next of the same scene they go over
-    by and by, so that they follow the light and never jump. A short rest of a scene has those before it. In the end
-    the last ones are repeated, for of a damaged file more may be read the second time.
+    They are measured for spans of frames. From the middle of a span to the middle of the next one in the same scene
+    they are interpolated, so that they follow the light and never jump. A short rest of a scene takes the statistics
+    before it. The last ones are repeated at the end, because the second reading of a damaged file may give more frames.
     """
 
     def measured(span: Span) -> tuple[int, bool, Statistics]:

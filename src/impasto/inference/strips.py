@@ -1,59 +1,63 @@
-"""Painting pictures of any size with a network, in the memory there is, to the same bits.
+"""Apply networks to pictures of any size, in strips that fit into memory, to the same bits.
 
-Normalization asks for the mean and variance of whole maps, so a large picture cannot just be cut into pieces:
-each would be another painting. Here a network runs over horizontal strips, and every map that it makes is
-either held whole or, if there is no room, computed again strip by strip whenever rows of it are needed. Only
-those at the joints of residual blocks are always held, at a quarter of the resolution.
-Statistics are always those of the whole map, added up row by row in one order, and convolutions give the same
-bits for a row whatever strip it comes in; so the strips change how long it takes, and nothing else.
+Normalization needs mean and variance of whole maps, so a large picture cannot be cut into independent pieces. Here a
+network runs over horizontal strips. Each map is either held as a whole or, where memory is short, computed again strip
+by strip. Only maps at the ends of residual blocks are always held, at a quarter of the resolution.
 
-Pictures that belong together, as frames of a film, are painted with the statistics of all of them: `measure` finds
-them on a few, and `apply_model` takes them. They travel with the maps, so networks need not know of it.
+Statistics are those of the whole map, summed row by row in one order, and convolutions give the same bits for a row
+in any strip. So the strips change the time, and nothing else.
+
+Frames of a video are painted with shared statistics: `measure` finds them on a sample of frames, and `apply_model`
+uses them. They travel with the maps, so networks need not know about them.
 """
 
 import math
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
 
-from impasto.checkpoints.model import Model, Style
+from impasto.checkpoints.model import CUSTOM
 from impasto.errors import ImageError, OptionError
 from impasto.networks.layers import Local, Moments, Rows, moments_of, pointwise, reference_of, row_sums, together
 from impasto.ops.color import transplant_luminance
 from impasto.style_transfer.plan import available_memory, used_memory
 from impasto.style_transfer.tiling import strips
 
+if TYPE_CHECKING:
+    from impasto.inference.painter import Painter
+    from impasto.inference.translator import Translator
+
 __all__ = ["Room", "Statistics", "Strips", "apply_model", "between", "measure"]
 
 Statistics = tuple[Moments, ...]  # of each normalization of a network, in its order, `(1, C)`
 
-_STRIP = (1 << 22, 1 << 27)  # bytes of a strip of a map, about; with larger ones less is computed twice
+_STRIP = (1 << 22, 1 << 27)  # bytes of a strip of a map, about; larger strips overlap less
 _FOREIGN = "the statistics are not those of this network's layers; expected what measure returns for this network."
-_WORK = 20  # strips that are alive at once while rows are computed, at most, with what convolutions need
+_WORK = 20  # strips in memory at once while rows are computed, at most, with the buffers of convolutions
 
 
 class Room:
-    """How many bytes of maps may be held at once, and how large strips are.
+    """The memory budget of maps, and the size of strips.
 
     Args:
-        limit: in bytes; maps that must be held are, beyond it if need be, unless it is strict.
+        limit: in bytes; maps that must be held may exceed it, unless it is strict.
         strip: bytes of a strip of a map of one picture, about; at least one row.
-        strict: whether a map that must be held and does not fit is an error.
+        strict: a map that must be held and does not fit is an error.
     """
 
     def __init__(self, limit: float, strip: int = _STRIP[0], *, strict: bool = False) -> None:
         self.limit, self.strip, self.strict = limit, strip, strict
         self.used = self.needed = self.joint = 0
-        self.widest = 0  # bytes that the largest map of a picture would take that was asked for rows lately
+        self.widest = 0  # bytes of the largest map of a picture that gave rows lately
 
     def take(self, size: int, owner: object, *, must: bool) -> bool:
-        """Reserve bytes until the owner is gone, if they are there and the next joint will have its room, too.
+        """Reserve bytes until the owner is deleted, if they are free and the next joint of a block fits, too.
 
         Raises:
-            OptionError: they must be there, and are not.
+            OptionError: they must be free, and are not.
         """
         if not must and self.used + size + self.joint > self.limit:
             return False
@@ -74,10 +78,10 @@ class Room:
 
 
 class _Sharing:
-    """What one run of a network normalizes with: the statistics it is given, or those of its batch taken as one.
+    """The statistics for all normalizations of one run of a network: given ones, or those of its batch as a whole.
 
     Args:
-        given: of another run of the same network; None: they are found, and kept in `found`.
+        given: of another run of the same network; None: it measures them, and keeps them in `found`.
     """
 
     def __init__(self, given: Statistics | None) -> None:
@@ -85,7 +89,7 @@ class _Sharing:
         self.found: list[Moments] = []
 
     def next(self, own: Callable[[], Moments]) -> Moments:
-        """Return the statistics of the next normalization, whose own ones need not be found if they are given."""
+        """Return the statistics of the next normalization; its own ones are computed only if none are given."""
         if self.given is None:
             self.found.append(together(own()))
         elif len(self.found) < len(self.given):
@@ -95,19 +99,19 @@ class _Sharing:
         return self.found[-1]
 
     def check(self) -> None:
-        """Raise an error unless all that was given was used."""
+        """Raise an error unless all given statistics were used."""
         if self.given is not None and len(self.found) != len(self.given):
             raise OptionError(_FOREIGN)
 
 
 class Strips(Rows):
-    """A map `(B, C, H, W)` that gives its rows from memory if it is held, or else by computing them.
+    """A map `(B, C, H, W)` that returns rows from memory if it is held, and computes them otherwise.
 
     Args:
-        room: what may be held.
+        room: the memory budget.
         size: height and width.
-        produce: gives rows (first, after the last); None: it will be held.
-        sharing: where statistics come from; None: each picture has its own.
+        produce: computes rows (first, after the last); None: it will be held.
+        sharing: source of statistics; None: each picture has its own.
     """
 
     def __init__(
@@ -124,9 +128,9 @@ class Strips(Rows):
     @classmethod
     def of(cls, image: Tensor, room: Room, sharing: _Sharing | None = None) -> "Strips":
         """Return the map of a tensor `(B, C, H, W)`."""
-        made = cls(room, (image.shape[-2], image.shape[-1]), None, sharing)
-        made.whole = image
-        return made
+        strips = cls(room, (image.shape[-2], image.shape[-1]), None, sharing)
+        strips.whole = image
+        return strips
 
     @property
     def size(self) -> tuple[int, int]:
@@ -191,7 +195,7 @@ class Strips(Rows):
         return found
 
     def _run(self, *, measure: bool) -> Moments | None:
-        """Go through the map once, to measure it, and hold it if there is room; or just to hold it."""
+        """Compute the map once, to measure it and hold it if there is room; or only to hold it."""
         held, reference = None, torch.empty(0)
         sums: list[Tensor] = []
         for top, bottom, rows in self.pieces():
@@ -203,11 +207,11 @@ class Strips(Rows):
             if measure:
                 sums.append(row_sums(rows, reference))
         if held is not None:
-            self.whole, self.produce = held, None  # and what it was made from may go
+            self.whole, self.produce = held, None  # and its inputs may be freed
         return moments_of(torch.cat(sums, 2), reference, self.size[1]) if measure else None
 
     def _place(self, rows: Tensor, *, must: bool) -> Tensor | None:
-        """Return memory for the whole map, unless it is held already or there is no room; rows that are the whole."""
+        """Return memory for the whole map; None if it is held already or there is no room. Rows may be the whole."""
         shape = (*rows.shape[:2], *self.size)
         size = rows.element_size() * math.prod(shape)
         if self.whole is not None or not self.room.take(size, self, must=must):
@@ -219,85 +223,86 @@ class Strips(Rows):
 
 
 def apply_model(
-    model: Model,
+    model: "Painter | Translator",
     image: Tensor,
     *,
-    style: Style = None,
+    style: Any = None,
     strength: float = 1.0,
     colors: Literal["style", "luminance"] = "style",
     mask: Tensor | None = None,
     statistics: Statistics | None = None,
     max_memory: int | None = None,
 ) -> Tensor:
-    """Return pictures painted by a network, whatever their size.
+    """Return pictures of any size, painted by a model.
 
     On a CPU the result has the same bits whatever `max_memory` is.
 
     Args:
-        model: the network.
+        model: a painter or translator.
         image: `(B, 3, H, W)` RGB in [0, 1]; pictures are painted one after the other.
-        style: see `Model`; of rows `(B, N)` each picture takes its own.
-        strength: see `Model`.
-        colors: "style", or "luminance": the photograph's colors, painted in light and dark.
-        mask: `(1 or B, 1, H, W)` in [0, 1], where it is painted; elsewhere the photograph stays.
-        statistics: what normalizations take for mean and variance, from `measure` with the same network, style and
-            strength; by default each picture's own.
-        max_memory: bytes that the whole process may take, about; by default what is free.
+        style: see `Painter.paint`; of embeddings `(B, N)` each picture takes its own.
+        strength: see `Painter.paint`.
+        colors: "style", or "luminance": the photograph's colors with the painting's luminance.
+        mask: `(1 or B, 1, H, W)` in [0, 1], 1 where it is painted; elsewhere the photograph stays.
+        statistics: mean and variance for normalizations, from `measure` with the same network, style and strength;
+            by default each picture's own.
+        max_memory: bytes that the whole process may take, about; by default the free memory.
 
     Returns:
         `(B, 3, H, W)` float32 in [0, 1].
 
     Raises:
         ImageError: the image or the mask has another shape.
-        OptionError: a setting is none of its choices, the style is not what the network takes, the picture
-            needs more than `max_memory`, or the statistics are of a network with other layers.
+        OptionError: a setting is none of its choices, the style does not fit the network, the picture needs more
+            than `max_memory`, or the statistics are of a network with other layers.
         UnknownName: there is no such style.
     """
     _check(image, colors, mask)
     painted = torch.empty_like(image, dtype=torch.float32, memory_format=torch.contiguous_format)
     for index, picture in enumerate(image):
-        look = style[index] if isinstance(style, Tensor) and style.ndim == 2 else style
+        own = style[index] if isinstance(style, Tensor) and style.ndim == 2 else style
         where = None if mask is None else mask[index % len(mask)][None]
-        # what the result takes is not yet there when memory is asked for: nothing was written to it
+        # the memory of the result is reserved here: it is not allocated before something is written to it
         room = _room(image.device, max_memory, painted[index:].nbytes)
         sharing = None if statistics is None else _Sharing(statistics)
         with torch.no_grad():
-            _paint(model, picture[None], look, strength, colors, where, room, painted[index][None], sharing)
+            _paint(model, picture[None], own, strength, colors, where, room, painted[index][None], sharing)
         if sharing is not None:
             sharing.check()
     return painted
 
 
 def measure(
-    model: Model,
+    model: "Painter | Translator",
     images: Tensor,
     *,
-    style: Style = None,
+    style: Any = None,
     strength: float = 1.0,
     max_memory: int | None = None,
 ) -> Statistics:
-    """Return the statistics of pictures taken as one, with which each of them, and what is alike, can be painted.
+    """Return the statistics of a batch of pictures as a whole, for painting these and similar pictures alike.
 
-    All run through the network together, a layer at a time: those of a layer are of maps whose layers before have
-    been normalized with shared statistics already, as will be when they are used. Where memory does not suffice for
-    all at once, every other one is left out.
+    All pictures run through the network together, layer by layer: earlier layers are normalized with the shared
+    statistics already. If memory does not suffice, every other picture is left out.
 
     Args:
-        model: the network.
+        model: a painter or translator.
         images: `(B, 3, H, W)` RGB in [0, 1].
-        style: see `Model`; one for all.
-        strength: see `Model`.
-        max_memory: bytes that the whole process may take, about; by default what is free.
+        style: see `Painter.paint`; one for all.
+        strength: see `Painter.paint`.
+        max_memory: bytes that the whole process may take, about; by default the free memory.
 
     Raises:
         ImageError, OptionError, UnknownName: as from `apply_model`.
     """
     _check(images, "style", None)
+    if model.architecture == CUSTOM:  # it may normalize in its own way
+        return ()
     sharing = _Sharing(None)
     room = _room(images.device, max_memory, 0, len(images))
     try:
-        with torch.no_grad():  # of what comes out nothing is asked for, so it is not computed
-            model(Strips.of(images, room, sharing), style=style, strength=strength)
+        with torch.no_grad():  # rows of the result are never computed
+            model.paint(Strips.of(images, room, sharing), style=style, strength=strength)
     except OptionError:
         if len(images) == 1:
             raise
@@ -305,16 +310,16 @@ def measure(
     return tuple(sharing.found)
 
 
-def between(first: Statistics, second: Statistics, share: float) -> Statistics:
-    """Return the statistics of a mixture, of pictures of which a share in [0, 1] has the second ones."""
+def between(first: Statistics, second: Statistics, fraction: float) -> Statistics:
+    """Return the statistics of a mixture in which a fraction of the pictures, in [0, 1], has the second ones."""
     return tuple(
-        (torch.lerp(m, n, share), torch.lerp(v, w, share) + share * (1 - share) * (n - m).square())
+        (torch.lerp(m, n, fraction), torch.lerp(v, w, fraction) + fraction * (1 - fraction) * (n - m).square())
         for (m, v), (n, w) in zip(first, second, strict=True)
     )
 
 
 def _room(device: torch.device, max_memory: int | None, reserved: int, pictures: int = 1) -> Room:
-    """Return the room that there is now for so many pictures at once."""
+    """Return the memory budget for so many pictures at once."""
     limit = max_memory if max_memory is not None else available_memory(device)
     free = limit - used_memory(device) - reserved
     strip = max(_STRIP[0], min(_STRIP[1], free // (4 * _WORK)))
@@ -322,9 +327,9 @@ def _room(device: torch.device, max_memory: int | None, reserved: int, pictures:
 
 
 def _paint(
-    model: Model,
+    model: "Painter | Translator",
     image: Tensor,
-    style: Style,
+    style: Any,
     strength: float,
     colors: str,
     mask: Tensor | None,
@@ -333,11 +338,15 @@ def _paint(
     sharing: _Sharing | None = None,
 ) -> None:
     source = Strips.of(image, room, sharing)
-    result: Rows = model(source, style=style, strength=strength)
+    result: Rows
+    if model.architecture == CUSTOM:  # a network of the user's own knows tensors only
+        result = Strips.of(model.paint(image, style=style, strength=strength), room)
+    else:
+        result = model.paint(source, style=style, strength=strength)
     if colors == "luminance":
         result = pointwise(lambda painted, x: transplant_luminance(painted, x.to(painted)), result, source)
     if mask is not None:
-        result = pointwise(lambda painted, x, share: torch.lerp(x.to(painted), painted, share), result, source, mask)
+        result = pointwise(lambda painted, x, weight: torch.lerp(x.to(painted), painted, weight), result, source, mask)
     assert isinstance(result, Strips)
     for top, bottom, rows in result.pieces():
         out[..., top:bottom, :] = rows

@@ -1,1 +1,1 @@
-"""Pictures and videos in and out of files."""
+"""Reading and writing of pictures and videos."""

@@ -1,4 +1,4 @@
-"""Write animations as WebP or GIF."""
+"""Write an animation as WebP or GIF."""
 
 import os
 from collections.abc import Sequence
@@ -21,25 +21,28 @@ __all__ = ["check_animation", "save_animation"]
 def save_animation(
     path: str | os.PathLike[str], frames: Sequence[NDArray[Any]], *, seconds: float, force: bool = False
 ) -> Path:
-    """Write pictures as one that moves and begins again; the last one stays three times as long.
+    """Write frames as an animation that loops; the last frame stays three times as long.
 
     Args:
-        path: where to; .webp, or .gif, which has 256 colors.
+        path: the file; its suffix is .webp, or .gif, which has 256 colors.
         frames: arrays `(H, W, 3)` of one size, float in [0, 1].
-        seconds: how long each is shown.
-        force: overwrite a file that is there.
+        seconds: the duration of a frame.
+        force: overwrite an existing file.
+
+    Returns:
+        The path.
 
     Raises:
-        FileExists: there is such a file, and `force` is off.
-        ImageError: another suffix, no picture, pictures of several sizes, or the file cannot be written.
+        FileExists: the file exists, and `force` is off.
+        ImageError: the suffix is another one, there is no frame, frames differ in size, or the file cannot be written.
     """
     path = Path(path)
     check_place(path, force)
     kind = ANIMATIONS.get(path.suffix.lower())
     if kind is None:
-        raise ImageError(f"{called(path)} names no format that moves; end it in .webp or .gif.")
+        raise ImageError(f"{called(path)} names no format of animations; end it in .webp or .gif.")
     if len({frame.shape for frame in frames}) != 1:
-        raise ImageError(f"a film of {len(frames)} pictures; expected one or more, all of one size.")
+        raise ImageError(f"an animation of {len(frames)} frames; expected one or more, all of one size.")
     first, *rest = (Image.fromarray(to_integers(frame, 8)) for frame in frames)
     shown = [round(1000 * seconds)] * len(rest) + [round(3000 * seconds)]
     file = BytesIO()
@@ -52,12 +55,21 @@ def save_animation(
 
 
 def check_animation(path: str | os.PathLike[str], force: bool = False) -> None:
-    """Refuse, before any work, a path that neither `save_film` nor `save` would take; errors as for `check_target`."""
+    """Refuse, before any work, a path that neither `save_animation` nor `save_picture` can write.
+
+    Args:
+        path: the file that is to be written: an animation, or a strip of its frames.
+        force: whether it may exist already.
+
+    Raises:
+        ImageError: its folder is missing, it is a folder, or its suffix names no known format.
+        FileExists: it exists, and `force` is off.
+    """
     suffix = Path(path).suffix.lower()
     if suffix not in {*ANIMATIONS, *WRITABLE}:
         still = listed_words(ending for ending in WRITABLE if ending not in ANIMATIONS)
         raise ImageError(
-            f"{called(Path(path))} is no film that we can write; end it in {listed_words(ANIMATIONS)}, or in {still} for a "
-            "strip of its pictures."
+            f"{called(Path(path))} names no format of animations; end it in {listed_words(ANIMATIONS)}, or in {still} "
+            "for a strip of frames."
         )
     check_place(path, force)

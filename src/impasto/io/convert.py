@@ -1,4 +1,4 @@
-"""Resize pictures."""
+"""Resizing of pictures."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,7 @@ __all__ = ["resize_picture", "resize_picture_to"]
 
 
 def resize_picture(picture: Picture, longer: int) -> Picture:
-    """Resize to `longer` pixels on the longer side, keeping the aspect; see `resize_to`."""
+    """Resize to `longer` pixels on the longer side, with the same aspect ratio; see `resize_picture_to`."""
     if longer < 1:
         raise OptionError(f"The longer side is {longer} px; expected 1 or more.")
     scale = longer / max(picture.size)
@@ -22,10 +22,10 @@ def resize_picture(picture: Picture, longer: int) -> Picture:
 
 
 def resize_picture_to(picture: Picture, height: int, width: int) -> Picture:
-    """Resize with a Lanczos filter as wide as shrinking needs, in float, on sRGB values.
+    """Resize with an antialiased Lanczos filter, in float, on sRGB values.
 
-    Colors are weighted by alpha, so that invisible ones do not bleed into visible edges. What the filter
-    overshoots is clamped to [0, 1].
+    Colors are weighted by alpha, so that invisible colors do not bleed into visible edges. Overshoots are clamped to
+    [0, 1].
 
     Raises:
         OptionError: a side is below 1.

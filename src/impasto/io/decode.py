@@ -1,4 +1,4 @@
-"""Read a picture from a file, a PIL image or an array."""
+"""Decoding of pictures from files, PIL images and arrays."""
 
 import hashlib
 import os
@@ -28,23 +28,23 @@ MAX_MEGAPIXELS: Final = 500
 
 
 def load_picture(source: object, *, digest: bool = True) -> Picture:
-    """Read a picture from wherever it is.
+    """Read a picture from a file, a PIL image or an array.
 
-    Files may be of any depth, color mode, profile and orientation; of animations the first frame is
-    taken. A broken color profile counts as sRGB. Depth is kept for 16-bit PNG and TIFF, but not for
-    CMYK and Lab, which are converted with 8 bits.
+    Files may have any depth, color mode, profile and orientation; of animations the first frame is read. A broken
+    color profile counts as sRGB. The depth of 16-bit PNG and TIFF is kept, except for CMYK and Lab, which are
+    converted with 8 bits.
 
     Args:
-        source: a path, a `PIL.Image.Image`, an array or a `Picture` (returned as it is). Arrays are
+        source: a path, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged. Arrays are
             `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: uint8, uint16, or float in [0, 1].
-        digest: whether that of what comes from memory is taken, for records; it is a tenth of the time that a
-            light network paints.
+        digest: whether to compute the digest of a picture from memory, for records; it takes a tenth of the time of
+            a light network.
 
     Returns:
-        The picture; its arrays are its own.
+        The picture, with its own arrays.
 
     Raises:
-        ImageError: it is missing, damaged, too large, or not a picture.
+        ImageError: the source is missing, damaged, too large, or not a picture.
     """
     if isinstance(source, Picture):
         return source
@@ -64,7 +64,7 @@ def _from_file(path: Path) -> Picture:
         image = open_image(path, data)
         if image is None or _is_deep(image, data):
             if image is not None and image.format == "PNG":
-                image.load()  # tells damage in its own words, and finds EXIF behind the pixels
+                image.load()  # detects damage, and reads EXIF behind the pixels
             picture = _upright(*_read_deep(path), 16, read_notes(image, data))
         else:
             image.load()
@@ -99,7 +99,7 @@ def _from_array(array: NDArray[Any]) -> Picture:
 
 
 def _checked_range(array: NDArray[Any]) -> Floats:
-    """Refuse what is not a number or far outside [0, 1]; forgive what resizing overshoots."""
+    """Return values clamped to [0, 1], since resizing overshoots; raise ImageError if they are far outside."""
     if not np.isfinite(array).all():
         raise ImageError("The array holds NaN or infinity; expected numbers from 0 to 1.")
     low, high = float(array.min()), float(array.max())
@@ -109,7 +109,7 @@ def _checked_range(array: NDArray[Any]) -> Floats:
 
 
 def _remembered(picture: Picture, wanted: bool) -> Picture:
-    """Add the digest of a picture that came from memory, if it is wanted."""
+    """Add the digest of a picture from memory, if it is wanted."""
     if not wanted:
         return picture
     digest = hashlib.sha256(repr(picture.size).encode() + picture.pixels.tobytes())
@@ -118,6 +118,11 @@ def _remembered(picture: Picture, wanted: bool) -> Picture:
 
 
 def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a picture file.
+
+    Raises:
+        ImageError: the file is missing or cannot be read.
+    """
     name = called(path)
     try:
         return path.read_bytes()
@@ -136,9 +141,9 @@ _PILLOW = threading.RLock()
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Give Pillow room for large photographs, keep its warnings quiet, and say its errors in one sentence.
+    """Allow large photographs in Pillow, silence its warnings, and raise its errors as ImageError.
 
-    The limit and the warning filters belong to the whole process, so one picture is decoded at a time.
+    The limit and the warning filters are global, so one picture is decoded at a time.
     """
     with _PILLOW, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -149,14 +154,14 @@ def decoding(name: str) -> Iterator[None]:
             raise
         except MemoryError as error:
             raise ImageError(f"{name} needs more memory than there is; make it smaller first.") from error
-        except Exception as error:  # decoders meet damage with every kind of exception there is
+        except Exception as error:  # decoders raise many types of exceptions for damaged files
             raise _unreadable(name, reason_of(error)) from error
         finally:
             Image.MAX_IMAGE_PIXELS = limit
 
 
 def open_image(path: Path, data: bytes) -> Image.Image | None:
-    """Open without decoding; None for a TIFF that only OpenImageIO may know."""
+    """Open a picture without decoding it; None for a TIFF that only OpenImageIO may read."""
     name = called(path)
     try:
         image = Image.open(BytesIO(data), formats=READABLE)
@@ -178,11 +183,11 @@ def _check_size(name: str, image: Image.Image) -> None:
         raise ImageError(f"{name} is {width}×{height} px; expected at least 1×1.")
 
 
-_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")  # TIFF's is looked at elsewhere
+_SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")  # TIFF has its own check
 
 
 def _what_instead(data: bytes) -> str:
-    """Say what bytes are that no decoder knows."""
+    """Return what the bytes seem to be that no decoder knows."""
     if not data:
         return "the file is empty"
     if data.startswith(_SIGNATURES) or data[4:12] == b"ftypavif":
@@ -196,7 +201,7 @@ def _what_instead(data: bytes) -> str:
     with suppress(UnicodeDecodeError):
         if data[:300].decode().isprintable() or b"\n" in data[:300]:
             return "it is text"
-    return "its contents are none we know"
+    return "its format is unknown"
 
 
 def _unreadable(name: str, reason: str) -> ImageError:
@@ -206,7 +211,7 @@ def _unreadable(name: str, reason: str) -> ImageError:
 
 
 def _channels(image: Image.Image) -> tuple[Floats, Floats | None, int]:
-    """Split a decoded Pillow image of any mode.
+    """Split a decoded Pillow image of any mode into channels.
 
     Returns:
         Colors `(H, W, 1 or 3)`, alpha `(H, W)` or None, both in [0, 1], and the bits per channel.
@@ -226,9 +231,9 @@ def _channels(image: Image.Image) -> tuple[Floats, Floats | None, int]:
 
 
 def _guessed_range(values: NDArray[Any]) -> Floats:
-    """Bring numbers without a declared range to [0, 1], dividing by 1, 255 or 65535 as they need.
+    """Scale values without a declared range to [0, 1], by a division by 1, 255 or 65535.
 
-    Whole numbers are never taken for [0, 1].
+    Integers are always divided by 255 or 65535.
     """
     if not np.isfinite(values).all():
         raise ValueError("it holds NaN or infinity")
@@ -238,7 +243,7 @@ def _guessed_range(values: NDArray[Any]) -> Floats:
 
 
 def _is_deep(image: Image.Image, data: bytes) -> bool:
-    """Whether Pillow would halve the depth: PNG of 16 bits, TIFF of more than 8 that is not CMYK or Lab."""
+    """Return whether Pillow would reduce the depth: 16-bit PNG, TIFF of more than 8 bits that is not CMYK or Lab."""
     if image.format == "PNG":
         return data[24] == 16  # IHDR: width, height, then bits per channel
     if image.format != "TIFF":
@@ -250,7 +255,7 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
 
 def _read_deep(path: Path) -> tuple[Floats, Floats | None]:
     """Read a PNG or TIFF at full depth: colors `(H, W, 1 or 3)` and alpha `(H, W)`, in [0, 1]."""
-    import OpenImageIO as oiio  # noqa: N813  heavy, and few pictures need it
+    import OpenImageIO as oiio  # noqa: N813  slow import, and few pictures need it
 
     wish = oiio.ImageSpec()
     wish.attribute("oiio:UnassociatedAlpha", 1)
@@ -272,7 +277,7 @@ def _read_deep(path: Path) -> tuple[Floats, Floats | None]:
 
 
 def _arrange(values: Floats, spec: Any) -> tuple[Floats, Floats | None]:
-    """Sort OpenImageIO's channels into colors and straight alpha."""
+    """Split the channels of OpenImageIO into colors and unassociated alpha."""
     colors = values[..., : 3 if spec.nchannels - (spec.alpha_channel >= 0) >= 3 else 1]
     if "int" not in str(spec.format):
         colors = _guessed_range(colors)
@@ -298,7 +303,7 @@ _TURNS: Final[dict[int, Callable[[Floats], Floats]]] = {  # EXIF orientation →
 
 
 def _upright(colors: Floats, alpha: Floats | None, depth: int, notes: "Notes") -> Picture:
-    """Put together what was read, turned upright and in sRGB."""
+    """Return the picture, upright and in sRGB."""
     rgb, icc = to_srgb(colors, notes.icc)
     orientation = notes.exif.get(ExifTags.Base.Orientation)
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None

@@ -1,4 +1,4 @@
-"""Settings of impasto inside a picture file."""
+"""Metadata of impasto inside picture files."""
 
 import json
 import os
@@ -12,14 +12,14 @@ from impasto.io.naming import called
 
 __all__ = ["KEY", "read_metadata", "xmp_packet"]
 
-KEY: Final = "impasto"  # the text chunk in PNG, the property in XMP elsewhere
+KEY: Final = "impasto"  # the keyword of the text chunk in PNG, and of the XMP property elsewhere
 
 
 _NAMESPACE: Final = "urn:impasto:metadata"
 
 
 def xmp_packet(text: str | None) -> bytes | None:
-    """Wrap JSON as an XMP packet, the one place JPEG, WebP, TIFF and AVIF share and no camera's EXIF needs."""
+    """Wrap JSON as an XMP packet, which JPEG, WebP, TIFF and AVIF can hold beside the EXIF of a camera."""
     if text is None:
         return None
     return (
@@ -32,10 +32,10 @@ def xmp_packet(text: str | None) -> bytes | None:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """Return what `save` was given as `metadata`, or None where a file holds none.
+    """Return the `metadata` with which `save_picture` wrote a file, or None if there is none.
 
     Raises:
-        ImageError: the file is missing or not a picture.
+        ImageError: the file is missing, or it is no picture.
     """
     path = Path(path)
     data = read_bytes(path)

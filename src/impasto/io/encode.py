@@ -22,7 +22,7 @@ from impasto.io.metadata import exif_entries, exif_with_dpi
 from impasto.io.naming import called, listed_words, reason_of
 from impasto.io.picture import Floats, Picture, to_integers
 
-__all__ = ["check_target", "save_picture", "to_pil"]
+__all__ = ["as_jpeg", "check_target", "save_picture", "to_pil"]
 
 
 def save_picture(
@@ -36,24 +36,24 @@ def save_picture(
 ) -> Path:
     """Write a picture; the file appears complete or not at all.
 
-    The picture's profile, EXIF and resolution go with it. Without a profile none is embedded: untagged
-    pictures are sRGB everywhere, and the same pixels then make the same bytes. Alpha is kept, except in
-    JPEG, which cannot hold it and gets white behind the picture.
+    The file gets the color profile, the EXIF and the resolution of the picture. A picture without a profile is sRGB,
+    and none is embedded. Alpha is kept; a JPEG, which has none, shows the picture on white. Equal pictures make equal
+    files.
 
     Args:
-        path: where to; the suffix chooses the format.
-        picture: what to write; values outside [0, 1] are clamped.
-        metadata: what `read_metadata` shall find again, anything JSON can hold.
-        force: overwrite a file that is there.
-        depth: bits per channel, 8 or 16; by default the picture's own, where the format can.
-        quality: 1 to 100, for JPEG, WebP and AVIF; at 100, WebP is lossless.
+        path: the file; its suffix decides the format.
+        picture: the picture; values outside [0, 1] are clamped.
+        metadata: settings to embed, which `read_metadata` returns: anything that JSON can hold.
+        force: overwrite an existing file.
+        depth: bits per channel, 8 or 16; by default those of the picture, if the format can hold them.
+        quality: 1 to 100, for JPEG, WebP and AVIF; a WebP of 100 is lossless.
 
     Returns:
         The path.
 
     Raises:
-        FileExists: there is such a file, and `force` is off.
-        ImageError: unknown suffix, missing folder, NaN in the pixels, or the file cannot be written.
+        FileExists: the file exists, and `force` is off.
+        ImageError: the suffix is unknown, the folder is missing, pixels are NaN, or the file cannot be written.
         OptionError: `depth` or `quality` is out of range.
     """
     path = Path(path)
@@ -76,7 +76,7 @@ def save_picture(
 
 
 def as_jpeg(picture: Picture, quality: int = 90) -> bytes:
-    """Return a picture as the bytes of a JPEG file; see `save`."""
+    """Return the bytes of a picture as a JPEG file, as `save_picture` writes it."""
     return _encode(_checked(picture), "JPEG", 8, quality, None)
 
 
@@ -88,15 +88,15 @@ def _format_of(path: Path) -> str:
 
 
 def check_target(path: str | os.PathLike[str], force: bool = False) -> None:
-    """Refuse, before any work, a path that `save` would refuse.
+    """Refuse, before any work, a path that `save_picture` cannot write.
 
     Args:
         path: the file that is to be written.
-        force: whether it may be there already.
+        force: whether it may exist already.
 
     Raises:
         ImageError: its folder is missing, it is a folder, or its suffix names no known format.
-        FileExists: it is there and `force` is not given.
+        FileExists: it exists, and `force` is off.
     """
     _format_of(Path(path))
     check_place(path, force)
@@ -121,7 +121,7 @@ def _as_json(path: Path, metadata: dict[str, Any] | None) -> str | None:
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """Give the picture as an 8-bit sRGB Pillow image: RGBA if it has alpha, else RGB."""
+    """Return a picture as a Pillow image of 8 bits in sRGB: RGBA if it has alpha, else RGB."""
     return Image.fromarray(_stacked(picture.pixels, picture.alpha, 8))
 
 
@@ -166,7 +166,10 @@ def _encode_pillow(values: NDArray[np.uint8], kind: str, quality: int, picture: 
 def _encode_png16(
     values: NDArray[np.uint16], icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None, text: str | None
 ) -> bytes:
-    """PNG with 16 bits per channel, which Pillow cannot write. PNG (Third Edition), 11."""
+    """Return a PNG of 16 bits per channel, which Pillow cannot write. OpenImageIO would lose EXIF: see docs/design.md.
+
+    Source: Portable Network Graphics (PNG) Specification (Third Edition), W3C, section 11.
+    """
     height, width, count = values.shape
     file = BytesIO()
     file.write(b"\x89PNG\r\n\x1a\n")
@@ -194,7 +197,13 @@ def _encode_png16(
 def _encode_tiff(
     values: NDArray[Any], icc: bytes | None, exif: bytes | None, dpi: tuple[float, float] | None, text: str | None
 ) -> bytes:
-    """TIFF of either depth, deflated; Pillow can write neither 16 bits nor EXIF into a compressed one."""
+    """Return a deflated TIFF of 8 or 16 bits per channel.
+
+    Pillow can write neither 16 bits nor EXIF into a compressed one; OpenImageIO would lose EXIF and our own metadata:
+    see docs/design.md.
+
+    Source: TIFF Revision 6.0, Adobe, 1992, part 1 and sections 14 (predictor) and 18 (alpha).
+    """
     height, width, count = values.shape
     steps = values.astype(values.dtype.newbyteorder("<"))
     steps[:, 1:] -= values[:, :-1]  # each pixel as its difference from the one to the left

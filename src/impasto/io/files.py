@@ -1,4 +1,4 @@
-"""Places of files: checks, atomic writes, listing of folders."""
+"""Paths of files: checks, atomic writes, listing of folders."""
 
 import os
 import secrets
@@ -16,7 +16,12 @@ __all__ = ["check_place", "draft_file", "find_pictures", "put_file"]
 
 
 def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
-    """Refuse what `check_target` refuses, but for the suffix: for files that are not pictures."""
+    """Check that a file can be written to a path; as `check_target`, but for any suffix.
+
+    Raises:
+        ImageError: there is no such folder, or the path is a folder.
+        FileExists: the file exists, and `force` is off.
+    """
     path = Path(path)
     if not path.parent.is_dir():
         folder = called(path.parent)
@@ -28,18 +33,19 @@ def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
 
 
 def already_exists(path: Path) -> FileExists:
+    """Return the error for a file that would be overwritten."""
     return FileExists(f"{called(path)} exists already; pass --force to overwrite it, or -o for another name.")
 
 
 @contextmanager
 def draft_file(path: Path, force: bool = False) -> Iterator[Path]:
-    """Give a name beside `path` to write to, and at the end move what is there to `path` in one moment.
+    """Yield a temporary path beside `path`, and at the end move the file to `path` atomically.
 
-    After an error nothing is left of it, and whatever was at `path` is untouched.
+    After an error the temporary file is deleted, and `path` is unchanged.
 
     Raises:
-        FileExists: somebody made `path` meanwhile, and `force` is off.
-        ImageError: it cannot be moved there.
+        FileExists: `path` was created meanwhile, and `force` is off.
+        ImageError: the file cannot be moved there.
     """
     beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
@@ -60,12 +66,12 @@ def _writing(path: Path) -> Iterator[None]:
     except FileExistsError:
         raise already_exists(path) from None
     except OSError as error:
-        reason = f"cannot be written ({reason_of(error)}); choose another place."
+        reason = f"cannot be written ({reason_of(error)}); choose another path."
         raise ImageError(f"{called(path)} {reason}") from error
 
 
 def put_file(path: Path, data: bytes, force: bool) -> None:
-    """Write beside the target, then move there: by rename, or by a link that fails if somebody was faster."""
+    """Write a file atomically; see `draft_file`."""
     with draft_file(path, force) as beside, _writing(path), open(beside, "xb") as file:
         file.write(data)
 
@@ -75,7 +81,7 @@ def _link(beside: Path, path: Path) -> None:
         os.link(beside, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links: the name is taken first
+    except OSError:  # a file system without links: create the file first
         open(path, "xb").close()
         os.replace(beside, path)
 
@@ -83,11 +89,11 @@ def _link(beside: Path, path: Path) -> None:
 def find_pictures(
     paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]], *, deep: bool = False
 ) -> list[Path]:
-    """List picture files: files as given, folders as the pictures in them, by name.
+    """Return picture files: given files, and the pictures of given folders, sorted by name.
 
     Args:
         paths: files and folders.
-        deep: look into folders within folders, too, but not into hidden or linked ones.
+        deep: whether to search subfolders, except hidden and linked ones.
 
     Raises:
         ImageError: a path does not exist, or a folder holds no picture.

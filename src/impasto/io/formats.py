@@ -1,9 +1,10 @@
-"""Formats of pictures that are read and written."""
+"""Image file formats: which are read, which are written, and by which file suffix."""
 
-__all__ = ["ANIMATIONS", "DEEP", "READABLE", "WRITABLE"]
 from typing import Final
 
-# What Pillow may try. Not the ones that start other programs (EPS) or that any text could pass for (XBM).
+__all__ = ["ANIMATIONS", "DEEP", "READABLE", "WRITABLE"]
+
+# The formats that Pillow may decode: none that starts another program (EPS), none that any text is (XBM).
 READABLE: Final = (
     "JPEG", "PNG", "WEBP", "TIFF", "AVIF", "GIF", "BMP", "DIB", "PPM", "JPEG2000", "TGA", "QOI", "ICO", "PSD",
     "SGI", "PCX", "DDS",
@@ -21,7 +22,7 @@ WRITABLE: Final = {
 }
 
 
-ANIMATIONS: Final = {".webp": "WEBP", ".gif": "GIF"}  # what `save_film` writes
+ANIMATIONS: Final = {".webp": "WEBP", ".gif": "GIF"}  # formats of `save_animation`
 
 
-DEEP: Final = ("PNG", "TIFF")  # formats we write with 16 bits per channel
+DEEP: Final = ("PNG", "TIFF")  # formats that are written with 16 bits per channel

@@ -18,13 +18,13 @@ __all__ = ["device_to_rgb", "from_srgb", "to_srgb"]
 
 @dataclass(frozen=True)
 class _Shaper:
-    """A profile that is one curve per channel and a matrix, as nearly all RGB profiles are.
+    """A profile of one curve per channel and a matrix, as nearly all RGB profiles are.
 
-    Computed here in float, because Pillow's color management rounds RGB to 8 bits.
+    It is computed here in float, because the color management of Pillow rounds RGB to 8 bits.
 
     Attributes:
-        curves: three tables over [0, 1] of the light each value means, float64.
-        matrix: leads from light to XYZ under D50, `(3, 3)` float64.
+        curves: three tables over [0, 1] from encoded values to linear light, float64.
+        matrix: from linear light to XYZ under D50, `(3, 3)` float64.
     """
 
     curves: tuple[NDArray[np.float64], ...]
@@ -32,16 +32,16 @@ class _Shaper:
 
     @cached_property
     def inverses(self) -> tuple[NDArray[np.float64], ...]:
-        """Tables over the square root of light, which spends their entries where eyes are keen."""
+        """Tables over the square root of linear light, with more entries for dark values, as perception needs."""
         return tuple(np.interp(_GRID**2, curve, _GRID) for curve in self.curves)
 
 
-_GRID: Final = np.linspace(0, 1, 2**18)  # the nearest entry is then within an eighth of a 16-bit step
+_GRID: Final = np.linspace(0, 1, 2**18)  # the nearest entry is within an eighth of a 16-bit step
 
 
 def _look_up(table: NDArray[np.float64], values: NDArray[Any]) -> Floats:
-    places = np.clip(values, 0, 1) * (len(table) - 1) + 0.5
-    return np.asarray(table.astype(np.float32)[places.astype(np.int32)])
+    positions = np.clip(values, 0, 1) * (len(table) - 1) + 0.5
+    return np.asarray(table.astype(np.float32)[positions.astype(np.int32)])
 
 
 def _parametric_curve(tag: bytes) -> NDArray[np.float64]:
@@ -59,7 +59,7 @@ def _parametric_curve(tag: bytes) -> NDArray[np.float64]:
 
 
 def _curve(tag: bytes) -> NDArray[np.float64]:
-    """A curve tag as a rising table over `_GRID`. ICC.1:2022, 10.6 and 10.18."""
+    """A curve tag as an increasing table over `_GRID`. ICC.1:2022, 10.6 and 10.18."""
     if tag[:4] == b"para":
         table = _parametric_curve(tag)
     else:
@@ -93,7 +93,7 @@ def _srgb() -> _Shaper:
 
 @lru_cache(maxsize=4)
 def _shaper(icc: bytes) -> _Shaper | None:
-    """A profile as curves and a matrix; None where it is a table, which only Pillow can apply."""
+    """Return a profile as curves and a matrix; None for a lookup table, which only Pillow can apply."""
     tags = _tags(icc)
     if b"A2B0" in tags or b"rXYZ" not in tags:
         return None
@@ -119,7 +119,7 @@ def _shape(rgb: Floats, source: _Shaper, target: _Shaper) -> Floats:
 
 
 def convert_colors(rgb: Floats, icc: bytes, back: bool = False) -> Floats:
-    """Convert from a profile to sRGB, or `back`: in float for curves and a matrix, else with 8 bits."""
+    """Convert from a profile to sRGB, or with `back` from sRGB; in float for curves and a matrix, else in 8 bits."""
     shaper = _shaper(icc)
     if shaper:
         return _shape(rgb, _srgb(), shaper) if back else _shape(rgb, shaper, _srgb())
@@ -130,7 +130,7 @@ def convert_colors(rgb: Floats, icc: bytes, back: bool = False) -> Floats:
 
 
 def _space(icc: bytes | None) -> str:
-    """The color space a profile describes: "RGB", "CMYK", "GRAY"…, or "" for none or a broken one."""
+    """Return the color space of a profile: "RGB", "CMYK", "GRAY"…, or "" for none or a broken one."""
     try:
         return ImageCms.ImageCmsProfile(BytesIO(icc or b"")).profile.xcolor_space.strip()
     except (OSError, ImageCms.PyCMSError):
@@ -140,8 +140,8 @@ def _space(icc: bytes | None) -> str:
 def to_srgb(colors: Floats, icc: bytes | None) -> tuple[Floats, bytes | None]:
     """Convert `(H, W, 1 or 3)` to sRGB `(H, W, 3)`.
 
-    Also returns the profile, if it is worth converting back to: RGB, not sRGB itself, and usable both ways.
-    A profile that is broken or of another color space is ignored.
+    It also returns the profile if the result should be converted back: RGB, not sRGB itself, and invertible. A
+    broken profile, or one of another color space, is ignored.
     """
     space = _space(icc)
     rgb = three_channels(colors)
@@ -160,7 +160,7 @@ def to_srgb(colors: Floats, icc: bytes | None) -> tuple[Floats, bytes | None]:
 
 
 def from_srgb(rgb: Floats, icc: bytes | None) -> tuple[Floats, bytes | None]:
-    """Convert sRGB to a picture's own profile; sRGB and no profile where that cannot be done."""
+    """Convert sRGB to the own profile of a picture; return sRGB and no profile if that fails."""
     try:
         return (rgb, None) if icc is None else (convert_colors(rgb, icc, back=True), icc)
     except (ImageCms.PyCMSError, OSError, ValueError, KeyError, IndexError, struct.error, ZeroDivisionError):
@@ -173,7 +173,7 @@ def _gray_to_srgb(gray: Floats, icc: bytes) -> Floats:
 
 
 def device_to_rgb(image: Image.Image) -> Image.Image:
-    """Convert CMYK or Lab to sRGB, by the picture's own profile where it fits."""
+    """Convert CMYK or Lab to sRGB, by the own profile of the picture if it fits."""
     icc = image.info.get("icc_profile")
     profile = None
     if image.mode == "LAB":

@@ -1,4 +1,4 @@
-"""Which part of a photograph is meant: masks from pictures, from transparency and from colored maps."""
+"""Masks of a photograph: from pictures, from transparency and from color maps."""
 
 import re
 from typing import Any
@@ -11,22 +11,22 @@ from impasto.io.picture import Floats, Picture
 
 __all__ = ["mask_file", "read_mask"]
 
-_NEAR = 0.1  # how far a color of a map may be off in each channel: what JPEG and smoothed edges do
+_NEAR = 0.1  # tolerance of the colors of a map in each channel, for JPEG and smooth edges
 _NOT = "not:"
 
 
 def read_mask(source: Any, photograph: Picture) -> Floats:
-    """Return how much each pixel belongs, `(H, W)` in [0, 1], for a photograph of that size.
+    """Return the mask of a region, `(H, W)` in [0, 1], for a photograph of this size.
 
     Args:
         source: a picture, as `decode.load_picture` takes it. Its transparency is the mask if it has any, or else its
-            brightness: white belongs, black does not. As text also `map.png#ff8000`, what has that color in
-            a map; `alpha`, the photograph's own transparency; and `not:` before any of these, the rest.
-        photograph: what the mask is for.
+            brightness: white is inside, black outside. Also text: `map.png#ff8000`, the pixels of this color in a
+            map; `alpha`, the transparency of the photograph; and `not:` before any of these, the complement.
+        photograph: the photograph of the mask.
 
     Raises:
-        ImageError: the mask is not readable, not of the photograph's size, or empty.
-        OptionError: what follows `#` is not a color.
+        ImageError: the mask cannot be read, has another size than the photograph, or is empty.
+        OptionError: the text after `#` is not a color.
     """
     name = source if isinstance(source, str) else getattr(source, "name", "") or "the mask"
     inverted = isinstance(source, str) and source.startswith(_NOT)
@@ -36,12 +36,12 @@ def read_mask(source: Any, photograph: Picture) -> Floats:
         raise ImageError(f"{name} is {w}x{h} px and the photograph {width}x{height}; expected a mask of its size.")
     mask = 1 - mask if inverted else mask
     if mask.max() < 0.5:
-        raise ImageError(f"{name} is empty; expected at least one pixel that belongs, white in a mask.")
+        raise ImageError(f"{name} is empty; expected at least one white pixel.")
     return mask
 
 
 def mask_file(source: str) -> str:
-    """Return the file that a mask is read from: the source without what stands before and after it."""
+    """Return the file of a mask: the source without `not:` and without a color."""
     path, hash_sign, _ = source.removeprefix(_NOT).rpartition("#")
     return path if hash_sign and path else source.removeprefix(_NOT)
 

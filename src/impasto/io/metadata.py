@@ -1,4 +1,4 @@
-"""EXIF: what a file says about its picture."""
+"""EXIF, resolution and profile of a picture file."""
 
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
@@ -9,10 +9,10 @@ from impasto.io.picture import Picture
 
 __all__ = ["DEVICE_MODES", "Notes", "exif_entries", "exif_with_dpi", "portable_exif", "read_notes"]
 
-DEVICE_MODES: Final = ("CMYK", "LAB")  # become sRGB while they are decoded
+DEVICE_MODES: Final = ("CMYK", "LAB")  # converted to sRGB by the decoder
 
 
-# What says who, when and with what. The rest of the main directory describes the file's own layout.
+# Author, date, camera and description. The rest of the main directory describes the layout of the file.
 _KEPT_TAGS: Final = (
     ExifTags.Base.ImageDescription,
     ExifTags.Base.Make,
@@ -29,7 +29,7 @@ _KEPT_TAGS: Final = (
 )
 
 
-# What painting makes untrue, or what does not survive being moved.
+# Tags that are wrong for the result, or that cannot be copied.
 _DROPPED_TAGS: Final = (
     ExifTags.Base.MakerNote,
     ExifTags.Base.ColorSpace,
@@ -43,18 +43,19 @@ _DIRECTORIES: Final = (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo)
 
 
 class Notes(NamedTuple):
-    """What a file says besides its pixels."""
+    """Metadata of a picture file."""
 
-    icc: bytes | None  # unless it was for decoding only, as those of CMYK are
+    icc: bytes | None  # None if only the decoder needs it, as for CMYK
     exif: Image.Exif
     dpi: tuple[float, float] | None
 
 
 def read_notes(image: Image.Image | None, data: bytes) -> Notes:
+    """Return the metadata of an opened picture; for None that of a TIFF file `data`."""
     exif = Image.Exif()
-    with suppress(Exception):  # damaged EXIF is no reason to refuse a picture
+    with suppress(Exception):  # damaged EXIF is not an error of the picture
         if image is None:
-            exif.load(data)  # a TIFF file is laid out as EXIF is
+            exif.load(data)  # a TIFF file has the layout of EXIF
         else:
             exif = image.getexif()
     info = {} if image is None else image.info
@@ -77,7 +78,7 @@ def _dpi(info: dict[Any, Any], exif: Image.Exif) -> tuple[float, float] | None:
 
 
 def portable_exif(exif: Image.Exif) -> bytes | None:
-    """The entries worth keeping, as `Image.Exif.tobytes` lays them out."""
+    """Return the entries to keep, in the layout of `Image.Exif.tobytes`."""
     kept = Image.Exif()
     try:
         kept.update({tag: exif[tag] for tag in _KEPT_TAGS if tag in exif})
@@ -91,7 +92,7 @@ def portable_exif(exif: Image.Exif) -> bytes | None:
 
 
 def exif_with_dpi(picture: Picture) -> bytes | None:
-    """WebP and AVIF have no place for the resolution but EXIF."""
+    """Return EXIF with the resolution, for WebP and AVIF, which can hold it only there."""
     if picture.dpi is None:
         return picture.exif
     exif = Image.Exif()
@@ -102,7 +103,7 @@ def exif_with_dpi(picture: Picture) -> bytes | None:
 
 
 def exif_entries(exif: bytes | None) -> dict[int, Any]:
-    """EXIF as TIFF tags, sub-directories as dicts."""
+    """Return EXIF as TIFF tags, with sub-directories as dicts."""
     source = Image.Exif()
     source.load(exif or b"")
     return {tag: source.get_ifd(tag) if tag in _DIRECTORIES else value for tag, value in source.items()}

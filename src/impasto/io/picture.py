@@ -11,22 +11,22 @@ __all__ = ["Floats", "Picture", "three_channels", "to_integers"]
 Floats = NDArray[np.float32]
 
 
-_ROWS: Final = 32  # of a picture, rounded to whole numbers at once: as much as a processor keeps at hand
+_ROWS: Final = 32  # rows that are rounded at once, to fit the cache
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as painting needs it, and what is needed to write it back the way it came.
+    """A picture in sRGB, with the metadata to write it in the format of its source.
 
     Attributes:
         pixels: `(H, W, 3)` float32, sRGB-encoded RGB in [0, 1], upright.
-        alpha: `(H, W)` float32 in [0, 1], or None where every pixel is opaque by format.
-        icc: the file's own RGB profile if it was not sRGB; `save` converts back to it and embeds it.
-        exif: author, date, copyright, camera and place, without orientation and thumbnail.
+        alpha: `(H, W)` float32 in [0, 1], or None if the source has no alpha channel.
+        icc: the RGB profile of the file if it is not sRGB; `save_picture` converts back to it and embeds it.
+        exif: author, date, copyright, camera and location, without orientation and thumbnail.
         dpi: horizontal and vertical dots per inch.
         depth: bits per channel of the source, 8 or 16.
-        name: the file's stem, or "".
-        digest: sha256 of the file's bytes, or of the pixels when they came from memory.
+        name: the stem of the file, or "".
+        digest: sha256 of the bytes of the file, or of the pixels of a picture from memory.
     """
 
     pixels: Floats
@@ -46,19 +46,19 @@ class Picture:
 
 
 def three_channels(values: Floats) -> Floats:
-    """Repeat a gray channel; contiguous. What is so already, and so was made here, is not copied."""
+    """Return `(H, W, 3)`, contiguous; a gray channel is repeated, three channels are not copied if possible."""
     if values.shape[2] == 3:
         return np.ascontiguousarray(values, np.float32)
     return np.array(np.broadcast_to(values, (*values.shape[:2], 3)), np.float32, order="C")
 
 
 def to_integers(values: Floats, depth: int) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """Round [0, 1] to whole numbers of 8 or 16 bits; what is outside is clamped."""
+    """Round values in [0, 1] to integers of 8 or 16 bits; values outside are clamped."""
     top, kind = np.float32(2**depth - 1), np.uint8 if depth == 8 else np.uint16
-    rounded: NDArray[Any] = np.empty_like(values, kind)  # laid out as the values are, which is quick
-    for row in range(0, len(values), _ROWS):  # a large picture and its steps at once would be several of it
+    rounded: NDArray[Any] = np.empty_like(values, kind)  # the same memory layout, for speed
+    for row in range(0, len(values), _ROWS):  # in parts, to save memory
         some = np.clip(values[row : row + _ROWS], 0, 1)
         some *= top
         some += np.float32(0.5)
-        rounded[row : row + _ROWS] = some  # cut off, which is down
+        rounded[row : row + _ROWS] = some  # truncated
     return np.ascontiguousarray(rounded)

@@ -1,4 +1,4 @@
-"""Lay out pictures in a grid with labels."""
+"""Contact sheets: pictures in a grid, with labels of rows and columns."""
 
 import math
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ def picture_sheet(
     margin: int = 8,
     text_size: int = 14,
 ) -> Floats:
-    """Lay pictures out as a grid on white, each in the middle of its cell.
+    """Arrange pictures as a grid on white, each in the middle of its cell.
 
     Args:
         rows: arrays `(H, W, 3)`, float in [0, 1]; rows may differ in length and pictures in size.
-        row_labels: texts to the left, one per row, or none; line breaks are kept.
-        column_labels: texts above, one per column, or none.
+        row_labels: texts to the left, one for each row, or none; line breaks are kept.
+        column_labels: texts above, one for each column, or none.
         margin: white pixels around each cell.
         text_size: height of the letters in pixels.
 
@@ -69,7 +69,7 @@ def _check_sheet(
 
 
 def _starts(lengths: list[int], margin: int) -> list[int]:
-    """Where each cell begins, and where the last one ends; an empty first cell takes no room."""
+    """Return where each cell begins, and where the last one ends; an empty first cell takes no room."""
     starts = [margin]
     for length in lengths:
         starts.append(starts[-1] + length + (margin if length else 0))
@@ -84,7 +84,7 @@ def _paste(canvas: Floats, cell: NDArray[Any], rows: list[int], columns: list[in
 
 
 def _text(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Floats:
-    """Black letters on white, `(H, W, 3)`, just as large as they need."""
+    """Return a text in black on white, `(H, W, 3)`, as large as it needs."""
     box = ImageDraw.Draw(Image.new("L", (1, 1))).multiline_textbbox((0, 0), text or " ", font=font)
     image = Image.new("L", (math.ceil(box[2]) + 1, math.ceil(box[3]) + 1), 255)
     ImageDraw.Draw(image).multiline_text((0, 0), text, fill=0, font=font)

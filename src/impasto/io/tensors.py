@@ -1,4 +1,4 @@
-"""Pictures as tensors, and back to the kind the caller gave."""
+"""Conversion of pictures to tensors, and back to the type of the source."""
 
 from dataclasses import replace
 from typing import Any
@@ -13,13 +13,13 @@ from impasto.io.decode import load_picture
 from impasto.io.encode import to_pil
 from impasto.io.picture import Picture, to_integers
 
-__all__ = ["Source", "Source", "as_kind", "as_pixels", "as_tensor", "open_picture"]
+__all__ = ["Source", "as_kind", "as_pixels", "as_tensor", "open_picture"]
 
 Source = Any  # a path, a PIL image, an array, a tensor or a Picture
 
 
 def open_picture(source: Source, *, digest: bool = True) -> Picture:
-    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)` in [0, 1]; see `load`."""
+    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)` in [0, 1]."""
     if isinstance(source, Tensor):
         if source.ndim == 4 and len(source) == 1:
             source = source[0]
@@ -30,7 +30,7 @@ def open_picture(source: Source, *, digest: bool = True) -> Picture:
 
 
 def as_tensor(picture: Picture) -> Tensor:
-    """Return the pixels as `(1, 3, H, W)` float32."""
+    """Return the pixels as `(1, 3, H, W)` float32 RGB in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(picture.pixels)).permute(2, 0, 1)[None].contiguous()
 
 
@@ -40,12 +40,15 @@ def as_pixels(image: Tensor) -> np.ndarray:
 
 
 def as_kind(source: Source, image: Tensor, opened: Picture | None = None) -> Any:
-    """Return a picture `(1, 3, H, W)` as the kind of thing that a source is: see `stylize`.
+    """Return a picture `(1, 3, H, W)` in the type of its source; see `stylize`.
 
     Args:
-        source: what was given.
-        image: what became of it.
-        opened: the source, if it was opened already.
+        source: the source: a tensor, an array, a PIL image, a Picture or a path.
+        image: the result.
+        opened: the source as a Picture, if it is open already.
+
+    Returns:
+        A tensor or an array for one; else a PIL image.
     """
     if isinstance(source, Tensor):
         return image.to(source.device, source.dtype)

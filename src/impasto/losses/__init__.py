@@ -1,1 +1,1 @@
-"""Losses: style, likelihood, adversarial."""
+"""Loss functions: style, adversarial, contrastive, likelihood, checkerboard artifacts."""

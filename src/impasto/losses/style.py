@@ -1,4 +1,4 @@
-"""Content and style losses, in relative or absolute units."""
+"""Content and style losses of feature maps, in relative or absolute units."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from impasto.errors import unknown_name
 from impasto.ops.gram import GramNorm, gram_matrix
 from impasto.ops.linear_algebra import covariance_sqrt, trace_sqrt
 from impasto.ops.moments import channel_moments
 from impasto.ops.precision import wide
+from impasto.registry import Registry
 
 __all__ = ["LossScale", "STYLE_LOSSES", "StyleLoss", "blend", "content_loss", "style_loss_named"]
 
@@ -22,12 +22,12 @@ Statistics = tuple[Tensor, ...]
 
 
 def content_loss(features: Tensor, target: Tensor, scale: LossScale = "absolute") -> Tensor:
-    """Return the mean squared difference of features `(B, C, H, W)` at each place.
+    """Return the mean squared difference of features at each position.
 
     Args:
-        features: of the picture being painted.
-        target: of the content photograph, the same shape.
-        scale: "absolute", or "relative" to the target's mean square.
+        features: `(B, C, H, W)`, of the current picture.
+        target: the same shape, of the content photograph.
+        scale: "absolute", or "relative": divided by the mean square of the target.
 
     Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 1.
     Differs: the paper prints ½ of the sum; the mean (2 / (N_l M_l) of it) means the same at every size.
@@ -38,14 +38,14 @@ def content_loss(features: Tensor, target: Tensor, scale: LossScale = "absolute"
 
 @dataclass(frozen=True)
 class StyleLoss:
-    """One way to compare styles.
+    """A style loss as four functions of feature statistics.
 
     Attributes:
-        statistics: features `(B, C, H, W)`, and a guide `(1, 1, H, W)` or None that says how much each position
-            counts as in `gram.gram_matrix`, -> tensors that forget position and blend linearly.
-        prepare: target statistics -> whatever `distance` wants to have computed only once.
+        statistics: features `(B, C, H, W)` and a guide `(1, 1, H, W)` or None, the weight of each position as in
+            `gram.gram_matrix`, -> tensors without positions, which mix linearly.
+        prepare: statistics of the target -> what `distance` needs of them, computed only once.
         distance: statistics, prepared target -> scalar.
-        blank: target statistics -> the distance that all-zero features would have.
+        blank: statistics of the target -> the distance of all-zero features, the unit of relative losses.
         summed: statistics are sums over positions instead of means.
     """
 
@@ -76,15 +76,15 @@ def _diagonal_moments(features: Tensor, guide: Tensor | None = None) -> Statisti
     return weighted.mean(2), (weighted * flat).mean(2)
 
 
-def _deviation(mean: Tensor, square: Tensor) -> Tensor:
-    # The floor keeps the square root's slope finite where a channel is silent.
+def _standard_deviation(mean: Tensor, square: Tensor) -> Tensor:
+    # The lower bound keeps the gradient of the square root finite where a channel is constant.
     return (square - mean.square()).clamp_min(1e-6).sqrt()
 
 
 def _moment_distance(statistics: Statistics, target: Statistics) -> Tensor:
     """Mean over channels of (μ - μ')² + (σ - σ')²: Wasserstein-2 between diagonal Gaussians."""
     means = (statistics[0] - target[0]).square()
-    deviations = (_deviation(*statistics) - _deviation(*target)).square()
+    deviations = (_standard_deviation(*statistics) - _standard_deviation(*target)).square()
     return (means + deviations).mean()
 
 
@@ -111,7 +111,7 @@ def _wasserstein_distance(moments: Statistics, target: Statistics) -> Tensor:
     return ((means + traces - 2 * cross) / mean.shape[1]).mean()
 
 
-STYLE_LOSSES: dict[str, Callable[[GramNorm], StyleLoss]] = {
+_OWN: dict[str, StyleLoss | Callable[[GramNorm], StyleLoss]] = {
     "gram": _gram_loss,
     "moments": lambda _: StyleLoss(_diagonal_moments, _moment_distance, lambda target: target[1].mean()),
     "wasserstein": lambda _: StyleLoss(
@@ -123,15 +123,35 @@ STYLE_LOSSES: dict[str, Callable[[GramNorm], StyleLoss]] = {
 }
 
 
-def style_loss_named(name: str, gram_norm: GramNorm = "hw") -> StyleLoss:
-    """Return the style loss of that name; `gram_norm` only matters to "gram"."""
-    if name not in STYLE_LOSSES:
-        raise unknown_name("a style loss", name, STYLE_LOSSES)
-    return STYLE_LOSSES[name](gram_norm)
+STYLE_LOSSES: Registry[StyleLoss | Callable[[GramNorm], StyleLoss]] = Registry(
+    "a style loss",
+    "impasto.style_losses",
+    lambda: _OWN,
+    lambda item: None if isinstance(item, StyleLoss) else f"it is a {type(item).__name__}, no StyleLoss",
+)
+
+
+def style_loss_named(name: str | StyleLoss, gram_norm: GramNorm = "hw") -> StyleLoss:
+    """Return a style loss by its name, or the one that is given.
+
+    Args:
+        name: "gram", "moments", "wasserstein", the name of an entry point of the group "impasto.style_losses", or a
+            `StyleLoss`. An entry point is a `StyleLoss` too.
+        gram_norm: normalization of the Gram matrices; only "gram" uses it.
+
+    Raises:
+        UnknownName: there is no style loss of this name.
+    """
+    if isinstance(name, StyleLoss):
+        return name
+    found = STYLE_LOSSES.get(name)
+    return found if isinstance(found, StyleLoss) else found(gram_norm)
 
 
 def blend(statistics: Sequence[Statistics], weights: Sequence[float]) -> Statistics:
-    """Return the weighted mean of several styles' statistics; weights are divided by their sum."""
-    shares = [weight / sum(weights) for weight in weights]
+    """Return the weighted mean of the statistics of several styles; weights are divided by their sum."""
+    fractions = [weight / sum(weights) for weight in weights]
     parts = zip(*statistics, strict=True)
-    return tuple(torch.stack([share * x for share, x in zip(shares, part, strict=True)]).sum(0) for part in parts)
+    return tuple(
+        torch.stack([fraction * x for fraction, x in zip(fractions, part, strict=True)]).sum(0) for part in parts
+    )

@@ -1,1 +1,1 @@
-"""Measures of pictures and of sets of pictures."""
+"""Measures of images, of sets of images, and of videos."""

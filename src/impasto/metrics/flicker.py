@@ -1,4 +1,4 @@
-"""How much a painted video flickers, as a number: what changes although nothing but the camera or its subject moved."""
+"""Flicker of a stylized video: the warping error from frame to frame."""
 
 import math
 from collections.abc import Iterable
@@ -14,21 +14,21 @@ from impasto.ops.resize import resize
 
 __all__ = ["Flicker", "FlickerMeter", "flicker"]
 
-_CUT = 0.25  # share of pixels that can be followed below which two frames are of different scenes
+_CUT = 0.25  # fraction of tracked pixels below which two frames belong to different scenes
 
 
 @dataclass(frozen=True)
 class Flicker:
-    """One painted video, measured against its source; less is steadier.
+    """Measures of one stylized video beside its source; less is steadier.
 
     Attributes:
-        painted: root mean square, over all colors of all pixels that can be followed from a frame to the next, of
-            painted frame minus the painted frame before, moved along; 0.01 is one percent of white.
-        source: the same of the source's own frames, at the same size: what noise, light and the estimate of
-            motion come to. A painting cannot well be steadier than this.
-        followed: share of pixels that could be followed, the mean of all pairs.
-        pairs: how many pairs of frames were measured.
-        cuts: how many were not, because there is a cut between them or they move too fast.
+        painted: root mean square difference between a stylized frame and the one before, warped along the optical
+            flow, over all colors of all pixels that can be tracked; 0.01 is one percent of white.
+        source: the same for the source's own frames, at the same size: the effect of noise, light and errors of the
+            flow. A stylized video can hardly be steadier than this.
+        followed: fraction of pixels that could be tracked, the mean of all pairs.
+        pairs: number of pairs of frames that were measured.
+        cuts: number of pairs that were not, because of a cut between them or too fast motion.
     """
 
     painted: float
@@ -43,22 +43,22 @@ class Flicker:
 
 
 class FlickerMeter:
-    """Measures while a video is painted, with two frames in memory.
+    """Measures a video while it is stylized, with two frames in memory.
 
     Source: Lai, Huang, Wang, Shechtman, Yumer & Yang 2018, "Learning blind video temporal consistency", warping
         error, with the mask of Ruder, Dosovitskiy & Brox 2016.
     Differs: theirs is a mean over frames of the mean squared distance; ours is the root of the mean over all
         pixels and colors, so it has the unit of colors: about √(theirs / 3). The flow is our own estimate from the
-        source instead of FlowNet2's. Pairs across cuts are left out. Numbers compare among videos measured by us
-        with the same source and size, and not with published ones.
+        source instead of FlowNet2's. Pairs across cuts are left out. Compare numbers only among our own, of the same
+        source and size, and not with published ones.
     """
 
     def __init__(self, size: int = 384, every: int = 1) -> None:
         """Begin.
 
         Args:
-            size: longer side at which motion is estimated, in pixels; larger is slower and a little sharper. Flicker
-                itself is measured at the painting's own size.
+            size: longer side at which optical flow is estimated, in pixels; larger is slower and a little sharper.
+                Flicker itself is measured at the size of the stylized frames.
             every: measure one pair of frames in so many.
         """
         if size < 32 or every < 1:
@@ -72,8 +72,8 @@ class FlickerMeter:
         """Add the next frame.
 
         Args:
-            source: `(1, 3, H, W)` RGB in [0, 1], as it was filmed.
-            painted: `(1, 3, h, w)`, as it was painted; all of the same size.
+            source: `(1, 3, H, W)` RGB in [0, 1], the frame of the source.
+            painted: `(1, 3, h, w)`, the stylized frame; all of the same size.
         """
         first, second = self.frames % self.every == 0, self.before is not None
         self.frames += 1
@@ -89,8 +89,8 @@ class FlickerMeter:
     def _compare(self, before: tuple[Tensor, Tensor, Tensor], now: tuple[Tensor, Tensor, Tensor]) -> None:
         flow, back = optical_flow(now[0], before[0]), optical_flow(before[0], now[0])
         mask = visible(flow, back)
-        share = float(mask.mean())
-        if share < _CUT:
+        tracked = float(mask.mean())
+        if tracked < _CUT:
             self.cuts += 1
             return
         height, width = now[2].shape[-2:]
@@ -99,11 +99,11 @@ class FlickerMeter:
         change = [float((mask * (b - warp(a, flow))).square().mean()) for a, b in zip(before[1:], now[1:], strict=True)]
         self.source, self.painted = self.source + change[0], self.painted + change[1]
         self.weight += float(mask.mean())
-        self.followed += share
+        self.followed += tracked
         self.pairs += 1
 
     def result(self) -> Flicker:
-        """Return what was measured so far; all 0 if there were no two frames to compare."""
+        """Return the measures so far; all 0 if there were no two frames to compare."""
         weight, pairs = max(self.weight, 1e-12), max(self.pairs, 1)
         return Flicker(
             math.sqrt(self.painted / weight),
@@ -115,7 +115,7 @@ class FlickerMeter:
 
 
 def flicker(sources: Iterable[Tensor], painted: Iterable[Tensor], *, size: int = 384, every: int = 1) -> Flicker:
-    """Measure a painted video against its source, frame by frame; see `FlickerMeter`."""
+    """Measure a stylized video against its source, frame by frame; see `FlickerMeter`."""
     meter = FlickerMeter(size, every)
     for source, image in zip(sources, painted, strict=True):
         meter.add(source, image)

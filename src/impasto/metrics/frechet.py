@@ -1,4 +1,4 @@
-"""Fréchet distance of Gaussians."""
+"""Fréchet distance between sets of features."""
 
 import math
 
@@ -12,20 +12,20 @@ __all__ = ["as_double", "check_same_width", "feature_rows", "frechet_distance", 
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Return how far apart two sets are, as Gaussians with their means and covariances: 0 for alike.
+    """Return the distance between two sets, as Gaussians with their means and covariances: 0 if equal.
 
-    It means something only beside others of the same network's features and the same number of rows: it falls when
-    there are more of them, and is unstable with less than about ten times as many rows as features.
+    Compare it only with distances of the same network's features and the same number of rows: it falls with more
+    rows, and it is unstable with less than about ten times as many rows as features.
 
     Args:
         a: `(N, F)`, N of 2 or more.
         b: `(M, F)`.
 
     Raises:
-        OptionError: they do not fit.
+        OptionError: shapes do not fit, or a feature is not finite.
 
     Source: Heusel et al. 2017, arXiv:1706.08500, eq. 6, and Dowson & Landau 1982 for Gaussians.
-    Differs: features are those of any network, not of Inception.
+    Differs: features may be those of any network, not of Inception only.
     """
     a, b = feature_rows(a, 2), feature_rows(b, 2)
     check_same_width(a, b)
@@ -52,13 +52,13 @@ def gaussian_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tens
 
 
 def spread(features: Tensor) -> float:
-    """Return the root mean square distance of rows `(N, F)` from their mean: 0 if all are alike."""
+    """Return the root mean square distance of rows `(N, F)` from their mean: 0 if all are equal."""
     features = feature_rows(features, 1)
     return math.sqrt(float((features - features.mean(0)).square().sum(1).mean()))
 
 
 def as_double(values: Tensor) -> Tensor:
-    """Return them in float64; on the CPU if they are on one of Apple's GPUs, which have none."""
+    """Return values in float64; on the CPU if they are on one of Apple's GPUs, which have no float64."""
     return (values.cpu() if values.device.type == "mps" else values).detach().double()
 
 
@@ -66,9 +66,7 @@ def feature_rows(features: Tensor, least: int) -> Tensor:
     """Return `(N, F)` in float64."""
     if features.ndim != 2 or len(features) < least:
         shape = " x ".join(map(str, features.shape))
-        raise OptionError(
-            f"features are {shape}; expected two dimensions, a row for each picture and {least} at least."
-        )
+        raise OptionError(f"features are {shape}; expected two dimensions, a row for each image and {least} at least.")
     features = as_double(features)
     if not bool(features.isfinite().all()):
         raise OptionError("some features are not finite; expected numbers.")
@@ -76,5 +74,6 @@ def feature_rows(features: Tensor, least: int) -> Tensor:
 
 
 def check_same_width(a: Tensor, b: Tensor) -> None:
+    """Raise an OptionError if rows have different numbers of features."""
     if a.shape[1] != b.shape[1]:
         raise OptionError(f"rows have {a.shape[1]} and {b.shape[1]} features; expected those of the same network.")

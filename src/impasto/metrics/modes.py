@@ -1,4 +1,4 @@
-"""Coverage of modes."""
+"""Coverage of the modes of a distribution by samples."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -6,22 +6,23 @@ from typing import Any
 
 from torch import Tensor
 
-from impasto.metrics.classes import class_shares, divergence
+from impasto.metrics.classes import class_fractions, kl_divergence
 
 __all__ = ["Modes"]
 
 
 @dataclass(frozen=True)
 class Modes:
-    """How many of the modes were met.
+    """How many modes of a distribution samples cover.
 
     Attributes:
         covered: modes with at least one sample.
-        modes: how many there are.
-        high_quality: share of samples that belong to a mode beyond doubt.
-        kl: KL of the samples' shares of modes to even shares, in nats; of n samples that are perfect it is about
-            (modes - 1) / 2n. At most log modes, as if there were only one; so it is, too, if no sample counts.
-        samples: how many were looked at; with more, more modes are met.
+        modes: modes in all.
+        high_quality: fraction of the samples that clearly belong to a mode.
+        kl: KL divergence of the samples' fractions of modes from equal fractions, in nats. For n perfect samples it is
+            about (modes - 1) / 2n. The most is log modes, for one mode only; it has that value, too, if no sample
+            belongs to a mode.
+        samples: how many there were; more samples cover more modes.
     """
 
     covered: int
@@ -36,8 +37,8 @@ class Modes:
 
     @classmethod
     def counted(cls, labels: Tensor, modes: int, samples: int, sure: int) -> "Modes":
-        """Return what labels `(n,)` of samples say; of all `samples`, `sure` are of high quality."""
+        """Return the coverage by samples with modes `labels` `(n,)`; of all `samples`, `sure` are of high quality."""
         if not len(labels):
             return cls(0, modes, 0.0, math.log(modes), samples)
-        shares = class_shares(labels, modes)
-        return cls(int((shares > 0).sum()), modes, sure / samples, divergence(shares), samples)
+        fractions = class_fractions(labels, modes)
+        return cls(int((fractions > 0).sum()), modes, sure / samples, kl_divergence(fractions), samples)

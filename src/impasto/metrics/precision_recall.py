@@ -1,4 +1,4 @@
-"""Precision, recall, density, coverage, nearest neighbors."""
+"""Precision, recall, density and coverage of generated samples; nearest neighbors."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,23 +11,23 @@ from impasto.metrics.frechet import as_double, check_same_width, feature_rows
 
 __all__ = ["Neighborhoods", "nearest", "neighborhoods"]
 
-_CELLS = 2**21  # distances that are held at once
+_CELLS = 2**21  # distances in memory at once
 
 
-_SPARE = 2  # neighbors more than asked for that are measured exactly
+_SPARE = 2  # more neighbors than asked for, whose distances are computed in float64
 
 
 @dataclass(frozen=True)
 class Neighborhoods:
-    """How made ones lie among real ones; near is what lies in the ball around one to its k-th neighbor of its own set.
+    """How generated samples lie among real ones. Each has a ball that reaches to its k-th neighbor in its own set.
 
     Attributes:
-        precision: share of the made that lie in a ball of a real one: they could be real.
-        recall: share of the real that lie in a ball of a made one: they could have been made.
-        density: in how many balls of real ones a made one lies, divided by k: like precision, but outliers among
-            the real count little. About 1 where both are alike; it can be more.
-        coverage: share of the balls of real ones that hold a made one: like recall, but outliers among the made
-            count little.
+        precision: fraction of the generated that lie in a ball of a real one: they look real.
+        recall: fraction of the real that lie in a ball of a generated one: the generator covers them.
+        density: number of balls of real ones in which a generated one lies, divided by k: like precision, but outliers
+            among the real count little. It is about 1 for equal distributions, and can be more.
+        coverage: fraction of the balls of real ones that hold a generated one: like recall, but outliers among the
+            generated count little.
     """
 
     precision: float
@@ -40,70 +40,69 @@ class Neighborhoods:
         return asdict(self)
 
 
-def neighborhoods(real: Tensor, made: Tensor, k: int = 5) -> Neighborhoods:
-    """Return precision, recall, density and coverage of made rows among real ones.
+def neighborhoods(real: Tensor, generated: Tensor, k: int = 5) -> Neighborhoods:
+    """Return precision, recall, density and coverage of generated rows among real ones.
 
     Args:
         real: `(N, F)`, more than k rows.
-        made: `(M, F)`, more than k rows; as many as real ones, if numbers shall be comparable.
-        k: which neighbor balls reach to, not counting their own center.
+        generated: `(M, F)`, more than k rows; as many as real ones, if numbers shall be comparable.
+        k: the neighbor that a ball reaches to; its own center does not count.
 
     Raises:
-        OptionError: there are too few rows, or they do not fit.
+        OptionError: there are too few rows, or shapes do not fit.
 
     Source: precision and recall, Kynkäänniemi et al. 2019, arXiv:1904.06991, eqs. 1 and 2; density and coverage, Naeem
         et al. 2020, arXiv:2002.09797, eqs. 4 and 6.
-    Differs: what lies exactly on a ball's surface is in it, as in both papers; the code of the second leaves it out.
+    Differs: a ball contains its surface, as in both papers; the code of the second leaves it out.
     """
     if k < 1:
         raise OptionError(f"k is {k}; expected 1 or more.")
-    real, made = feature_rows(real, k + 1), feature_rows(made, k + 1)
-    check_same_width(real, made)
-    real_radii, made_radii = _radii(real, k), _radii(made, k)
-    inside, balls, recalled, covered = torch.zeros(len(made), dtype=torch.bool, device=made.device), 0, 0, 0
-    for rows in _blocks(real, len(made)):
-        distances = _distances(real[rows], made)
-        held = distances <= real_radii[rows, None]  # (n, M): which balls of real ones hold which made ones
+    real, fake = feature_rows(real, k + 1), feature_rows(generated, k + 1)
+    check_same_width(real, fake)
+    real_radii, fake_radii = _radii(real, k), _radii(fake, k)
+    inside, balls, recalled, covered = torch.zeros(len(fake), dtype=torch.bool, device=fake.device), 0, 0, 0
+    for rows in _blocks(real, len(fake)):
+        distances = _distances(real[rows], fake)
+        held = distances <= real_radii[rows, None]  # (n, M): which balls of real ones hold which fakes
         inside |= held.any(0)
         balls += int(held.sum())
         covered += int(held.any(1).sum())
-        recalled += int((distances <= made_radii).any(1).sum())
+        recalled += int((distances <= fake_radii).any(1).sum())
     return Neighborhoods(
         precision=float(inside.double().mean()),
         recall=recalled / len(real),
-        density=balls / (k * len(made)),
+        density=balls / (k * len(fake)),
         coverage=covered / len(real),
     )
 
 
 def nearest(rows: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
-    """Return the nearest of other rows, the nearest first: distances `(N, count)` and which ones `(N, count)`.
+    """Return the nearest of other rows, the nearest first: distances `(N, count)` and indices `(N, count)`.
 
-    They are found in float32, and the distances of those that were found are computed in float64: an exact copy is
-    at 0.
+    Neighbors are found in float32, and then their distances are computed in float64: an exact copy is at 0.
 
     Args:
-        rows: `(N, ...)`, bytes or numbers; each is compared as one long row.
-        among: `(M, ...)`, of the same shape otherwise and the same kind, M of `count` or more.
-        count: how many of them.
+        rows: `(N, ...)`, bytes or numbers; each is flattened.
+        among: `(M, ...)`, of the same dtype and otherwise the same shape, M of `count` or more.
+        count: neighbors of each row.
 
     Returns:
-        Root mean square differences, in the unit of the rows, of bytes that of 255: 0.1 is a tenth of white. Of
-        rows at the same distance, any.
+        Root mean square differences, in the unit of the rows; bytes count as [0, 1]. Among rows at the same distance
+        the order is arbitrary.
 
     Raises:
-        OptionError: there are too few rows, or they do not fit.
+        OptionError: there are too few rows, or shapes or dtypes do not fit.
     """
     if count < 1 or len(among) < count or not len(rows):
         raise OptionError(
             f"{len(rows)} rows and {count} neighbors among {len(among)}; expected one or more, and enough."
         )
     if rows.shape[1:] != among.shape[1:] or rows.dtype != among.dtype:
-        raise OptionError("rows of two kinds; expected the same shape and the same kind of numbers.")
+        raise OptionError("rows differ in shape or dtype; expected the same.")
     flat, others = rows.flatten(1), among.flatten(1).to(rows.device)
     wanted, step = min(count + _SPARE, len(others)), max(1, _CELLS // max(1, flat.shape[1]))
     squares = torch.cat([_unit(some).square().sum(1) for some in torch.split(others, step)])
-    distances, places = [], []
+    distances, indices = [], []
     for part in _blocks(flat, min(step, len(others))):
         mine = _unit(flat[part])
         found = []
@@ -116,8 +115,8 @@ def nearest(rows: Tensor, among: Tensor, count: int = 1) -> tuple[Tensor, Tensor
         exact = (_exact(flat[part])[:, None] - _exact(others[which])).square().mean(2).sqrt()
         exact, order = exact.sort(stable=True)
         distances.append(exact[:, :count])
-        places.append(which.to(order.device).gather(1, order)[:, :count])
-    return torch.cat(distances), torch.cat(places)
+        indices.append(which.to(order.device).gather(1, order)[:, :count])
+    return torch.cat(distances), torch.cat(indices)
 
 
 def _radii(rows: Tensor, k: int) -> Tensor:
@@ -127,7 +126,7 @@ def _radii(rows: Tensor, k: int) -> Tensor:
 
 
 def _distances(a: Tensor, b: Tensor) -> Tensor:
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")  # the same from both sides, and 0 for equal
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")  # symmetric, and 0 for equal rows
 
 
 def _blocks(rows: Tensor, columns: int) -> Iterator[slice]:
@@ -136,7 +135,7 @@ def _blocks(rows: Tensor, columns: int) -> Iterator[slice]:
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """Return numbers in float32; of bytes, those in [0, 1]."""
+    """Return numbers in float32; bytes as numbers in [0, 1]."""
     return rows.float() / 255 if rows.dtype == torch.uint8 else rows.float()
 
 

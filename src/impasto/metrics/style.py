@@ -1,4 +1,4 @@
-"""How good a painting is, in numbers that need no other pictures: style, content, color and speckle."""
+"""Quality of a stylized image: style, content, structure, color and high-frequency noise."""
 
 import math
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ _ROUNDING = 1 / 255 / math.sqrt(12)  # rms error of rounding to 8 bits
 
 @dataclass(frozen=True)
 class Score:
-    """One painting, measured. Of everything but `ssim`, less is better.
+    """Measures of one stylized image. Of everything but `ssim`, less is better.
 
     Attributes:
-        style: by layer, |G - A|² / |A|² of the Gram matrices: 0 as in the style, 1 no better than blank.
-        content: by layer, mean (F - P)² / mean P² of the features: 0 as in the photograph, 1 as blank.
+        style: by layer, |G - A|² / |A|² of the Gram matrices: 0 as in the style image, 1 no better than a blank image.
+        content: by layer, mean (F - P)² / mean P² of the features: 0 as in the content image, 1 as a blank image.
         style_loss: mean of `style`.
         content_loss: mean of `content`.
-        ssim: structural similarity of the luminances of painting and photograph, 1 for equal ones.
-        color_to_style: `color_distance` to the styles.
-        color_to_content: `color_distance` to the photograph.
-        high_frequency_excess: how much more fine detail than the style, as a share: rms of what a blur of
-            1 px takes away, divided by the style's, less 1. The style counts at the size at which it was
-            compared. Above 0: speckle that the style does not have; below 0: smoother than the style.
+        ssim: structural similarity of the luminances of result and content image, 1 for equal ones.
+        color_to_style: `color_distance` to the style images.
+        color_to_content: `color_distance` to the content image.
+        high_frequency_excess: relative excess of fine detail over the style image: rms of what a blur of 1 px takes
+            away, divided by the style's, minus 1. The style image counts at the size at which it was compared. Above
+            0: high-frequency noise that the style does not have; below 0: smoother than the style.
     """
 
     style: dict[str, float]
@@ -67,26 +67,26 @@ def score(
     style_scale: float = 1.0,
     style_weights: Sequence[float] = (),
 ) -> Score:
-    """Measure a painting against its photograph and its styles.
+    """Measure a stylized image against its content image and its style images.
 
     Args:
-        result: `(1, 3, H, W)` RGB in [0, 1], the painting; it is measured at its own size.
-        content: `(1, 3, h, w)`, the photograph, any size; it is resized to the painting's.
-        styles: one or more `(1, 3, h, w)`, any sizes; each is resized to the painting's area times
-            `style_scale`², as it is while painting.
-        encoder: the network that looks. Scores of different networks, or of one with different
-            padding, do not compare.
+        result: `(1, 3, H, W)` RGB in [0, 1], the stylized image; it is measured at its own size.
+        content: `(1, 3, h, w)`, any size; it is resized to the result's.
+        styles: one or more `(1, 3, h, w)`, any sizes; each is resized to the result's area times `style_scale`², as
+            in `stylize`.
+        encoder: the network of the features. Scores of different networks, or of one with different padding, cannot be
+            compared.
         style_layers: where styles are compared.
         content_layers: where contents are compared.
-        style_scale: as it was for painting.
-        style_weights: share of each style, divided by their sum; empty: equal shares.
+        style_scale: as for `stylize`.
+        style_weights: weight of each style; they are divided by their sum. Empty: equal weights.
 
     Raises:
-        ImageError: a picture is not `(1, 3, H, W)`, holds NaN, or the painting is too small to measure.
+        ImageError: an image is not `(1, 3, H, W)`, holds NaN, or the result is too small to measure.
         OptionError: no style, no layer, or style weights that do not fit.
         UnknownName: the encoder has no such layer.
     """
-    shares = _shares(len(styles), style_weights)
+    weights = _normalized(len(styles), style_weights)
     layers = tuple(dict.fromkeys([*content_layers, *style_layers]))
     least = max(_SSIM_WINDOW, encoder.minimum_size(layers))
     _check(result, content, styles, least)
@@ -98,23 +98,23 @@ def score(
         h, w = result.shape[-2:]
         content = resize(content, (h, w)).clamp(0, 1)
         styles = [resize(style, style_size(style, (h, w), style_scale, least)).clamp(0, 1) for style in styles]
-        seen = encoder(result, layers)
-        by_style = _style_distances(seen, styles, encoder, style_layers, shares)
+        features = encoder(result, layers)
+        by_style = _style_distances(features, styles, encoder, style_layers, weights)
         wanted = encoder(content, content_layers)
-        by_content = {x: content_loss(seen[x], wanted[x], "relative").item() for x in content_layers}
+        by_content = {x: content_loss(features[x], wanted[x], "relative").item() for x in content_layers}
         return Score(
             style=by_style,
             content=by_content,
             style_loss=sum(by_style.values()) / len(by_style),
             content_loss=sum(by_content.values()) / len(by_content),
             ssim=ssim(result, content).item(),
-            color_to_style=color_distance(result, styles, shares),
+            color_to_style=color_distance(result, styles, weights),
             color_to_content=color_distance(result, [content]),
-            high_frequency_excess=_rms_detail([result], (1.0,)) / _rms_detail(styles, shares) - 1,
+            high_frequency_excess=_rms_detail([result], (1.0,)) / _rms_detail(styles, weights) - 1,
         )
 
 
-def _shares(count: int, weights: Sequence[float]) -> tuple[float, ...]:
+def _normalized(count: int, weights: Sequence[float]) -> tuple[float, ...]:
     if not count:
         raise OptionError("there are no styles; expected one or more.")
     if weights and len(weights) != count:
@@ -139,26 +139,27 @@ def _check(result: Tensor, content: Tensor, styles: Sequence[Tensor], least: int
 
 
 def _style_distances(
-    seen: dict[str, Tensor],
+    features: dict[str, Tensor],
     styles: Sequence[Tensor],
     encoder: Encoder,
     layers: Sequence[str],
-    shares: Sequence[float],
+    weights: Sequence[float],
 ) -> dict[str, float]:
     """Return |G - A|² / |A|² by layer, where A is the styles' weighted mean."""
     gram = style_loss_named("gram", "hw")
-    targets = [encoder(style, layers) for style in styles]
+    encoded = [encoder(style, layers) for style in styles]
     distances = {}
     for layer in layers:
-        target = blend([gram.statistics(features[layer]) for features in targets], shares)
-        distance = gram.distance(gram.statistics(seen[layer]), gram.prepare(target))
+        target = blend([gram.statistics(one[layer]) for one in encoded], weights)
+        distance = gram.distance(gram.statistics(features[layer]), gram.prepare(target))
         distances[layer] = (distance / gram.blank(target).clamp_min(1e-12)).item()
     return distances
 
 
-def _rms_detail(images: Sequence[Tensor], shares: Sequence[float]) -> float:
-    """Return the rms of what a blur of 1 px takes away; what 8 bits cannot hold counts as rounding."""
-    squares = [share * high_pass(image).square().mean().item() for image, share in zip(images, shares, strict=True)]
+def _rms_detail(images: Sequence[Tensor], weights: Sequence[float]) -> float:
+    """Return the rms of what a blur of 1 px takes away, and the rounding error of 8 bits at least."""
+    pairs = zip(images, weights, strict=True)
+    squares = [weight * high_pass(image).square().mean().item() for image, weight in pairs]
     return max(math.sqrt(sum(squares)), _ROUNDING)
 
 
@@ -168,7 +169,7 @@ _TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750),
 
 
 def lab(image: Tensor) -> Tensor:
-    """Return CIELAB of sRGB, where a distance of about 2 is just visible everywhere.
+    """Return CIELAB of sRGB; a distance of about 2 is just visible.
 
     Args:
         image: `(B, 3, H, W)` sRGB-encoded, in [0, 1].
@@ -177,8 +178,8 @@ def lab(image: Tensor) -> Tensor:
         Same shape: L* in [0, 100], a* and b* in about [-110, 110], relative to D65.
 
     Source: decoding, IEC 61966-2-1 (sRGB); matrix, B. Lindbloom's from the primaries; L*, a*, b* and their
-        straight part below 216/24389, CIE 15:2004.
-    Differs: the white is the matrix' own, so that grey is exactly neutral.
+        linear part below 216/24389, CIE 15:2004.
+    Differs: the white is the matrix' own, so that gray is exactly neutral.
     """
     light = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4)
     matrix = image.new_tensor(_TO_XYZ)
@@ -192,7 +193,7 @@ def lab(image: Tensor) -> Tensor:
 def _directions() -> Tensor:
     """Return the 16 axes through the corners of an icosahedron and of its dual dodecahedron, `(16, 3)`.
 
-    They lie so evenly that the mean of (direction · v)² is |v|² / 3 for every v.
+    For every v, the mean of (direction · v)² is |v|² / 3.
     """
     golden = (1 + math.sqrt(5)) / 2
     axes: list[tuple[float, float, float]] = [(1, y, z) for y in (1, -1) for z in (1, -1)]  # the dodecahedron's cube
@@ -202,42 +203,42 @@ def _directions() -> Tensor:
     return torch.nn.functional.normalize(torch.tensor(axes, dtype=torch.float64))
 
 
-def _color_quantiles(images: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+def _color_quantiles(images: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
     """Return the quantiles of all pixels' colors along each direction, `(directions, quantiles)`."""
     clouds = [lab(image.double().cpu())[0].flatten(1) for image in images]  # (3, H*W) each
-    pairs = zip(clouds, shares, strict=True)
-    weights = torch.cat([cloud.new_full(cloud.shape[1:], share / cloud.shape[1]) for cloud, share in pairs])
+    pairs = zip(clouds, weights, strict=True)
+    masses = torch.cat([cloud.new_full(cloud.shape[1:], weight / cloud.shape[1]) for cloud, weight in pairs])
     colors = torch.cat(clouds, 1)  # (3, pixels)
     wanted = (torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES
     rows = []
     for direction in _directions():
         values, order = (direction @ colors).sort()
-        sorted_weights = weights[order]
-        places = sorted_weights.cumsum(0) - sorted_weights / 2  # each pixel stands in the middle of its share
-        after = torch.searchsorted(places, wanted).clamp_max(len(places) - 1)
+        sorted_masses = masses[order]
+        ranks = sorted_masses.cumsum(0) - sorted_masses / 2  # of each pixel, the middle of its mass
+        after = torch.searchsorted(ranks, wanted).clamp_max(len(ranks) - 1)
         before = (after - 1).clamp_min(0)
-        step = (places[after] - places[before]).clamp_min(torch.finfo(torch.float64).tiny)
-        rows.append(values[before].lerp(values[after], ((wanted - places[before]) / step).clamp(0, 1)))
+        step = (ranks[after] - ranks[before]).clamp_min(torch.finfo(torch.float64).tiny)
+        rows.append(values[before].lerp(values[after], ((wanted - ranks[before]) / step).clamp(0, 1)))
     return torch.stack(rows)
 
 
-def color_distance(image: Tensor, others: Sequence[Tensor], shares: Sequence[float] = (1.0,)) -> float:
-    """Return how far an image's colors are from those of others, wherever in the picture they are.
+def color_distance(image: Tensor, others: Sequence[Tensor], weights: Sequence[float] = (1.0,)) -> float:
+    """Return the sliced Wasserstein-2 distance between the CIELAB colors of an image and those of others.
 
-    The sliced Wasserstein-2 distance between clouds of CIELAB colors: along each of 16 fixed directions, the
-    sorted colors of one are compared with the sorted colors of the other.
+    Along each of 16 fixed directions, the sorted colors of one are compared with the sorted colors of the other;
+    their positions in the image do not matter.
 
     Args:
         image: `(1, 3, H, W)` RGB in [0, 1].
-        others: one or more, any sizes; together they are one cloud.
-        shares: of each of them in the cloud, adding up to 1.
+        others: one or more, any sizes; their colors are one distribution.
+        weights: of each of them in that distribution, adding up to 1.
 
     Returns:
-        0 for equal colors; if all colors move by the same step, the length of that step (Delta E 1976).
+        0 for equal colors; if all colors move by the same vector, its length (Delta E 1976).
 
     Source: Rabin, Peyré, Delon & Bernot 2011, "Wasserstein Barycenter and Its Application to Texture Mixing".
     Differs: fixed directions instead of random ones; 1024 quantiles; times √3, the dimension's root, for
         the unit.
     """
-    difference = _color_quantiles([image], (1.0,)) - _color_quantiles(others, shares)
+    difference = _color_quantiles([image], (1.0,)) - _color_quantiles(others, weights)
     return math.sqrt(3 * difference.square().mean().item())

@@ -1,4 +1,4 @@
-"""Measures of image translation, beside trivial baselines."""
+"""Measures of image translation, for translators and for trivial baselines."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,49 +8,48 @@ import torch
 from torch import Tensor
 
 from impasto.errors import ImageError
-from impasto.metrics.classifier import look
+from impasto.metrics.classifier import classify, fit_to_classifier
 from impasto.metrics.frechet import frechet_distance
 from impasto.networks.classifier import Classifier
 from impasto.ops.color import luminance
 from impasto.ops.color_transfer import PART, reinhard
-from impasto.ops.resize import resize
 from impasto.ops.ssim import ssim
 
 __all__ = [
+    "BASELINES",
     "PairedTranslation",
     "Translation",
     "baselines",
-    "fitted",
-    "judge_pairs",
-    "judge_translation",
-    "judged",
-    "judged_pairs",
+    "compare_pairs",
+    "compare_translations",
+    "measure_pairs",
+    "measure_translation",
     "psnr",
     "structure_distance",
     "translation_score",
     "unrelated_structure",
 ]
 
-_LEAST = 1e-9  # distance, so that no share is of nothing
-
-
-_OTHERS = 5  # pictures that each is compared with to know what is unrelated
+BASELINES = ("identity", "color transfer")
+_LEAST = 1e-9  # distance, which keeps a division by zero away
+_UNRELATED = 5  # images of the target domain with which each source image is compared
 
 
 @dataclass(frozen=True)
 class Translation:
-    """One way of translating pictures of A into B, measured; see `judge_translation`.
+    """Measures of a translation from domain A to domain B; see `measure_translation`.
 
     Attributes:
-        accuracy: share of the pictures that a classifier of the two kinds takes for B; 1 is best.
-        frechet: `frechet.frechet_distance` of its features to those of real pictures of B; less is better. It means
-            something only beside others of the same classifier and the same numbers of pictures.
-        structure: `structure_distance` to what was translated; 0 is best.
-        cycle_psnr: mean PSNR of what came back from there, in dB.
-        cycle_ssim: mean SSIM of the same; 1 is best.
-        kept: share of the pictures that kept their label.
+        accuracy: target-domain accuracy: fraction of the images that a classifier of the domains assigns to B; 1 is
+            best.
+        frechet: `frechet.frechet_distance` of its features from those of real images of B; less is better. It means
+            something only beside others of the same classifier and the same numbers of images.
+        structure: `structure_distance` from the source images; 0 is best.
+        cycle_psnr: mean PSNR of the cycle reconstructions, in dB.
+        cycle_ssim: mean SSIM of the cycle reconstructions; 1 is best.
+        kept: fraction of the images that kept their label.
         psnr: mean PSNR to the known truth, in dB.
-        pictures: how many there were.
+        pictures: number of images.
     """
 
     accuracy: float
@@ -67,98 +66,95 @@ class Translation:
         return asdict(self)
 
 
-def judge_translation(
-    made: Tensor,
+def measure_translation(
+    fakes: Tensor,
     source: Tensor,
-    wanted: Tensor,
+    target: Tensor,
     classifier: Classifier,
     *,
-    back: Tensor | None = None,
+    cycle: Tensor | None = None,
     truth: Tensor | None = None,
     labels: tuple[Classifier, Tensor] | None = None,
-    kind: int = 1,
+    target_label: int = 1,
 ) -> Translation:
-    """Measure translated pictures.
+    """Measure translated images.
 
     Args:
-        made: `(N, 3, H, W)` RGB in [0, 1], what became of pictures of A.
-        source: the same shape, those pictures.
-        wanted: `(M, 3, h, w)`, real pictures of B that nobody learned from.
-        classifier: of A, 0, and B, 1, from `iter_domains`; it looks at pictures of its own size.
-        back: the same shape as `made`: what came back from there.
-        truth: the same shape, what the pictures should have become, where that is known.
-        labels: a classifier of what pictures of B show, and what each of these should, `(N,)`.
-        kind: which of the classifier's is B, if it is the way back that is measured: 0.
+        fakes: `(N, 3, H, W)` RGB in [0, 1], the translated images.
+        source: the same shape, the images of A that were translated.
+        target: `(M, 3, h, w)`, real images of B that no network learned from.
+        classifier: of A, 0, and B, 1, from `train_domain_classifier`; images are resized to its size.
+        cycle: the same shape as `fakes`: their translations back to A.
+        truth: the same shape, the images as they should be, where that is known.
+        labels: a classifier of the contents of B, and what each image should show, `(N,)`.
+        target_label: the classifier's label of B; 0 if a translation from B to A is measured.
 
     Raises:
-        ImageError: pictures do not fit each other.
+        ImageError: shapes do not fit.
     """
-    for name, other in (("source", source), ("back", back), ("truth", truth)):
-        if other is not None and other.shape != made.shape:
-            raise ImageError(f"{name} is {tuple(other.shape)}; expected {tuple(made.shape)}, as what was made.")
-    seen = look(classifier, fitted(made, classifier))
+    for name, other in (("source", source), ("cycle", cycle), ("truth", truth)):
+        if other is not None and other.shape != fakes.shape:
+            raise ImageError(f"{name} is {tuple(other.shape)}; expected {tuple(fakes.shape)}, as the translations.")
+    predictions = classify(classifier, fit_to_classifier(fakes, classifier))
     kept = None
     if labels is not None:
-        kept = float((look(labels[0], fitted(made, labels[0])).labels.cpu() == labels[1].cpu()).double().mean())
+        shown = classify(labels[0], fit_to_classifier(fakes, labels[0])).labels
+        kept = float((shown.cpu() == labels[1].cpu()).double().mean())
     return Translation(
-        accuracy=float((seen.labels == kind).double().mean()),
-        frechet=frechet_distance(look(classifier, fitted(wanted, classifier)).features, seen.features),
-        structure=max(0.0, round(_mean(structure_distance, made, source), 9)),  # of the same picture 0, and not 1e-16
-        cycle_psnr=None if back is None else _mean(psnr, back, source),
-        cycle_ssim=None if back is None else _mean(ssim, back, source),
+        accuracy=float((predictions.labels == target_label).double().mean()),
+        frechet=frechet_distance(
+            classify(classifier, fit_to_classifier(target, classifier)).features, predictions.features
+        ),
+        structure=max(0.0, round(_mean(structure_distance, fakes, source), 9)),  # of the same image 0, and not 1e-16
+        cycle_psnr=None if cycle is None else _mean(psnr, cycle, source),
+        cycle_ssim=None if cycle is None else _mean(ssim, cycle, source),
         kept=kept,
-        psnr=None if truth is None else _mean(psnr, made, truth),
-        pictures=len(made),
+        psnr=None if truth is None else _mean(psnr, fakes, truth),
+        pictures=len(fakes),
     )
 
 
-def fitted(pictures: Tensor, classifier: Classifier) -> Tensor:
-    """Return pictures of the channels and the size that a classifier looks at."""
-    pictures = luminance(pictures) if classifier.channels == 1 else pictures
-    return pictures if pictures.shape[2:] == classifier.size else resize(pictures, classifier.size).clamp(0, 1)
+def translation_score(found: Translation, identity: Translation, unrelated: float) -> float:
+    """Return the quality of a translation as one number: 0 is best, and 1 is no better than the identity.
 
+    It is the Fréchet distance as a fraction of the identity's, plus the structure distance as a fraction of that
+    between unrelated images. So both ways to cheat score 1. The identity keeps all structure and all of the Fréchet
+    distance. Real images of B that show something else have no Fréchet distance and keep no structure; neither does
+    one image for all, and noise has a larger Fréchet distance. A score well below 1 takes a translation that gains
+    more likeness to B than it loses structure.
 
-def translation_score(found: Translation, untouched: Translation, unrelated: float) -> float:
-    """Return how far a way of translating is from a good one, as one number: 0 is best, and 1 is nothing gained.
-
-    It is the Fréchet distance, as a share of that of the pictures as they are, plus the structure distance, as a share
-    of that to pictures which have nothing to do with them. So both ways to cheat get 1: pictures as they are have all
-    of the first and nothing of the second; real pictures of the wanted kind that show something else have nothing of
-    the first and all of the second, and so has one picture for all, and noise has more of the first. Only what gains
-    more likeness than it loses of what was there comes well below 1.
-
-    Accuracy is no part of it, since a network can be taken for B all the time that makes no picture of B well. Nor is
-    what comes back from there: that is learned, and is perfect if the way there hides the picture in what nobody sees.
+    Accuracy is no part of it, since a poor image of B can be assigned to B every time. Cycle PSNR is no part of it
+    either: it is trained, and it is perfect if the image is hidden in a pattern that nobody sees.
 
     Args:
-        found: the way in question.
-        untouched: the pictures as they are, by the same classifier.
-        unrelated: `unrelated_structure` of the same pictures.
+        found: the translation.
+        identity: the source images themselves, measured by the same classifier.
+        unrelated: `unrelated_structure` of the same images.
     """
-    return found.frechet / max(untouched.frechet, _LEAST) + found.structure / max(unrelated, _LEAST)
+    return found.frechet / max(identity.frechet, _LEAST) + found.structure / max(unrelated, _LEAST)
 
 
-def unrelated_structure(source: Tensor, wanted: Tensor) -> float:
-    """Return the mean structure distance of pictures to some of the other kind that show something else.
+def unrelated_structure(source: Tensor, target: Tensor) -> float:
+    """Return the mean structure distance of images from unrelated images of the target domain.
 
     Args:
         source: `(N, 3, H, W)` RGB in [0, 1].
-        wanted: `(M, 3, H, W)`, M of 2 or more. Should pictures of the same place show the same, that is left out.
+        target: `(M, 3, H, W)`, M of 2 or more. Images of the same index, which may show the same, are not compared.
     """
-    count = len(wanted)
-    places = torch.arange(len(source))
-    shifts = range(1, min(_OTHERS, count - 1) + 1)
-    return sum(_mean(structure_distance, source, wanted[(places + by) % count]) for by in shifts) / len(shifts)
+    count = len(target)
+    positions = torch.arange(len(source))
+    shifts = range(1, min(_UNRELATED, count - 1) + 1)
+    return sum(_mean(structure_distance, source, target[(positions + by) % count]) for by in shifts) / len(shifts)
 
 
 def _mean(measure: Callable[[Tensor, Tensor], Tensor], a: Tensor, b: Tensor) -> float:
-    """Return the mean of a measure of pairs of pictures, a few at a time, for in 64 bits all might not fit."""
+    """Return the mean of a measure of pairs of images, a few at a time, since float64 takes much memory."""
     parts = zip(torch.split(a, PART), torch.split(b, PART), strict=True)
     return sum(float(measure(*some).mean()) * len(some[0]) for some in parts) / len(a)
 
 
 def psnr(a: Tensor, b: Tensor) -> Tensor:
-    """Return the peak signal-to-noise ratio of each pair of pictures `(N, C, H, W)` in [0, 1], in dB, `(N,)`.
+    """Return the peak signal-to-noise ratio of each pair of images `(N, C, H, W)` in [0, 1], in dB, `(N,)`.
 
     Equal ones get 100.
     """
@@ -167,10 +163,10 @@ def psnr(a: Tensor, b: Tensor) -> Tensor:
 
 
 def structure_distance(a: Tensor, b: Tensor) -> Tensor:
-    """Return how far edges lie elsewhere: 0 where they are the same, about 1 in unrelated pictures, at most 2.
+    """Return how far the edges of two images differ: 0 if equal, about 1 for unrelated images, at most 2.
 
-    It is 1 less the correlation of how steep luminance is at each place. Colors, contrast and what is light or dark
-    do not matter. A picture without edges is 1 away from every other.
+    It is 1 minus the correlation of the gradient magnitudes of luminance. Colors, contrast and polarity do not
+    matter. An image without edges has distance 1 from every other.
 
     Args:
         a: `(N, 3, H, W)` RGB in [0, 1].
@@ -179,16 +175,16 @@ def structure_distance(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         `(N,)`.
     """
-    steep = [_steepness(pictures) for pictures in (a, b)]
-    first, second = (values - values.mean(1, keepdim=True) for values in steep)
+    magnitudes = [_gradient_magnitudes(images) for images in (a, b)]
+    first, second = (values - values.mean(1, keepdim=True) for values in magnitudes)
     norms = first.norm(dim=1) * second.norm(dim=1)
     found: Tensor = 1 - (first * second).sum(1) / norms.clamp_min(1e-12)
     return found
 
 
-def _steepness(pictures: Tensor) -> Tensor:
-    """Return the length of the gradient at each place between pixels, `(N, places)`."""
-    light = luminance(pictures.double())[:, 0]
+def _gradient_magnitudes(images: Tensor) -> Tensor:
+    """Return the length of the luminance gradient at each position between pixels, `(N, positions)`."""
+    light = luminance(images.double())[:, 0]
     down = (light[:, 1:, 1:] - light[:, :-1, 1:] + light[:, 1:, :-1] - light[:, :-1, :-1]) / 2
     right = (light[:, 1:, 1:] - light[:, 1:, :-1] + light[:, :-1, 1:] - light[:, :-1, :-1]) / 2
     return (down.square() + right.square()).sqrt().flatten(1)
@@ -196,13 +192,13 @@ def _steepness(pictures: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class PairedTranslation:
-    """One way of translating pictures that should become known ones, measured.
+    """Measures of a translation whose truth is known; see `measure_pairs`.
 
     Attributes:
-        l1: mean absolute difference from those, of channels in [0, 1]; 0 is best. It likes what is smooth.
+        l1: mean absolute difference from the truth, of channels in [0, 1]; 0 is best. It favors smooth images.
         psnr: mean PSNR, in dB.
         ssim: mean SSIM; 1 is best.
-        pictures: how many there were.
+        pictures: number of images.
     """
 
     l1: float
@@ -215,71 +211,71 @@ class PairedTranslation:
         return asdict(self)
 
 
-def judge_pairs(made: Tensor, truth: Tensor) -> PairedTranslation:
-    """Measure translated pictures against what they should be, `(N, 3, H, W)` in [0, 1] both.
+def measure_pairs(fakes: Tensor, truth: Tensor) -> PairedTranslation:
+    """Measure translated images against the truth, `(N, 3, H, W)` in [0, 1] both.
 
     Raises:
         ImageError: they are of different shapes.
     """
-    if made.shape != truth.shape:
-        raise ImageError(f"pictures are {tuple(made.shape)}; expected {tuple(truth.shape)}, as the truth.")
+    if fakes.shape != truth.shape:
+        raise ImageError(f"images are {tuple(fakes.shape)}; expected {tuple(truth.shape)}, as the truth.")
     return PairedTranslation(
-        l1=float((made.double() - truth.double()).abs().mean()),
-        psnr=_mean(psnr, made, truth),
-        ssim=_mean(ssim, made, truth),
-        pictures=len(made),
+        l1=float((fakes.double() - truth.double()).abs().mean()),
+        psnr=_mean(psnr, fakes, truth),
+        ssim=_mean(ssim, fakes, truth),
+        pictures=len(fakes),
     )
 
 
-def judged_pairs(ways: Mapping[str, Tensor], source: Tensor, truth: Tensor) -> dict[str, PairedTranslation]:
-    """Return several ways of translating the same pictures, measured, and what costs nothing before them.
+def compare_pairs(fakes: Mapping[str, Tensor], source: Tensor, truth: Tensor) -> dict[str, PairedTranslation]:
+    """Measure several translations of the same images, after the trivial baselines.
 
-    That is the pictures as they are; one color everywhere, the median of all that is wanted, than which none has a
-    lower mean difference; and the pictures with the colors that are wanted. Both take these from the very pictures that
-    they are compared with, so they are rather better than they could be.
+    The baselines are "identity"; "median color", one color everywhere, which has the least mean difference of all
+    single colors; and "color transfer". The last two take their colors from the truth itself, so they are rather
+    better than a baseline could be.
 
     Args:
-        ways: what each made, by name.
+        fakes: the translated images, by name of the translator.
         source: `(N, 3, H, W)` RGB in [0, 1].
         truth: the same shape.
 
     Raises:
-        ImageError: as for `judge_pairs`.
+        ImageError: as for `measure_pairs`.
     """
-    same, changed = baselines(source, truth).items()
+    identity, transfer = baselines(source, truth).items()
     median = truth.transpose(0, 1).flatten(1).median(1).values.view(1, 3, 1, 1).expand_as(truth)
-    every = {**dict([same, ("median color", median), changed]), **ways}
-    return {name: judge_pairs(made, truth) for name, made in every.items()}
+    every = {**dict([identity, ("median color", median), transfer]), **fakes}
+    return {name: measure_pairs(images, truth) for name, images in every.items()}
 
 
-def baselines(source: Tensor, wanted: Tensor) -> dict[str, Tensor]:
-    """Return what pictures become without any learning: themselves, and with the colors of the other kind.
+def baselines(source: Tensor, target: Tensor) -> dict[str, Tensor]:
+    """Return the trivial baselines of a translation, by the names of `BASELINES`: source images, and recolored ones.
 
     Args:
         source: `(N, 3, H, W)` RGB in [0, 1], of A.
-        wanted: `(M, 3, h, w)`, of B, from which colors are taken.
+        target: `(M, 3, h, w)`, of B, from which colors are taken.
     """
-    return {"as they are": source, "colors changed": reinhard(source, wanted)}
+    return dict(zip(BASELINES, (source, reinhard(source, target)), strict=True))
 
 
-def judged(
-    ways: Mapping[str, Tensor], source: Tensor, wanted: Tensor, classifier: Classifier, **more: Any
+def compare_translations(
+    fakes: Mapping[str, Tensor], source: Tensor, target: Tensor, classifier: Classifier, **more: Any
 ) -> dict[str, Translation]:
-    """Return several ways of translating the same pictures, measured, and the two that cost nothing before them.
+    """Measure several translations of the same images, after the trivial baselines.
 
     Args:
-        ways: what each made, by name.
-        source: as for `judge_translation`.
-        wanted: as there.
+        fakes: the translated images, by name of the translator.
+        source: as for `measure_translation`.
+        target: as there.
         classifier: as there.
-        more: `truth`, `labels` and `kind`, as there; `back`, by name of the way.
+        more: `truth`, `labels` and `target_label`, as there; `cycle`, by name of the translator.
 
     Raises:
         ImageError: as there.
     """
-    back = more.pop("back", {})
-    every = {**baselines(source, wanted), **ways}
+    cycle = more.pop("cycle", {})
+    every = {**baselines(source, target), **fakes}
     return {
-        name: judge_translation(made, source, wanted, classifier, back=back.get(name), **more)
-        for name, made in every.items()
+        name: measure_translation(images, source, target, classifier, cycle=cycle.get(name), **more)
+        for name, images in every.items()
     }

@@ -1,4 +1,4 @@
-"""Networks that turn small pictures into a few numbers and back: plain and variational, dense and convolutional."""
+"""Autoencoders and variational autoencoders of small pictures, fully connected or convolutional."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -13,31 +13,30 @@ __all__ = ["VAE", "Autoencoder"]
 
 _SMALLEST = 8  # convolutions halve the sides until they are no larger
 _HIDDEN = {"dense": (512, 256), "conv": (256,)}
-_LOUD = 5.0  # a class as loud as one number is learned too late: by then the numbers tell it, and it is not heeded
+_LABEL_SCALE = 5.0  # of the one-hot label; at scale 1 the network learns to use z for the class and ignores the label
 
 
 class _Coder(nn.Module):
-    """An encoder, which ends in some numbers, and a decoder, which begins with them and mirrors it.
+    """An encoder from pictures to latent codes, and a decoder that mirrors it.
 
-    Pictures are `(B, C, H, W)` in [0, 1], on both ends. Of a dense network every layer sees all pixels. A
-    convolutional one first halves the sides, with 4 x 4 filters and twice the channels each time, until they are
-    8 px or less; then come dense layers. The state dict holds `encoder.N` and `decoder.N` with weight and bias.
+    Pictures are `(B, C, H, W)` in [0, 1]. "dense": fully connected layers. "conv": 4 x 4 convolutions with stride 2,
+    each with twice the channels, until the sides are 8 pixels or less; then fully connected layers. The state dict
+    holds `encoder.N` and `decoder.N` with weight and bias.
 
     Args:
-        shape: channels, height and width of pictures.
-        latent: numbers that a picture becomes.
+        shape: channels, height and width of the pictures.
+        latent: size of the latent code z.
         kind: "dense" or "conv".
-        hidden: widths of the dense layers, from pictures to numbers; empty: 512 and 256, in "conv" 256.
+        hidden: widths of the encoder's fully connected layers; empty: 512 and 256, for "conv" 256.
         width: channels of the first convolution.
-        told: for how many things of each number the encoder has an output.
-        classes: if there are any, both halves are told the picture's class, as so many numbers of which one is 5 and
-            the others are 0.
+        outputs: outputs of the encoder for each latent dimension: 1, or 2 for mean and log variance.
+        classes: number of classes; 0: unconditional. Encoder and decoder get the label as a one-hot vector times 5.
 
     Raises:
-        OptionError: a number is out of range, or the sides cannot be halved.
+        OptionError: an argument is out of range, or the sides cannot be halved.
 
-    Differs: filters are of 4 x 4, a multiple of the stride, so that transposed ones leave no checkerboard (Odena,
-        Dumoulin & Olah 2016, distill.pub/2016/deconv-checkerboard).
+    Differs: filters are 4 x 4, a multiple of the stride, so that transposed convolutions cause no checkerboard
+        artifacts (Odena, Dumoulin & Olah 2016, distill.pub/2016/deconv-checkerboard).
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class _Coder(nn.Module):
         kind: Literal["dense", "conv"],
         hidden: Sequence[int],
         width: int,
-        told: int,
+        outputs: int,
         classes: int = 0,
     ) -> None:
         super().__init__()
@@ -61,22 +60,22 @@ class _Coder(nn.Module):
         self.hidden = tuple(hidden) or _HIDDEN[kind]
         down, up, inner = _convolutions(self.shape, width) if kind == "conv" else ([], [], self.shape)
         flat = inner[0] * inner[1] * inner[2]
-        self._flat = len(down) + 1  # layers until a picture is one row of numbers
+        self._flat = len(down) + 1  # layers until a picture is a vector
         widths = (flat + classes, *self.hidden)
-        to_numbers: list[nn.Module] = [nn.Flatten()]
+        to_code: list[nn.Module] = [nn.Flatten()]
         for before, after in zip(widths, widths[1:], strict=False):
-            to_numbers += [nn.Linear(before, after), nn.ReLU()]
-        self.encoder = nn.Sequential(*down, *to_numbers, nn.Linear(widths[-1], told * latent))
+            to_code += [nn.Linear(before, after), nn.ReLU()]
+        self.encoder = nn.Sequential(*down, *to_code, nn.Linear(widths[-1], outputs * latent))
         widths = (latent + classes, *reversed(self.hidden))
-        from_numbers: list[nn.Module] = []
+        from_code: list[nn.Module] = []
         for before, after in zip(widths, widths[1:], strict=False):
-            from_numbers += [nn.Linear(before, after), nn.ReLU()]
-        from_numbers += [nn.Linear(widths[-1], flat), nn.Unflatten(1, inner)]
-        self.decoder = nn.Sequential(*from_numbers, *up)
+            from_code += [nn.Linear(before, after), nn.ReLU()]
+        from_code += [nn.Linear(widths[-1], flat), nn.Unflatten(1, inner)]
+        self.decoder = nn.Sequential(*from_code, *up)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the constructor needs to build this network again."""
+        """Arguments that build the same architecture."""
         return {
             "shape": list(self.shape),
             "latent": self.latent,
@@ -86,32 +85,34 @@ class _Coder(nn.Module):
         }
 
     def logits(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return pictures of numbers `(B, Z)`, and of labels `(B,)` if it has classes, before the sigmoid."""
-        pictures: Tensor = self.decoder(self._told(codes, labels))
+        """Decode latent codes `(B, Z)`, and labels `(B,)` if it is class-conditional, to logits `(B, C, H, W)`."""
+        pictures: Tensor = self.decoder(self._with_labels(codes, labels))
         return pictures
 
     def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return pictures of numbers `(B, Z)`, and of labels if it has classes: `(B, C, H, W)` in [0, 1]."""
+        """Decode latent codes `(B, Z)`, and labels `(B,)` if it is class-conditional, to pictures in [0, 1]."""
         return self.logits(codes, labels).sigmoid()
 
     def _encoded(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
         if not self.classes:
             found: Tensor = self.encoder(pictures)
         else:
-            found = self.encoder[self._flat :](self._told(self.encoder[: self._flat](pictures), labels))
+            found = self.encoder[self._flat :](self._with_labels(self.encoder[: self._flat](pictures), labels))
         return found
 
-    def _told(self, rows: Tensor, labels: Tensor | None) -> Tensor:
-        """Return rows `(B, n)` with the class beside them, if there are classes."""
+    def _with_labels(self, rows: Tensor, labels: Tensor | None) -> Tensor:
+        """Return vectors `(B, n)`, concatenated with the labels if it is class-conditional."""
         if not self.classes:
             return rows
         if labels is None:
-            raise OptionError(f"this network knows {self.classes} classes; expected a label for each picture.")
-        return torch.cat([rows, _LOUD * F.one_hot(labels.to(rows.device), self.classes).to(rows.dtype)], 1)
+            raise OptionError(
+                f"this network is conditional on {self.classes} classes; expected a label for each picture."
+            )
+        return torch.cat([rows, _LABEL_SCALE * F.one_hot(labels.to(rows.device), self.classes).to(rows.dtype)], 1)
 
 
 def _convolutions(shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], list[nn.Module], tuple[int, int, int]]:
-    """Return layers down, layers up, and the shape between them."""
+    """Return layers of the encoder, of the decoder, and the shape between them."""
     channels, height, sideways = shape
     down: list[nn.Module] = []
     up: list[nn.Module] = []
@@ -129,10 +130,10 @@ def _convolutions(shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], 
 
 
 class Autoencoder(_Coder):
-    """A network that learns to give back what it is shown, through a few numbers; see `_Coder`.
+    """An autoencoder: it reconstructs its input through a latent code; see `_Coder`.
 
     Source: Hinton & Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks", Science 313.
-    Differs: trained at once, with rectifiers, instead of layer by layer.
+    Differs: all layers are trained together, with ReLU, instead of layer by layer.
     """
 
     def __init__(
@@ -143,27 +144,27 @@ class Autoencoder(_Coder):
         hidden: Sequence[int] = (),
         width: int = 32,
     ) -> None:
-        super().__init__(shape, latent, kind, hidden, width, told=1)
+        super().__init__(shape, latent, kind, hidden, width, outputs=1)
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Return the numbers of pictures, `(B, Z)`."""
+        """Return latent codes `(B, Z)`."""
         return self._encoded(pictures)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return pictures as they come back, `(B, C, H, W)` in [0, 1]."""
+        """Return reconstructions, `(B, C, H, W)` in [0, 1]."""
         return self.decode(self.encode(pictures))
 
 
 class VAE(_Coder):
-    """A network whose numbers follow the standard Gaussian, so that any draw of them is a picture; see `_Coder`.
+    """A variational autoencoder: its prior of z is the standard Gaussian; see `_Coder`.
 
-    With classes it is a conditional one: numbers tell what a class leaves open, and a picture of any class can be asked
-    for.
+    With classes it is class-conditional: it samples from a requested class, and z describes the variation within the
+    class.
 
     Source: Kingma & Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, section 3 and appendix C; Sohn,
         Lee & Yan 2015, "Learning structured output representation using deep conditional generative models", for
         classes.
-    Differs: whatever the class, numbers follow the same Gaussian, which Sohn et al. let the class decide.
+    Differs: the prior is the same for all classes; that of Sohn et al. depends on the class.
     """
 
     def __init__(
@@ -175,18 +176,18 @@ class VAE(_Coder):
         width: int = 32,
         classes: int = 0,
     ) -> None:
-        super().__init__(shape, latent, kind, hidden, width, told=2, classes=classes)
+        super().__init__(shape, latent, kind, hidden, width, outputs=2, classes=classes)
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the constructor needs to build this network again."""
+        """Arguments that build the same architecture."""
         return {**super().settings, "classes": self.classes}
 
     def encode(self, pictures: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return mean and logarithm of the variance of each picture's numbers, `(B, Z)` each."""
+        """Return mean and log variance of the approximate posterior q(z|x), `(B, Z)` each."""
         mu, logvar = self._encoded(pictures, labels).chunk(2, 1)
         return mu, logvar
 
     def forward(self, pictures: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the pictures of the means, `(B, C, H, W)` in [0, 1]."""
+        """Return reconstructions from the posterior means, `(B, C, H, W)` in [0, 1]."""
         return self.decode(self.encode(pictures, labels)[0], labels)

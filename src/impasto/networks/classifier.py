@@ -1,4 +1,4 @@
-"""A small classifier of small pictures: what measures of made pictures are taken with."""
+"""A small classifier of small pictures, whose features measure generated samples."""
 
 from typing import Any
 
@@ -12,26 +12,26 @@ __all__ = ["Classifier"]
 
 
 class Classifier(nn.Module):
-    """Two convolutions and two layers of neurons; at 28 x 28 with ten classes 105,866 weights.
+    """Two convolutions and two fully connected layers; 105,866 weights for 28 x 28 pixels and ten classes.
 
-    Each convolution, 3 x 3 with a rectifier, is followed by maxima over 2 x 2. `features` are what the last layer
-    reads, after its rectifier: in them sets of pictures are compared.
+    Each convolution is 3 x 3 with ReLU and 2 x 2 max pooling. `features` are the inputs of the last layer; sets of
+    pictures are compared in them.
 
     The state dict holds `first`, `second` (convolutions), `third` and `last`, each with weight and bias.
 
     Args:
-        classes: how many there are.
-        channels: of pictures: 1 for grey, 3 for RGB.
-        size: height and width of pictures.
+        classes: number of classes.
+        channels: of the pictures: 1 for gray, 3 for RGB.
+        size: height and width of the pictures.
         width: channels of the first convolution; the second has twice as many.
-        features: how many numbers a picture is described by.
-        dropout: share of the features that are left out while it learns.
+        features: number of features.
+        dropout: dropout probability of the features during training.
 
     Raises:
-        OptionError: a number is out of range.
+        OptionError: an argument is out of range.
 
-    Source: the shape of the network with which tensorflow/gan and PacGAN score digits (two convolutions, two dense
-        layers), made small enough to learn within a minute on a processor.
+    Source: the architecture with which tensorflow/gan and PacGAN score digits (two convolutions, two fully connected
+        layers), but smaller: it trains within a minute on a CPU.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Classifier(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What the constructor needs to build this network again."""
+        """Arguments that build the same architecture."""
         return {
             "classes": self.classes,
             "channels": self.channels,
@@ -73,13 +73,13 @@ class Classifier(nn.Module):
         }
 
     def features(self, pictures: Tensor) -> Tensor:
-        """Return `(B, features)`, 0 or more each.
+        """Return features `(B, features)`, 0 or more each.
 
         Args:
             pictures: `(B, channels, H, W)` in [0, 1].
 
         Raises:
-            ImageError: they have another shape.
+            ImageError: the pictures have another shape.
         """
         if pictures.ndim != 4 or tuple(pictures.shape[1:]) != (self.channels, *self.size):
             raise ImageError(
@@ -88,17 +88,17 @@ class Classifier(nn.Module):
             )
         x = F.max_pool2d(torch.relu(self.first(pictures)), 2)
         x = F.max_pool2d(torch.relu(self.second(x)), 2)
-        return torch.relu(self.third(x.flatten(1)))  # (B, 2 width, H/4, W/4) in one row
+        return torch.relu(self.third(x.flatten(1)))  # (B, 2 width, H/4, W/4), flattened
 
-    def judge(self, features: Tensor) -> Tensor:
-        """Return `(B, classes)`, logits of features."""
+    def logits(self, features: Tensor) -> Tensor:
+        """Return logits `(B, classes)` of features."""
         kept = F.dropout(features, self.dropout, self.training)
         logits: Tensor = self.last(kept)
         return logits
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return `(B, classes)`, logits of pictures as for `features`."""
-        return self.judge(self.features(pictures))
+        """Return logits `(B, classes)` of pictures as for `features`."""
+        return self.logits(self.features(pictures))
 
 
 def _shape(shape: tuple[int, ...]) -> str:

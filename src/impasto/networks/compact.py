@@ -1,4 +1,4 @@
-"""VGG with every convolution squeezed: the same layers and channels for a fraction of the work."""
+"""Compact encoder: VGG with low-rank convolutions, the same layers and channels for a fraction of the computation."""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -11,8 +11,8 @@ from impasto.networks.vgg import VGG
 
 __all__ = ["RANKS", "Compact"]
 
-# For each convolution, how many directions go in and how many come out; see docs/encoder.md. What is
-# behind relu5_1 no default looks at, so little is spent on it.
+# Input and output rank of each convolution; see docs/encoder.md. No default uses layers behind relu5_1, so their
+# ranks are small.
 RANKS: Mapping[str, tuple[int, int]] = MappingProxyType(
     {"conv1_2": (16, 24), "conv2_1": (24, 32), "conv2_2": (40, 48), "conv3_1": (48, 64)}
     | {"conv3_2": (80, 80), "conv3_3": (80, 80), "conv3_4": (80, 80), "conv4_1": (112, 144)}
@@ -22,27 +22,26 @@ RANKS: Mapping[str, tuple[int, int]] = MappingProxyType(
 
 
 class Compact(VGG):
-    """A VGG whose 3 x 3 convolutions work on the few directions in which its features mostly lie.
+    """A VGG whose 3 x 3 convolutions work in the principal subspaces of its features.
 
-    In place of each convolution of C to C' channels are three: 1 x 1 from C to k, 3 x 3 from k to r, 1 x 1
-    from r to C'. For C = C' = 512 and k = r = 176 that is a fifth of the multiplications. Everything else is
-    VGG's: names, channels, pooling, rectifiers, so that features are approximations of VGG's own. The first
-    convolution is left as it is.
+    Three convolutions replace each one of C to C' channels: 1 x 1 from C to k, 3 x 3 from k to r, 1 x 1 from r to C'.
+    For C = C' = 512 and k = r = 176 that is a fifth of the multiplications. Names, channels, pooling and ReLU are
+    those of VGG, so that features approximate its features. The first convolution is unchanged.
 
     The state dict holds `conv1_1.weight`, `conv1_1.bias`, and of each other convolution `conv1_2.0.weight`
     (k, C, 1, 1), `conv1_2.1.weight` (r, k, 3, 3), `conv1_2.2.weight` (C', r, 1, 1) and `conv1_2.2.bias`.
 
     Args:
         depth: as for `VGG`.
-        ranks: convolution to (k, r); all but the first must be named.
-        settings: all others, as for `VGG`.
+        ranks: convolution to (k, r), for all but the first.
+        settings: all other arguments of `VGG`.
 
     Raises:
-        OptionError: an argument is none of the choices, or the numbers do not fit.
+        OptionError: an argument is out of range.
         UnknownName: there is no such convolution.
 
     Source: Kim et al. 2016, arXiv:1511.06530 (two factors around a small core), and Zhang et al. 2016,
-        arXiv:1505.06798, for how the factors are found; see `compression`.
+        arXiv:1505.06798, for how the factors are found; see `recipes.compact_encoder`.
     """
 
     def __init__(
@@ -58,7 +57,7 @@ class Compact(VGG):
         convolutions = [name for name in self.layer_names if name.startswith("conv")][1:]
         for name in self.ranks:
             if name not in convolutions:
-                raise unknown_name("a convolution that can be squeezed", name, convolutions)
+                raise unknown_name("a convolution that has ranks", name, convolutions)
         for name in convolutions:
             k, r = self.ranks.get(name, (0, 0))
             if min(k, r) < 1:
@@ -75,7 +74,7 @@ class Compact(VGG):
             )
 
     def bytes_per_pixel(self, layers: Iterable[str]) -> float:
-        """Return about how much memory a forward and backward pass takes for each pixel; see `VGG`."""
+        """Return the approximate memory of a forward and backward pass, in bytes per pixel; see `VGG`."""
         wanted = self._known(layers)
         if not wanted:
             return 0.0

@@ -1,4 +1,4 @@
-"""Networks that play against each other: one makes small pictures from numbers, the other tells them from real ones."""
+"""Generator and discriminator of a GAN for small pictures or points, of dense layers or convolutions."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from impasto.errors import OptionError
 
-__all__ = ["Activation", "Discriminator", "Generator", "Norm"]
+__all__ = ["Activation", "Discriminator", "GeneratorNetwork", "Norm"]
 
 Kind = Literal["dense", "conv"]
 Norm = Literal["batch", "group", "none"]
@@ -21,30 +21,30 @@ _KINDS = ("dense", "conv")
 _NORMS = ("batch", "group", "none")
 _BASE = 7  # convolutions halve the sides until they are no larger
 _HIDDEN = (100, 150)  # of a dense generator; its discriminator has them the other way round
-_LABEL = 16  # numbers that a class becomes for the generator
+_LABEL = 16  # values of a class embedding in the generator
 _GROUPS = 8
 _SLOPE = 0.2  # of leaky rectifiers
 
 
-class Generator(nn.Module):
-    """Makes pictures of numbers that follow the standard Gaussian; with classes, of the class that is asked for.
+class GeneratorNetwork(nn.Module):
+    """Generator: makes pictures from latent codes z of a standard Gaussian; with classes, of the requested class.
 
-    "dense": layers of neurons with SELU, 30-100-150-784 by default, and no normalization. "conv": numbers become
+    "dense": layers of neurons with SELU, 30-100-150-784 by default, and no normalization. "conv": the code becomes
     a map of 4 to 7 px with `width` times a power of two channels; each transposed convolution of 4 x 4 then doubles
     the sides and halves the channels, until the last one gives the picture: at 64 px and a width of 64 the paper's
     512, 256, 128, 64. The state dict holds `layers.N` and, with classes, `labels`.
 
     Args:
-        shape: channels, height and width of pictures; or how many numbers a point has, as (2,), for toys.
-        latent: numbers that a picture is made from.
+        shape: channels, height and width of pictures; or the number of coordinates of a point, as (2,).
+        latent: size of the latent code.
         kind: "dense" or "conv".
-        hidden: dense: widths of the layers, from numbers to pictures; empty: 100 and 150.
+        hidden: dense: widths of the layers, from the code to the picture; empty: 100 and 150.
         width: conv: channels before the last layer.
         norm: conv: "batch", the paper's, "group" or "none".
-        classes: how many there are; 0: any picture.
+        classes: number of classes; 0: not class-conditional.
         activation: dense: "selu" or "relu".
-        blur: conv: what each layer of stride 2 makes is blurred by 1-2-1 along both sides: even and odd places have
-            weights of their own there, and could form a weave.
+        blur: conv: the output of each layer of stride 2 is blurred by 1-2-1 along both sides. Even and odd positions
+            have weights of their own there, which could cause checkerboard artifacts.
 
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
@@ -52,7 +52,7 @@ class Generator(nn.Module):
     Source: dense: Géron 2019, "Hands-on machine learning", 2nd edition, chapter 17, and Klambauer et al. 2017,
         arXiv:1706.02515, for SELU. conv: Radford, Metz & Chintala 2016, arXiv:1511.06434, figure 1. Classes: Mirza &
         Osindero 2014, arXiv:1411.1784.
-    Differs: a class becomes a few numbers that are learned, beside the others, instead of a unit vector.
+    Differs: a class is a learned embedding beside the code, instead of a unit vector.
     """
 
     def __init__(
@@ -117,18 +117,18 @@ class Generator(nn.Module):
         }
 
     def logits(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return what comes before the sigmoid, `(B, C, H, W)`; arguments and errors as for `decode`."""
+        """Return the values before the sigmoid, `(B, C, H, W)`; arguments and errors as for `decode`."""
         if self.classes:
             codes = torch.cat([codes, self.labels(_checked(labels, len(codes), self.classes))], 1)
         made: Tensor = self.layers(codes)
         return made
 
     def decode(self, codes: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return pictures of numbers, `(B, C, H, W)` in [0, 1]; or points, anywhere.
+        """Return the pictures of latent codes, `(B, C, H, W)` in [0, 1]; or points `(B, N)`, unbounded.
 
         Args:
             codes: `(B, Z)`.
-            labels: `(B,)`, which class each shall be of; None if there are no classes.
+            labels: `(B,)`, the requested classes; None if there are none.
 
         Raises:
             OptionError: labels are missing, or do not fit.
@@ -144,7 +144,7 @@ class Generator(nn.Module):
 
 
 class _Blur(nn.Module):
-    """1-2-1 along both sides, in which what alternates from pixel to pixel is lost; edges are repeated outside."""
+    """Blur by 1-2-1 along both sides, which removes what alternates from pixel to pixel; edges are repeated outside."""
 
     kernel: Tensor
 
@@ -159,31 +159,31 @@ class _Blur(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Tells real pictures from made ones: a number for each, the logarithm of the odds that it is real.
+    """Discriminator: tells real pictures from fakes, by the logarithm of the odds that a picture is real.
 
     It mirrors the generator: "dense", 784-150-100-1 by default with SELU; "conv", convolutions of 4 x 4 that halve the
     sides and double the channels, with leaky rectifiers of slope 0.2. With classes it asks whether a picture is a real
-    one of its class: the last layer is another one for each. The state dict holds `layers.N`, `last` and, with
+    one of its class: each class has a last layer of its own. The state dict holds `layers.N`, `last` and, with
     classes, `labels`.
 
     Args:
-        shape: channels, height and width of pictures; or how many numbers a point has, as (2,), for toys.
+        shape: channels, height and width of pictures; or the number of coordinates of a point, as (2,).
         kind: "dense" or "conv".
         hidden: dense: widths of the layers, from pictures on; empty: 150 and 100.
         width: conv: channels after the first layer.
         norm: conv: "batch", the paper's, "group" or "none". The first layer has none.
-        classes: how many there are; 0: any picture.
+        classes: number of classes; 0: not class-conditional.
         spectral: each layer is divided by its largest singular value.
         activation: dense: "selu" or "relu".
-        fourier: dense: so many waves of random directions and lengths are seen beside the input, sine and cosine of
-            each: without them a network of neurons hardly sees what is fine. The state dict holds `frequencies`.
+        fourier: dense: number of random Fourier features beside the input, a sine and a cosine each. Without them a
+            dense network hardly sees fine detail. The state dict holds `frequencies`.
 
     Raises:
         OptionError: a number is out of range, or the sides cannot be halved.
 
-    Source: as for `Generator`; classes: Miyato & Koyama 2018, arXiv:1802.05637, section 3; spectral norm: Miyato et al.
-        2018, arXiv:1802.05957, algorithm 1; fourier: Tancik et al. 2020, arXiv:2006.10739, frequencies of
-        deviation 1 in radians.
+    Source: as for `GeneratorNetwork`; classes: Miyato & Koyama 2018, arXiv:1802.05637, section 3; spectral norm:
+        Miyato et al. 2018, arXiv:1802.05957, algorithm 1; fourier: Tancik et al. 2020, arXiv:2006.10739, frequencies of
+        standard deviation 1 in radians.
     Differs: the paper's sigmoid is part of the loss. The class is asked of the last map itself, not of its sum.
     """
 

@@ -1,4 +1,4 @@
-"""Johnson's network: a picture is painted in one pass, by a network that knows one style."""
+"""Johnson's feed-forward network for fast style transfer, one network for each style."""
 
 import torch
 from torch import nn
@@ -8,11 +8,11 @@ from impasto.networks.layers import Map, conv, crop, extend, keep, normalize, po
 
 __all__ = ["Johnson"]
 
-_EPS = 1e-5  # torch's default, with which the public networks were trained
+_EPS = 1e-5  # torch's default, as for the public networks
 
 
 class _Conv(nn.Module):
-    """Holds a convolution under the key that public checkpoints have."""
+    """A convolution under the key of the public checkpoints."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class _Residual(nn.Module):
 
     def forward(self, x: Map) -> Map:
         y = self.in2(self.conv2(self.in1(self.conv1(x))), relu=False)
-        total: Map = keep(pointwise(torch.add, y, x))  # no rectifier after the sum
+        total: Map = keep(pointwise(torch.add, y, x))  # no ReLU after the sum
         return total
 
 
@@ -55,8 +55,8 @@ class Johnson(nn.Module):
     Args:
         width: channels at full resolution; twice and four times as many at a half and a quarter.
         blocks: residual blocks.
-        scale: what pictures in [0, 1] are multiplied with on their way in and divided by on their way out. The
-            public networks were trained on 0...255, for which the default is; ours may use 1.
+        scale: factor on pictures in [0, 1] at the input, divided out at the output. The public networks were trained
+            on 0...255, the default; ours may use 1.
 
     Raises:
         OptionError: a number is out of range.
@@ -64,8 +64,8 @@ class Johnson(nn.Module):
     Source: Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, and its supplement, with the changes of
         pytorch/examples: instance instead of batch normalization, reflection padding in each layer, nearest
         neighbors and a convolution instead of a transposed one, no tanh at the end.
-    Differs: sides that are not multiples of 4 are extended by reflection and cut back, so the picture that
-        comes out has the size of the one that went in.
+    Differs: sides that are not multiples of 4 are padded by reflection and cropped again, so the output has the size
+        of the input.
     """
 
     multiple = 4
@@ -98,7 +98,7 @@ class Johnson(nn.Module):
             image: `(B, 3, H, W)` RGB in [0, 1], any size from 1 x 1 on.
 
         Returns:
-            The same shape. Values may leave [0, 1] a little; `application` clamps them, training needs them.
+            The same shape. Values may leave [0, 1] a little: the training needs them, and a `Painter` clamps them.
         """
         x = extend(image, self.multiple)
         x = self.in1(self.conv1(pointwise(lambda values: values * self.scale, x)))

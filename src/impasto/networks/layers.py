@@ -1,10 +1,9 @@
-"""The layers of networks that paint in one pass, for whole pictures and for pictures a few rows at a time.
+"""Layers of feed-forward networks, for whole pictures and for pictures in strips of rows.
 
-A network is written once, with the functions below. Given tensors they compute at once, and gradients flow
-through them; given `Rows`, a map that is known only strip by strip, they build another one. That is how
-`application` runs any of these networks on a picture too large to be computed whole, to the same bits: each
-layer here knows which rows of its input it needs, and normalization asks for the statistics of the whole map,
-which are added up row by row in both cases.
+A network is written once, with the functions below. For tensors they compute directly, with gradients. For `Rows`, a
+feature map that is computed strip by strip, they build another `Rows`. So `inference.strips` applies any of these
+networks to a picture too large for the memory, with the same bits: each layer knows which rows of its input it needs,
+and normalization uses the statistics of the whole map, which are summed row by row in both cases.
 """
 
 from abc import ABC, abstractmethod
@@ -48,14 +47,14 @@ __all__ = [
 
 Padding = Literal["reflect", "zeros", "before", "around", "full"]
 Moments = tuple[Tensor, Tensor]  # mean and biased variance of each channel, (B, C) both
-_CHUNK = 1 << 20  # values that are added up at once: few enough for a cache, enough to be worth the call
-# On CPUs torch convolves maps of at most so many values with other code, which rounds otherwise. A strip may be
-# that small where its map is not, so small maps are given to the same code as all others.
+_CHUNK = 1 << 20  # values that are summed at once: few enough for the cache, enough to amortize the call
+# On CPUs torch has another implementation of convolution for maps of at most this many values, with other rounding. A
+# strip may be that small while its map is not, so small maps use the implementation of large ones here.
 _SMALL = 20480
 
 
 class Rows(ABC):
-    """A map `(B, C, H, W)` that is not there as a whole; it can only be asked for some of its rows."""
+    """A feature map `(B, C, H, W)` that is computed in strips of rows."""
 
     @property
     @abstractmethod
@@ -64,15 +63,15 @@ class Rows(ABC):
 
     @abstractmethod
     def local(self, layer: "Local") -> "Rows":
-        """Return what the layer makes of this map."""
+        """Return the output of a layer for this map."""
 
     @abstractmethod
     def pointwise(self, function: Callable[..., Tensor], others: tuple[Any, ...]) -> "Rows":
-        """Return what a function makes of the same places of this and other maps."""
+        """Return a pointwise function of this and other maps."""
 
     @abstractmethod
     def keep(self) -> "Rows":
-        """Return this map, computed and held in memory."""
+        """Return this map, computed and kept in memory."""
 
     @abstractmethod
     def moments(self) -> Moments:
@@ -83,23 +82,23 @@ Map = TypeVar("Map", Tensor, Rows)
 
 
 class Local(ABC):
-    """A layer of which a row of output needs only a few rows of input."""
+    """A layer whose rows of output depend only on a few rows of input."""
 
     @abstractmethod
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size of what it makes of a map of this size."""
+        """Return the size of the output for a map of this size."""
 
     @abstractmethod
     def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
-        """Return the rows (first, after the last) of a map of this height that rows of output are made of."""
+        """Return the rows (first, after the last) of the input that rows of output need, for a map of this height."""
 
     @abstractmethod
     def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
         """Return rows of output.
 
         Args:
-            x: `(B, C, h, W)`, the rows that `needs` says, or more.
-            first: which row of the whole map is the first of `x`.
+            x: `(B, C, h, W)`, the rows of `needs`, or more.
+            first: index of the first row of `x` in the whole map.
             height: of the whole map.
             top: first row of output.
             bottom: row after the last.
@@ -111,7 +110,7 @@ class Local(ABC):
 
 
 def _mirrored(index: Tensor, length: int) -> Tensor:
-    """Return where rows outside a map are found in it: reflected without the border, as often as it takes."""
+    """Return the indices of rows outside a map, reflected at its borders as often as needed."""
     if length == 1:
         return torch.zeros_like(index)
     index = index.remainder(2 * length - 2)
@@ -119,7 +118,7 @@ def _mirrored(index: Tensor, length: int) -> Tensor:
 
 
 def _reflected(start: int, stop: int, length: int) -> tuple[int, int]:
-    """Return (first, after the last) of what rows start to stop are, reflected at the borders."""
+    """Return the range (first, after the last) of rows start to stop, reflected at the borders."""
     if start >= 0 and stop <= length:
         return start, stop
     index = _mirrored(torch.arange(start, stop), length)
@@ -127,7 +126,7 @@ def _reflected(start: int, stop: int, length: int) -> tuple[int, int]:
 
 
 def _take(x: Tensor, dim: int, first: int, length: int, start: int, stop: int) -> Tensor:
-    """Return places start to stop of a map whose part from `first` on is x, reflected at its borders."""
+    """Return positions start to stop of a map whose part from `first` on is x, reflected at its borders."""
     if start >= 0 and stop <= length:
         return x.narrow(dim, start - first, stop - start)
     return x.index_select(dim, _mirrored(torch.arange(start, stop, device=x.device), length) - first)
@@ -136,30 +135,29 @@ def _take(x: Tensor, dim: int, first: int, length: int, start: int, stop: int) -
 def _window(x: Tensor, first: int, height: int, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
     """Return rows and columns of a map whose rows from `first` on are x, reflected at its borders."""
     width = x.shape[-1]
-    pads, parts = [], []  # of columns, then of rows: what lies outside, and what lies inside
+    pads, parts = [], []  # of columns, then of rows: outside, and inside
     for (start, stop), length in ((columns, width), (rows, height)):
         inner = (max(0, start), min(length, stop))
         pads += [inner[0] - start, stop - inner[1]]
         parts.append(inner)
     (left, right), (top, bottom) = parts
-    if right - left <= max(pads[:2]) or bottom - top <= max(pads[2:]):  # mirrored more than once
+    if right - left <= max(pads[:2]) or bottom - top <= max(pads[2:]):  # reflected more than once
         return _take(_take(x, 2, first, height, *rows), 3, 0, width, *columns)
     x = x.narrow(2, top - first, bottom - top).narrow(3, left, right - left)
     return F.pad(x, pads, mode="reflect") if any(pads) else x
 
 
 class Conv(Local):
-    """A convolution, with what surrounds the picture.
+    """A convolution with its padding.
 
     Args:
         weight: `(C', C / groups, k, k)`.
         bias: `(C')`, or None.
         stride: 1 or 2.
-        padding: "reflect": k // 2 mirrored places on each side, which leave no frame. "zeros": TensorFlow's
-            SAME: as many zeros as make the output ceil(size / stride) large, the odd one after the end.
-            "before": all k - 1 zeros come first. "around": torch's, (k - 1) // 2 zeros on each side; as many places
-            come out as with the others, so k is odd, or 4 with a stride of 2. "full": k - 1 zeros on each side, so
-            that k - 1 places more come out.
+        padding: "reflect": k // 2 reflected positions on each side, without a dark frame. "zeros": TensorFlow's SAME,
+            zeros for an output of ceil(size / stride), an odd one at the end. "before": all k - 1 zeros at the start.
+            "around": torch's, (k - 1) // 2 zeros on each side; the output has the same size as with the others, so k
+            is odd, or 4 with a stride of 2. "full": k - 1 zeros on each side; the output is larger by k - 1.
         groups: of channels.
     """
 
@@ -215,14 +213,14 @@ def _convolve(x: Tensor, weight: Tensor, bias: Tensor | None, stride: int, group
 
 
 def _recorded(*tensors: Tensor) -> bool:
-    """Return whether someone follows what is computed: autograd, or an exporter, who want plain convolutions."""
+    """Return whether autograd or an exporter records the computation, which needs the standard convolution."""
     learning = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     exporting = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
     return learning or exporting or not torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 
 
 class Upsample(Local):
-    """Twice as high and wide, by repeating each place: without checkerboards, for all places are alike."""
+    """Nearest-neighbor upsampling by 2, which causes no checkerboard artifacts."""
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """See `Local`."""
@@ -240,7 +238,7 @@ class Upsample(Local):
 
 
 class Bilinear(Upsample):
-    """Twice as high and wide, by bilinear interpolation between the centers of places."""
+    """Bilinear upsampling by 2."""
 
     def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
         """See `Local`."""
@@ -255,7 +253,7 @@ class Bilinear(Upsample):
 
 
 class Unshuffle(Local):
-    """Squares of places become channels; sides must be multiples of the squares'."""
+    """Pixel unshuffle: squares of positions become channels; sides must be multiples of the factor."""
 
     def __init__(self, factor: int) -> None:
         self.factor = factor
@@ -275,7 +273,7 @@ class Unshuffle(Local):
 
 
 class Shuffle(Local):
-    """Channels become squares of places."""
+    """Pixel shuffle: channels become squares of positions."""
 
     def __init__(self, factor: int) -> None:
         self.factor = factor
@@ -296,12 +294,12 @@ class Shuffle(Local):
 
 
 class Extend(Local):
-    """Larger on all sides by mirrored places, or a part of it.
+    """Reflection padding, or a crop.
 
     Args:
-        height: of what comes out.
-        width: of what comes out.
-        first: which row and column of the map is the first of what comes out; below 0 they are mirrored.
+        height: of the output.
+        width: of the output.
+        first: row and column of the map at which the output starts; below 0 the map is reflected.
     """
 
     def __init__(self, height: int, width: int, first: int = 0) -> None:
@@ -321,7 +319,7 @@ class Extend(Local):
         return _window(x, first, height, rows, columns)
 
 
-# --- what networks are written with ---------------------------------------------------------------
+# --- functions for networks -----------------------------------------------------------------------
 
 
 def _local(layer: Local, x: Map) -> Map:
@@ -337,17 +335,17 @@ def conv(
 
 
 def upsample(x: Map, mode: Literal["nearest", "bilinear"] = "nearest") -> Map:
-    """Return the map twice as high and wide; see `Upsample` and `Bilinear`."""
+    """Return the map upsampled by 2; see `Upsample` and `Bilinear`."""
     return _local(Bilinear() if mode == "bilinear" else Upsample(), x)
 
 
 def unshuffle(x: Map, factor: int) -> Map:
-    """Return the map with squares of places as channels; see `Unshuffle`."""
+    """Return the map with squares of positions as channels; see `Unshuffle`."""
     return _local(Unshuffle(factor), x)
 
 
 def shuffle(x: Map, factor: int) -> Map:
-    """Return the map with channels as squares of places; see `Shuffle`."""
+    """Return the map with channels as squares of positions; see `Shuffle`."""
     return _local(Shuffle(factor), x)
 
 
@@ -357,23 +355,23 @@ def size_of(x: Tensor | Rows) -> tuple[int, int]:
 
 
 def extend(x: Map, multiple: int, margin: int = 0) -> Map:
-    """Return the map with a margin of mirrored places, and more at the bottom and the right up to a multiple."""
+    """Return the map with reflection padding: a margin, and more at the bottom and the right up to a multiple."""
     height, width = (-(-(side + 2 * margin) // multiple) * multiple for side in size_of(x))
     return crop(x, (height, width), -margin)
 
 
 def crop(x: Map, size: tuple[int, int], margin: int = 0) -> Map:
-    """Return the part of a map of that size that begins a margin away from its upper left corner."""
+    """Return a crop of this size that begins a margin away from the upper left corner."""
     return x if size_of(x) == size else _local(Extend(*size, margin), x)
 
 
 def pointwise(function: Callable[..., Tensor], x: Map, *others: Any) -> Map:
-    """Return what a function makes of the same places of maps of one size."""
+    """Return a pointwise function of maps of the same size."""
     return function(x, *others) if isinstance(x, Tensor) else x.pointwise(function, others)
 
 
 def keep(x: Map) -> Map:
-    """Return the map; of `Rows`, held in memory. For what is used more than once."""
+    """Return the map; `Rows` are computed and kept in memory, for use more than once."""
     return x if isinstance(x, Tensor) else x.keep()
 
 
@@ -381,35 +379,34 @@ def keep(x: Map) -> Map:
 
 
 def wide(x: Tensor) -> Tensor:
-    """Return numbers of 16 bits in 32, in which they can be added up; others as they are."""
+    """Return values of 16 bits as float32, in which sums are accurate; other types unchanged."""
     return x.float() if x.element_size() < 4 else x
 
 
 def row_sums(x: Tensor, reference: Tensor) -> Tensor:
     """Return the sums of x - reference and of its square along each row, `(2, B, H, C)` in float64.
 
-    Each row is added up on its own, in its own precision for speed, so that it does not matter which of them
-    come together.
+    Each row is summed on its own, in its own precision for speed. So the sums do not depend on how rows are grouped.
 
     Args:
         x: `(B, C, H, W)`.
-        reference: `(B, C)`, near the mean, so that no digits are lost; exact for a constant map.
+        reference: `(B, C)`, near the mean, against cancellation; exact for a constant map.
     """
-    places = x.permute(0, 2, 3, 1)  # (B, H, W, C): rows lie one after the other where x is channels-last
-    b, h, w, c = places.shape
+    pixels = x.permute(0, 2, 3, 1)  # (B, H, W, C): rows are contiguous if x is channels-last
+    b, h, w, c = pixels.shape
     sums = torch.empty(2, b, h, c, dtype=torch.float64, device=x.device if x.device.type != "mps" else "cpu")
     step = max(1, _CHUNK // (b * w * c))
     for top in range(0, h, step):
-        part = places[:, top : top + step]
+        part = pixels[:, top : top + step]
         center = reference[:, None, None]
-        part = wide(part).sub_(center) if part.element_size() < 4 else part - center  # once through memory
+        part = wide(part).sub_(center) if part.element_size() < 4 else part - center  # one pass over the memory
         sums[0, :, top : top + step] = part.sum(2)
         sums[1, :, top : top + step] = part.square_().sum(2)
     return sums
 
 
 def reference_of(x: Tensor) -> Tensor:
-    """Return what `row_sums` subtracts, `(B, C)`: the means of the map's first row, which `x` begins with."""
+    """Return the reference of `row_sums`, `(B, C)`: the means of the first row of the map, with which `x` begins."""
     return wide(x[:, :, 0]).mean(2)
 
 
@@ -423,7 +420,7 @@ def moments_of(sums: Tensor, reference: Tensor, width: int) -> Moments:
 def moments(x: Map) -> Moments:
     """Return mean and biased variance of each channel of the whole map, `(B, C)`, in float32 or wider.
 
-    On a map that needs no gradient the order of additions does not depend on how it is cut into strips.
+    For a map without gradient the order of the additions does not depend on the strips.
     """
     if not isinstance(x, Tensor):
         return x.moments()
@@ -435,9 +432,9 @@ def moments(x: Map) -> Moments:
 
 
 def together(found: Moments) -> Moments:
-    """Return mean and biased variance of all pictures of a batch taken as one, `(1, C)`; of one picture its own.
+    """Return mean and biased variance of the pixels of all pictures of a batch, `(1, C)`.
 
-    E[x] and E[x²] are averaged, not variances: how far the pictures' means lie apart is variance, too.
+    E[x] and E[x²] are averaged, not variances: the variance of the pictures' means counts, too.
     """
     mean, variance = (part.cpu().double() for part in found)  # some devices have no float64
     middle = mean.mean(0, keepdim=True)
@@ -449,21 +446,21 @@ def normalize(
     x: Map, gamma: Tensor, beta: Tensor, eps: float, then: Callable[[Tensor], Tensor] | None = None,
     shares: Tensor | None = None,
 ) -> Map:  # fmt: skip
-    """Return instance normalization: each channel of each picture with mean beta and standard deviation gamma.
+    """Return instance normalization: each channel of each picture gets mean beta and standard deviation gamma.
 
     Args:
         x: `(B, C, H, W)`.
         gamma: `(B or 1, C)`; with shares `(K, C)`.
         beta: the same shape.
-        eps: added to the variance under the root; it bounds the gain on flat pictures.
-        then: applied to the result, which it may change in place, as `torch.relu_`.
-        shares: `(B or 1, K, H, W)`, how much each row of gamma and beta counts at each place. Statistics are
-            always those of the whole map.
+        eps: added to the variance; it bounds the gain on flat pictures.
+        then: function of the result, possibly in place, as `torch.relu_`.
+        shares: `(B or 1, K, H, W)`, mixing weights of the K style embeddings at each position. Statistics are always
+            those of the whole map.
 
-    Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022; a row of gamma and beta for each style:
-        Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629, eq. 5.
+    Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022; gamma and beta for each style: Dumoulin, Shlens &
+        Kudlur 2017, arXiv:1610.07629, eq. 5.
     """
-    if shares is None and isinstance(x, Tensor) and x.requires_grad:  # what torch does in one step
+    if shares is None and isinstance(x, Tensor) and x.requires_grad:  # torch has it as one operation
         b, c, h, w = x.shape
         weight, bias = (row.to(wide(x[:1, :1, :1, :1]).dtype).expand(b, c).reshape(-1) for row in (gamma, beta))
         y = torch.batch_norm(x.reshape(1, b * c, h, w), weight, bias, None, None, True, 0.0, eps, True)
@@ -502,5 +499,5 @@ def _spread(row: Tensor, like: Tensor) -> Tensor:
 
 
 def _mixed(rows: Tensor, shares: Tensor) -> Tensor:
-    """Return rows `(K, C)`, mixed at each place as shares `(B, K, H, W)` say: `(B, C, H, W)`."""
+    """Return the vectors `(K, C)` mixed at each position by the weights `(B, K, H, W)`: `(B, C, H, W)`."""
     return _convolve(shares, rows.T[:, :, None, None].to(shares.dtype).contiguous(), None, 1, 1)

@@ -1,4 +1,4 @@
-"""The network of lengstrom/fast-style-transfer, whose weights ml5 and deeplearn.js gave to browsers."""
+"""The network of lengstrom/fast-style-transfer, whose weights ml5 and deeplearn.js use in browsers."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ _EPS = 1e-3
 
 
 class _Conv(nn.Module):
-    """A convolution and its instance normalization, which every layer has, the last included."""
+    """A convolution and its instance normalization; every layer has both, also the last one."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class _Conv(nn.Module):
 
 
 class _Transposed(_Conv):
-    """A transposed 3 x 3 convolution of stride 2, cut at the end to twice the size.
+    """A transposed 3 x 3 convolution of stride 2, cropped to twice the size.
 
     Written as a 2 x 2 convolution to four times the channels and a pixel shuffle, because out[2m] is
     x[m] w[0] + x[m-1] w[2] and out[2m+1] is x[m] w[1], in both directions.
@@ -46,14 +46,14 @@ class _Transposed(_Conv):
 class Lengstrom(nn.Module):
     """The network of lengstrom/fast-style-transfer: zero padding, transposed convolutions, tanh.
 
-    Its known defects come with it: a frame and checkerboards. It is here for the networks that exist. The
+    It exists for the published weights and keeps its known defects, border and checkerboard artifacts. The
     state dict holds `layers.0.weight` (out, in, k, k), `layers.0.shift`, `layers.0.scale`, ... of 16 convolutions.
 
     Args:
         width: channels at full resolution; the public ones have 32.
         blocks: residual blocks; the public ones have 5.
 
-    Differs: sides that are not multiples of 4 are extended by reflection and cut back.
+    Differs: sides that are not multiples of 4 are padded by reflection and cropped again.
     """
 
     multiple = 4

@@ -1,4 +1,4 @@
-"""MicroAST: any picture as a style, by a network of half a million numbers."""
+"""MicroAST: arbitrary style transfer by a network of half a million weights."""
 
 import torch
 from torch import Tensor, nn
@@ -8,13 +8,13 @@ from impasto.networks.layers import Map, conv, crop, extend, keep, moments, poin
 
 __all__ = ["PARTS", "MicroAST"]
 
-PARTS = ("content_encoder", "style_encoder", "modulator", "decoder")  # as the public checkpoints are called
+PARTS = ("content_encoder", "style_encoder", "modulator", "decoder")  # names of the public checkpoints
 _EPS = 1e-5
 _WIDTH = 16
 
 
 class _Conv(nn.Module):
-    """Holds a convolution under the key that the public checkpoint has."""
+    """A convolution under the key of the public checkpoint."""
 
     def __init__(self, channels: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class _Residual(nn.Module):
         self.conv1, self.conv2 = _Conv(channels, channels, 3), _Conv(channels, channels, 3)
 
     def forward(self, x: Map, weight: Tensor | None = None, bias: Tensor | None = None) -> Map:
-        """Return x plus two convolutions of it; with a style's weight and bias each is w conv(x) + b x."""
+        """Return x plus two convolutions of it; modulated by a style each is weight * conv(x) + bias * x."""
         if weight is None or bias is None:
             y = self.conv2(pointwise(F.relu, self.conv1(x)))
         else:
@@ -69,7 +69,7 @@ class _Modulator(nn.Module):
             self.add_module(name, nn.Sequential(_Conv(channels, channels, 3, groups=channels)))
 
     def forward(self, first: Tensor, second: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """Return weight and bias of the filters for each of two levels of features, `(B, C, 1, 1)`."""
+        """Return the modulation, weight and bias `(B, C, 1, 1)`, for each of two levels of features."""
         found = []
         for index, features in enumerate((first, second), start=1):
             pair = [self.get_submodule(f"{name}{index}")(features).mean((2, 3), True) for name in ("weight", "bias")]
@@ -89,7 +89,7 @@ class _Decoder(nn.Module):
         )  # fmt: skip
 
     def forward(self, x: Map, style: tuple[Tensor, Tensor], filters: list[tuple[Tensor, Tensor]], alpha: float) -> Map:
-        """Return the picture made of the content's deeper features."""
+        """Return the stylized picture of the content's deeper features."""
         x = self.dec1(_adapted(x, style[1], alpha), *filters[1])
         x = self.dec2(_adapted(x, style[0], alpha), *filters[0])
         for layer in self.dec3:
@@ -103,12 +103,12 @@ class _Decoder(nn.Module):
 def _mean_std(x: Map) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation, `(B, C)`, of the unbiased variance as AdaIN has it."""
     mean, variance = moments(x)
-    places = size_of(x)[0] * size_of(x)[1]
-    return mean, (variance * places / max(1, places - 1) + _EPS).sqrt()
+    positions = size_of(x)[0] * size_of(x)[1]
+    return mean, (variance * positions / max(1, positions - 1) + _EPS).sqrt()
 
 
 def _adapted(x: Map, style: Tensor, alpha: float) -> Map:
-    """Return the features with the style's mean and standard deviation, mixed with themselves.
+    """Return features with the style's mean and standard deviation, interpolated with the content's by `alpha`.
 
     Source: adaptive instance normalization, Huang & Belongie 2017, arXiv:1703.06868, eqs. 8 and 14.
     """
@@ -120,13 +120,13 @@ def _adapted(x: Map, style: Tensor, alpha: float) -> Map:
 
 
 class MicroAST(nn.Module):
-    """Any picture as a style: encoders for content and style, a modulator of filters, and a decoder.
+    """MicroAST: encoders for content and style, a modulator of filters, and a decoder.
 
     State-dict keys are those of the four public checkpoints after `content_encoder.`, `style_encoder.`,
     `modulator.` and `decoder.`. A new object has random weights.
 
     Source: Wang et al. 2023, arXiv:2211.15313.
-    Differs: sides that are not multiples of 4 are extended by reflection and cut back.
+    Differs: sides that are not multiples of 4 are padded by reflection and cropped again.
     """
 
     multiple = 4
@@ -147,12 +147,14 @@ class MicroAST(nn.Module):
         Args:
             image: `(B, 3, H, W)` RGB in [0, 1], any size.
             style: `(B or 1, 3, h, w)` RGB in [0, 1], any size; 512 px and about the picture's size look best.
-            strength: the paper's alpha, how far the features go from the content's statistics to the style's.
+            strength: the paper's alpha, from the content's feature statistics, 0, to the style's, 1.
 
         Returns:
             The shape of the image; values may leave [0, 1] a little.
         """
-        told = self.style_encoder(style)
+        style_features = self.style_encoder(style)
         _, features = self.content_encoder(extend(image, self.multiple))
-        painted: Map = crop(self.decoder(features, told, self.modulator(*told), strength), size_of(image))
+        painted: Map = crop(
+            self.decoder(features, style_features, self.modulator(*style_features), strength), size_of(image)
+        )
         return painted

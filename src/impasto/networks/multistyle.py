@@ -1,4 +1,4 @@
-"""Our own network for many styles: everything is shared but one row of numbers for each style."""
+"""The multi-style network: all weights are shared but a style embedding, the gains and shifts of each style."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,19 +22,18 @@ from impasto.networks.layers import (
     unshuffle,  # fmt: skip
 )
 
-__all__ = ["IDENTITY", "Painter", "balanced", "enlarging"]
+__all__ = ["IDENTITY", "MultiStyleNetwork", "balanced", "enlarging"]
 
-IDENTITY = "identity"  # the style that leaves pictures as they are, as nearly as the network can
-_MARGIN = 16  # pixels of mirrored picture around it that are painted too and cut off: what padding does stays outside
+IDENTITY = "identity"  # the style whose target is the photograph itself
+_MARGIN = 16  # pixels of reflection padding that are painted and cut off, so that border effects of layers are, too
 _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
 
 
 def balanced(weight: Tensor, factor: int) -> Tensor:
-    """Return a sub-pixel convolution's weights, balanced between the places of a square.
+    """Return the weights of a sub-pixel convolution, balanced between the positions in a square.
 
-    What follows is a pixel shuffle. Of what does not change along columns all rows of a square then get the
-    same, of what does not change along rows all columns. So flat stays flat and stripes stay stripes: the
-    network cannot lay a grid over skies and edges, however it was trained.
+    A pixel shuffle follows. Where the input is constant along one axis, the output is then constant along that axis,
+    too. Flat regions stay flat and stripes stay stripes: no weights can cause checkerboard artifacts there.
 
     Args:
         weight: `(C' factor², C, k, k)`.
@@ -42,17 +41,17 @@ def balanced(weight: Tensor, factor: int) -> Tensor:
     """
     k = weight.shape[-1]
     squares = weight.view(-1, factor, factor, weight.shape[1], k, k)  # (C', y, x, C, k, k)
-    for place, tap in ((1, 4), (2, 5)):
+    for position, tap in ((1, 4), (2, 5)):
         sums = squares.sum(tap, keepdim=True)
-        squares = squares - (sums - sums.mean(place, keepdim=True)) / k
+        squares = squares - (sums - sums.mean(position, keepdim=True)) / k
     return squares.view_as(weight)
 
 
 def enlarging(weight: Tensor) -> Tensor:
-    """Return the sub-pixel convolution that does what nearest neighbors, twice as many, and a convolution do.
+    """Return the sub-pixel convolution that equals nearest-neighbor upsampling by 2 and a 3 x 3 convolution.
 
-    It works on the small map, where a third of the time is enough: of the nine places under the kernel several are
-    copies of one.
+    It runs on the small map and takes a third of the time: after the upsampling, several of the nine positions under
+    the kernel hold the same value.
 
     Args:
         weight: `(C', C, 3, 3)`.
@@ -60,34 +59,34 @@ def enlarging(weight: Tensor) -> Tensor:
     Returns:
         `(4 C', C, 3, 3)`, for a pixel shuffle by 2.
     """
-    first, second = [[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]  # of each two places
+    first, second = [[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]  # for each phase
     taken = torch.tensor([first, second], dtype=weight.dtype, device=weight.device)
     return torch.einsum("ocij,pai,qbj->opqcab", weight, taken, taken).flatten(0, 2)
 
 
-class Painter(nn.Module):
-    """A light network in which a style is a row of numbers: gain and shift of each channel of each layer.
+class MultiStyleNetwork(nn.Module):
+    """A light network with a style embedding for each style: gain and shift of each channel of each layer.
 
-    Squares of 4 x 4 pixels become channels at once, so nothing is computed at full resolution; residual blocks
-    work at a quarter of it; then nearest neighbors and a convolution at a half, and a sub-pixel convolution
-    that cannot lay a grid (`balanced`). The last two layers are not normalized: contrasts of the photograph that
-    come so far are kept, and a row has a gain and a shift of each channel all the same.
+    A pixel unshuffle by 4 comes first, so nothing is computed at full resolution. Residual blocks work at a quarter
+    of it. An upsampling convolution (`enlarging`) leads to a half, and a sub-pixel convolution without checkerboard
+    artifacts (`balanced`) to the full resolution. The last two layers are not normalized, which keeps contrasts of
+    the photograph. They have a gain and a shift for each channel like all others.
 
     The state dict holds `stem.weight`, `blocks.0.0.weight`, `blocks.0.1.weight`, ..., `fine.weight`, `out.weight`
-    and `rows` `(S, N)`, with N = 2 (width + 2 blocks width + fine + 3): for each layer in that order all gains,
-    then all shifts, and last those of red, green and blue.
+    and `embeddings` `(S, N)`, with N = 2 (width + 2 blocks width + fine + 3): for each layer in that order all gains,
+    then all shifts, and last those of red, green and blue. Older files call them `rows`.
 
     Args:
         width: channels at a quarter of the resolution.
         blocks: residual blocks.
         fine: channels at a half of the resolution.
-        styles: what the rows are called; the first is the identity.
+        styles: names of the styles, one for each embedding; the first is the identity.
 
     Raises:
         OptionError: a number is out of range, or the first style is not the identity.
 
     Source: conditional instance normalization, Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629; sub-pixel
-        convolutions and how they begin, Shi et al. 2016, arXiv:1609.05158, and Aitken et al. 2017,
+        convolutions and their initialization, Shi et al. 2016, arXiv:1609.05158, and Aitken et al. 2017,
         arXiv:1707.02937.
     """
 
@@ -110,9 +109,10 @@ class Painter(nn.Module):
         for convolution in self.modules():
             if isinstance(convolution, nn.Conv2d):
                 nn.init.kaiming_normal_(convolution.weight)
-        with torch.no_grad():  # all four places of a square begin alike
+        with torch.no_grad():  # equal at all four positions of a square
             self.out.weight.copy_(self.out.weight[::4].repeat_interleave(4, 0) / 4)
-        self.rows = nn.Parameter(self.plain_row().repeat(len(styles), 1))
+        self.embeddings = nn.Parameter(self.plain_embedding().repeat(len(styles), 1))
+        self.register_load_state_dict_pre_hook(_upgrade)  # type: ignore[no-untyped-call]
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -121,62 +121,62 @@ class Painter(nn.Module):
 
     @property
     def channels(self) -> tuple[int, ...]:
-        """How many channels each layer has that a row is about."""
+        """Channels of each layer that an embedding has gains and shifts for."""
         return (self.width, *[self.width] * (2 * self.blocks_), self.fine_, 3)
 
-    def plain_row(self) -> Tensor:
-        """Return the row `(N,)` of gains of 1 and shifts of 0."""
+    def plain_embedding(self) -> Tensor:
+        """Return the embedding `(N,)` of gains of 1 and shifts of 0."""
         return torch.cat([torch.tensor([1.0, 0.0]).repeat_interleave(channels) for channels in self.channels])
 
-    def forward(self, image: Map, row: Tensor, shares: Tensor | None = None) -> Map:
+    def forward(self, image: Map, embedding: Tensor, shares: Tensor | None = None) -> Map:
         """Return the painted picture.
 
         Args:
             image: `(B, 3, H, W)` RGB in [0, 1], any size from 1 x 1 on.
-            row: `(N,)`, a style for all pictures; `(B, N)`, one for each; with shares `(K, N)`. Rows may be
-                mixed, as `0.6 * a + 0.4 * b`, and moved towards the identity.
-            shares: `(B or 1, K, H, W)`, 0 or more, how much each style counts at each pixel; they are divided
+            embedding: `(N,)`, one style for all pictures; `(B, N)`, one for each; with shares `(K, N)`. Embeddings may
+                be interpolated, as `0.6 * a + 0.4 * b`, also with the identity's.
+            shares: `(B or 1, K, H, W)`, 0 or more, the weight of each style at each pixel; the network divides them
                 by their sum.
 
         Returns:
             The same shape, in [0, 1].
 
         Raises:
-            ImageError: rows or shares have another shape.
+            ImageError: embeddings or shares have another shape.
         """
-        rows = self._rows(row, shares)
+        parts = self._parts(embedding, shares)
         half, quarter = (None, None) if shares is None else self._shrunk(shares, size_of(image))
         dtype = self.stem.weight.dtype
         x = extend(image, self.multiple, _MARGIN)
         x = unshuffle(pointwise(lambda values: values.to(dtype), x), 4)
-        x = keep(self._layer(x, self.stem, next(rows), quarter))
+        x = keep(self._layer(x, self.stem, next(parts), quarter))
         for pair in self.blocks:
             first, second = pair.children()
             assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
-            y = self._layer(x, first, next(rows), quarter)
-            y = self._layer(y, second, next(rows), quarter, relu=False)
+            y = self._layer(x, first, next(parts), quarter)
+            y = self._layer(y, second, next(parts), quarter, relu=False)
             x = keep(pointwise(torch.add, y, x))
         x = shuffle(conv(x, enlarging(self.fine.weight)), 2)
-        x = scale(x, *next(rows), torch.relu_, shares=half)
-        gain, shift = (numbers.repeat_interleave(4, 1) / 2 for numbers in next(rows))  # as shuffle and tanh want them
+        x = scale(x, *next(parts), torch.relu_, shares=half)
+        gain, shift = (values.repeat_interleave(4, 1) / 2 for values in next(parts))  # as shuffle and tanh want them
         x = scale(conv(x, balanced(self.out.weight, 2)), gain, shift, shares=half)
         x = pointwise(_half_tanh, shuffle(x, 2))
         return crop(x, size_of(image), _MARGIN)
 
     def _layer(
-        self, x: Map, layer: nn.Conv2d, row: tuple[Tensor, Tensor], shares: Tensor | None, *, relu: bool = True
+        self, x: Map, layer: nn.Conv2d, affine: tuple[Tensor, Tensor], shares: Tensor | None, *, relu: bool = True
     ) -> Map:
-        return normalize(conv(x, layer.weight), *row, eps=_EPS, then=torch.relu_ if relu else None, shares=shares)
+        return normalize(conv(x, layer.weight), *affine, eps=_EPS, then=torch.relu_ if relu else None, shares=shares)
 
-    def _rows(self, row: Tensor, shares: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+    def _parts(self, embedding: Tensor, shares: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield gains and shifts of each layer, `(B or 1 or K, C)`."""
-        numbers = 2 * sum(self.channels)
-        row = row[None] if row.ndim == 1 else row
-        if row.ndim != 2 or row.shape[1] != numbers:
-            raise ImageError(f"the row of the style has shape {tuple(row.shape)}; expected {numbers} numbers.")
-        if shares is not None and (shares.ndim != 4 or shares.shape[1] != len(row)):
-            raise ImageError(f"shares have shape {tuple(shares.shape)}; expected (B, {len(row)}, H, W).")
-        parts = torch.split(row, [channels for channels in self.channels for _ in range(2)], 1)
+        size = 2 * sum(self.channels)
+        embedding = embedding[None] if embedding.ndim == 1 else embedding
+        if embedding.ndim != 2 or embedding.shape[1] != size:
+            raise ImageError(f"the style embedding has shape {tuple(embedding.shape)}; expected {size} values.")
+        if shares is not None and (shares.ndim != 4 or shares.shape[1] != len(embedding)):
+            raise ImageError(f"shares have shape {tuple(shares.shape)}; expected (B, {len(embedding)}, H, W).")
+        parts = torch.split(embedding, [channels for channels in self.channels for _ in range(2)], 1)
         return iter(list(zip(parts[::2], parts[1::2], strict=True)))
 
     def _shrunk(self, shares: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -190,6 +190,12 @@ class Painter(nn.Module):
 
 
 def _half_tanh(x: Tensor) -> Tensor:
-    """Return the sigmoid of 2 x; torch's own rounds otherwise at the end of a piece of memory."""
+    """Return the sigmoid of 2 x; torch's own rounds the last elements of a piece of memory differently."""
     half = torch.tensor(0.5, device=x.device)
     return torch.addcmul(half, half, torch.tanh(x.float()))
+
+
+def _upgrade(_: nn.Module, state: dict[str, Tensor], prefix: str, *__: object) -> None:
+    """Give the embeddings of an older state dict their name."""
+    if f"{prefix}rows" in state:
+        state[f"{prefix}embeddings"] = state.pop(f"{prefix}rows")

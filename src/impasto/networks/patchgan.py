@@ -1,17 +1,17 @@
-"""PatchGAN discriminators."""
+"""Discriminators of CycleGAN, CUT and pix2pix: PatchGAN and PixelGAN."""
 
 from typing import Any
 
 from torch import Tensor, nn
 
 from impasto.errors import OptionError
-from impasto.networks.translators import SLOPE, Blur, Norm, check_settings, initialized, norm_layer
+from impasto.networks.translators import SLOPE, Blur, Norm, check_settings, init_weights, norm_layer
 
 __all__ = ["PatchDiscriminator", "PixelDiscriminator", "field_of_view"]
 
 
 def field_of_view(layers: int) -> int:
-    """Return the side of the square that a `PatchDiscriminator` of so many layers judges, in pixels: 3 see 70."""
+    """Return the receptive field of a `PatchDiscriminator` with so many layers, in pixels: 70 for 3 layers."""
     seen = 1
     for stride in (1, 1, *[2] * layers):  # from the last convolution to the first, 4 x 4 each
         seen = seen * stride + 4 - stride
@@ -19,16 +19,16 @@ def field_of_view(layers: int) -> int:
 
 
 class PatchDiscriminator(nn.Module):
-    """PatchGAN: says of each patch of a picture how real it looks; no sigmoid at the end.
+    """PatchGAN: a logit for each patch of a picture, higher for real ones; no sigmoid at the end.
 
     State-dict keys are those of the official files: `model.0.weight`, `model.2.weight`, ....
 
     Args:
         width: channels after the first convolution, ndf; they double up to eight times as many.
-        layers: strided convolutions: 1, 2, 3, 4, 5 or 6 see patches of 16, 34, 70, 142, 286 or 574 px.
+        layers: strided convolutions: 1, 2, 3, 4, 5 or 6 have receptive fields of 16, 34, 70, 142, 286 or 574 px.
         norm: as in `ResNetGenerator`.
-        blur: shrink with a blur, as CUT does.
-        channels: of pictures; 6 if a pair is judged.
+        blur: downsample with a blur, as CUT does.
+        channels: of pictures; 6 for pairs.
 
     Raises:
         OptionError: a number is out of range, or the norm is none of the three.
@@ -46,10 +46,10 @@ class PatchDiscriminator(nn.Module):
         self.width, self.layers, self.norm, self.blur, self.channels = width, layers, norm, blur, channels
         bias, stride = norm == "instance", 1 if blur else 2
 
-        def smaller(count: int) -> list[nn.Module]:
+        def downsampled(count: int) -> list[nn.Module]:
             return [nn.LeakyReLU(SLOPE, True), *([Blur(count, "down")] if blur else [])]
 
-        model = [nn.Conv2d(channels, width, 4, stride=stride, padding=1), *smaller(width)]
+        model = [nn.Conv2d(channels, width, 4, stride=stride, padding=1), *downsampled(width)]
         wide = width
         for index in range(1, layers + 1):
             before, wide, last = wide, width * min(2**index, 8), index == layers
@@ -57,9 +57,9 @@ class PatchDiscriminator(nn.Module):
                 nn.Conv2d(before, wide, 4, stride=1 if last else stride, padding=1, bias=bias),
                 norm_layer(norm, wide),
             ]
-            model += [nn.LeakyReLU(SLOPE, True)] if last else smaller(wide)
+            model += [nn.LeakyReLU(SLOPE, True)] if last else downsampled(wide)
         self.model = nn.Sequential(*model, nn.Conv2d(wide, 1, 4, padding=1))
-        initialized(self)
+        init_weights(self)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -67,18 +67,18 @@ class PatchDiscriminator(nn.Module):
         return {name: getattr(self, name) for name in ("width", "layers", "norm", "blur", "channels")}
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return `(B, 1, h, w)`, how real each patch looks, of pictures `(B, channels, H, W)` in [-1, 1]."""
-        judged: Tensor = self.model(pictures)
-        return judged
+        """Return logits `(B, 1, h, w)` of the patches of pictures `(B, channels, H, W)` in [-1, 1]."""
+        logits: Tensor = self.model(pictures)
+        return logits
 
 
 class PixelDiscriminator(nn.Module):
-    """PixelGAN: says of each pixel how real it looks; keys are `net.0.weight`, `net.2.weight`, ....
+    """PixelGAN: a logit for each pixel, higher for real ones; keys are `net.0.weight`, `net.2.weight`, ....
 
     Args:
         width: channels after the first convolution, ndf.
         norm: as in `ResNetGenerator`.
-        channels: of pictures; 6 if a pair is judged.
+        channels: of pictures; 6 for pairs.
 
     Source: Isola et al. 2017, arXiv:1611.07004, appendix 6.1.2: the 1 x 1 discriminator.
     """
@@ -96,7 +96,7 @@ class PixelDiscriminator(nn.Module):
             nn.LeakyReLU(SLOPE, True),
             nn.Conv2d(2 * width, 1, 1, bias=bias),
         )
-        initialized(self)
+        init_weights(self)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -104,6 +104,6 @@ class PixelDiscriminator(nn.Module):
         return {name: getattr(self, name) for name in ("width", "norm", "channels")}
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return `(B, 1, H, W)`, how real each pixel looks, of pictures `(B, channels, H, W)` in [-1, 1]."""
-        judged: Tensor = self.net(pictures)
-        return judged
+        """Return logits `(B, 1, H, W)` of the pixels of pictures `(B, channels, H, W)` in [-1, 1]."""
+        logits: Tensor = self.net(pictures)
+        return logits

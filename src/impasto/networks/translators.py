@@ -12,13 +12,13 @@ from impasto.networks.layers import Map, conv, crop, keep, normalize, pointwise,
 
 __all__ = [
     "Blur",
-    "DEVIATION",
+    "INIT_STD",
     "Norm",
     "ResNetGenerator",
     "SLOPE",
     "UNetGenerator",
     "check_settings",
-    "initialized",
+    "init_weights",
     "norm_layer",
 ]
 
@@ -28,40 +28,41 @@ Norm = Literal["instance", "batch", "none"]
 _NORMS = ("instance", "batch", "none")
 
 
-DEVIATION = 0.02  # of first weights: N(0, 0.02), in both papers
+INIT_STD = 0.02  # initial weights are N(0, 0.02) in both papers
 
 
-SLOPE = 0.2  # of leaky rectifiers
+SLOPE = 0.2  # of leaky ReLUs
 
 
 _DROPOUT = 0.5
 
 
-_SEED = 0  # of what is left out when pictures are translated as in a paper
+_SEED = 0  # of the dropout mask in `forward`
 
 
 _HEAVY = 1 << 20  # weights
 
 
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow makes pictures gray for networks of one channel
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as in Pillow's conversion to gray
 
 
 _Net = TypeVar("_Net", bound=nn.Module)
 
 
 def norm_layer(kind: Norm, channels: int) -> nn.Module:
+    """Return a normalization layer; the identity for "none"."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     return nn.InstanceNorm2d(channels) if kind == "instance" else nn.Identity()
 
 
-def initialized(network: _Net) -> _Net:
-    """Draw the first weights: N(0, 0.02), gains of batch normalization N(1, 0.02), shifts 0."""
+def init_weights(network: _Net) -> _Net:
+    """Draw the initial weights: N(0, 0.02), gains of batch normalization N(1, 0.02), biases 0."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.normal_(module.weight, 0.0, DEVIATION)
+            nn.init.normal_(module.weight, 0.0, INIT_STD)
         elif isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, DEVIATION)
+            nn.init.normal_(module.weight, 1.0, INIT_STD)
         else:
             continue
         if module.bias is not None:
@@ -70,54 +71,54 @@ def initialized(network: _Net) -> _Net:
 
 
 def check_settings(norm: str, smallest: int, **numbers: int) -> None:
+    """Raise an OptionError for an unknown norm or a size below the smallest one."""
     if norm not in _NORMS:
         raise OptionError(f"norm is {norm!r}; expected {', '.join(_NORMS)}.")
     if min(numbers.values()) < smallest:
-        told = ", ".join(f"{name} {number}" for name, number in numbers.items())
-        raise OptionError(f"the network's numbers are {told}; expected {smallest} or more each.")
+        found = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        raise OptionError(f"the network's sizes are {found}; expected {smallest} or more each.")
 
 
 class Blur(nn.Module):
-    """Half or twice the size without aliasing: a blur of 1-2-1, or bilinear interpolation.
+    """Resampling by 2 without aliasing: a 1-2-1 blur down, bilinear interpolation up.
 
     It holds a buffer `filt`, as CUT's files do: `(C, 1, 3, 3)` going down, `(C, 1, 4, 4)` going up.
 
     Source: Zhang 2019, "Making convolutional networks shift-invariant again", arXiv:1904.11486, as in CUT.
-    Differs: up, torch's bilinear interpolation gives the numbers of a transposed convolution with 1-3-3-1 over
-        repeated borders.
+    Differs: up, torch's bilinear interpolation equals a transposed convolution with 1-3-3-1 over replicated borders.
     """
 
     filt: Tensor
 
-    def __init__(self, channels: int, way: Literal["down", "up"]) -> None:
+    def __init__(self, channels: int, direction: Literal["down", "up"]) -> None:
         super().__init__()
-        taps = torch.tensor([1.0, 2.0, 1.0] if way == "down" else [1.0, 3.0, 3.0, 1.0])
-        gain = 1 if way == "down" else 4  # going up, three of four places are 0 before the filter
-        self.way = way
+        taps = torch.tensor([1.0, 2.0, 1.0] if direction == "down" else [1.0, 3.0, 3.0, 1.0])
+        gain = 1 if direction == "down" else 4  # going up, three of four positions are 0 before the filter
+        self.direction = direction
         self.register_buffer("filt", (gain * torch.outer(taps, taps) / taps.sum() ** 2).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the map `(B, C, H, W)` half or twice as high and wide."""
-        if self.way == "up":
+        if self.direction == "up":
             return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
         return F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), self.filt.to(x.dtype), stride=2, groups=x.shape[1])
 
 
 class _Dropout(nn.Dropout):
-    """Half of the features are left out; in `forward` of a generator always the same, so that videos do not flicker."""
+    """Dropout of half of the features; `forward` of a generator uses a fixed mask, so that videos do not flicker."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(_DROPOUT)
         self.channels = channels
 
     def mask(self, size: tuple[int, int]) -> Tensor:
-        """Return what maps of that size are multiplied with."""
+        """Return the mask for maps of that size, scaled by 1 / (1 - p)."""
         chosen = torch.rand(1, self.channels, *size, generator=torch.Generator().manual_seed(_SEED))
         return (chosen >= _DROPOUT).float() / (1 - _DROPOUT)
 
 
 class _Residual(nn.Module):
-    """A block of two convolutions whose result is added to what it was made from."""
+    """A residual block of two convolutions."""
 
     def __init__(self, channels: int, norm: Norm, *, dropout: bool, bias: bool) -> None:
         super().__init__()
@@ -132,14 +133,14 @@ class _Residual(nn.Module):
 
 
 class _Skip(nn.Module):
-    """One level of a U-Net, with all levels below it inside; what comes in is joined to what comes out.
+    """One level of a U-Net with all deeper levels inside; its input is concatenated to its output.
 
     Args:
         layers: of this level, in their order.
-        outermost: nothing is joined.
+        outermost: nothing is concatenated.
 
     Attributes:
-        heavy: its filters take more than its maps, which are better held than made again for each strip.
+        heavy: its filters take more memory than its maps; holding the maps is cheaper than computing them per strip.
     """
 
     def __init__(self, layers: Iterable[nn.Module], *, outermost: bool = False) -> None:
@@ -155,11 +156,11 @@ class _Skip(nn.Module):
 
 
 def _run(layers: Iterable[nn.Module], x: Map) -> Map:
-    """Return what layers make of a map, one after the other."""
+    """Return the output of layers, one after the other."""
     mirrored = False
     for layer in layers:
         if isinstance(layer, nn.ReflectionPad2d):
-            mirrored = True  # the convolution that follows does it
+            mirrored = True  # the next convolution does it
             continue
         x = _one(layer, x, mirrored)
         mirrored = False
@@ -190,7 +191,7 @@ def _one(layer: nn.Module, x: Map, mirrored: bool) -> Map:
     elif isinstance(layer, nn.InstanceNorm2d):
         result = normalize(x, torch.tensor(1.0), torch.tensor(0.0), layer.eps)
     elif isinstance(layer, Blur):
-        down = layer.way == "down"
+        down = layer.direction == "down"
         result = conv(x, layer.filt, stride=2, groups=len(layer.filt)) if down else upsample(x, "bilinear")
     elif isinstance(layer, _Dropout) and layer.training:
         result = pointwise(_masked, x, layer.mask(size_of(x)))
@@ -221,8 +222,8 @@ class _Enlarge(nn.ConvTranspose2d):
 
     For maps of which only some rows are known it is written as a 2 x 2 convolution to four times the channels and a
     pixel shuffle, because out[2m] is x[m-1] w[3] + x[m] w[1] and out[2m+1] is x[m] w[2] + x[m+1] w[0], in both
-    directions. The convolution's j-th place sees x[j-1] and x[j]: it knows out[2j-1] and out[2j], so the first and the
-    last place of all are too many.
+    directions. Position j of the convolution sees x[j-1] and x[j]: it gives out[2j-1] and out[2j], so the first and
+    the last position of all are cropped.
     """
 
     def __init__(self, channels: int, out: int, kernel: int, *, bias: bool) -> None:
@@ -230,13 +231,13 @@ class _Enlarge(nn.ConvTranspose2d):
         self._known: tuple[Any, Tensor] | None = None
 
     def in_rows(self, x: Map) -> Map:
-        """Return what it makes of a map."""
+        """Return the enlarged map."""
         height, width = size_of(x)
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
         return crop(shuffle(conv(x, self._phases(), bias, padding="full"), 2), (2 * height, 2 * width), 1)
 
     def _phases(self) -> Tensor:
-        """Return the filters in that order; once for weights that do not change, for there may be many."""
+        """Return the filters in that order; cached for frozen weights, for there may be many."""
         weight = self.weight
         if torch.is_grad_enabled() and weight.requires_grad:
             return self._ordered(weight)
@@ -258,16 +259,16 @@ class _Enlarge(nn.ConvTranspose2d):
 
 
 class _Generator(nn.Module):
-    """What generators share: pictures of any size in [0, 1], extended to the multiple that the layers need.
+    """Base of the generators: pictures of any size in [0, 1], padded to the multiple that the layers need.
 
-    In training mode, `forward` normalizes each picture with its own statistics where there is batch normalization, and
-    leaves features out where there is dropout: as pix2pix was tested by its authors, one picture at a time.
+    In training mode, `forward` applies dropout, and batch normalization uses each picture's own statistics: as the
+    authors of pix2pix test it, one picture at a time.
 
     Attributes:
         model: the layers; they take and give pictures in [-1, 1].
-        channels: of pictures that come in, 1 or 3 to be applied to pictures.
-        out: channels of those that come out.
-        multiple: of which sides must be multiples in `translate`.
+        channels: of input pictures; 1 or 3 if `forward` is used.
+        out: channels of output pictures.
+        multiple: sides must be multiples of it in `translate`.
     """
 
     model: nn.Module
@@ -284,7 +285,7 @@ class _Generator(nn.Module):
         """Return pictures translated.
 
         Args:
-            image: `(B, 3, H, W)` RGB in [0, 1], any size from 1 x 1 on; made gray for a network of one channel.
+            image: `(B, 3, H, W)` RGB in [0, 1], any size from 1 x 1 on; converted to gray for a network of one channel.
 
         Returns:
             The same shape, in [0, 1].
@@ -298,7 +299,7 @@ class _Generator(nn.Module):
 
 
 def _up(side: int, multiple: int) -> int:
-    return -(-max(side, 8) // multiple) * multiple  # mirrored borders of 3 places need more than 3
+    return -(-max(side, 8) // multiple) * multiple  # reflection padding by 3 needs more than 3
 
 
 def _as_input(image: Tensor) -> Tensor:
@@ -322,20 +323,20 @@ class ResNetGenerator(_Generator):
     Args:
         width: channels at full resolution, ngf; twice and four times as many at a half and a quarter.
         blocks: residual blocks: 9 for 256 px and more, 6 for 128 px.
-        norm: "instance", each picture's own mean and variance, "batch", those of a batch or as they were learned, or
+        norm: "instance", each picture's own mean and variance, "batch", those of a batch or the running ones, or
             "none". Convolutions have biases with "instance" only.
-        dropout: whether half of each block's features are left out while it learns.
-        blur_down: shrink with a blur, as CUT does, instead of strided convolutions.
-        blur_up: enlarge with bilinear interpolation, as CUT does, instead of transposed convolutions.
-        channels: of pictures that come in.
-        out: channels of those that come out.
+        dropout: of half of each block's features in training mode.
+        blur_down: downsample with a blur, as CUT does, instead of strided convolutions.
+        blur_up: upsample with bilinear interpolation, as CUT does, instead of transposed convolutions.
+        channels: of input pictures.
+        out: channels of output pictures.
 
     Raises:
         OptionError: a number is out of range, or the norm is none of the three.
 
     Source: Zhu, Park, Isola & Efros 2017, arXiv:1703.10593, appendix 7.2, and the official program; CUT: Park et al.
         2020, arXiv:2007.15651.
-    Differs: in `forward`, sides that are not multiples of 4 are extended by reflection and cut back.
+    Differs: in `forward`, sides that are not multiples of 4 are padded by reflection and cropped again.
     """
 
     multiple = 4
@@ -356,7 +357,7 @@ class ResNetGenerator(_Generator):
         check_settings(norm, 1, width=width, blocks=blocks, channels=channels, out=out)
         self.width, self.blocks, self.norm, self.channels, self.out = width, blocks, norm, channels, out
         self.dropout, self.blur_down, self.blur_up = dropout, blur_down, blur_up
-        bias = norm == "instance"  # the others have shifts of their own, or, with none, had none in the program
+        bias = norm == "instance"  # batch norm has shifts of its own; with "none" the official program has no biases
 
         def following(count: int) -> list[nn.Module]:
             return [norm_layer(norm, count), nn.ReLU(True)]
@@ -375,7 +376,7 @@ class ResNetGenerator(_Generator):
             layers += following(wide // 2)
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
-        initialized(self)
+        init_weights(self)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -384,10 +385,10 @@ class ResNetGenerator(_Generator):
         return {name: getattr(self, name) for name in names}
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """Return what is seen on the way, `(B, C, h, w)` each, from pictures `(B, channels, H, W)` in [-1, 1].
+        """Return intermediate features `(B, C, h, w)` of pictures `(B, channels, H, W)` in [-1, 1].
 
-        That is the pictures themselves, with mirrored borders, what comes out of both convolutions that shrink, the
-        first block and the fifth, or the last one if there are fewer.
+        These are the pictures with reflection padding, the outputs of both downsampling convolutions, of the first
+        block, and of the fifth block or the last one if there are fewer.
 
         Source: Park et al. 2020, arXiv:2007.15651, appendix C.1: layers 0, 4, 8, 12 and 16 of CUT's generator.
         """
@@ -398,35 +399,34 @@ class ResNetGenerator(_Generator):
         for index, layer in enumerate(self.model[: wanted[-1] + 1]):  # type: ignore[index]
             pictures = layer(pictures)
             if index in wanted:
-                found[index] = pictures.clone() if self.norm == "none" else pictures  # rectifiers change it in place
+                found[index] = pictures.clone() if self.norm == "none" else pictures  # the ReLU works in place
         return [found[index] for index in wanted]
 
     def feature_channels(self) -> list[int]:
-        """Return how many channels each of `features` has."""
+        """Return the number of channels of each of `features`."""
         return [self.channels, 2 * self.width, *[4 * self.width] * 3]
 
 
 class UNetGenerator(_Generator):
-    """pix2pix's generator: strided convolutions down to one place, and up again beside what was on the way down.
+    """pix2pix's generator, a U-Net: strided convolutions down to one position, and up again with skip connections.
 
     State-dict keys are those of the official files: `model.model.0.weight`, `model.model.1.model.1.weight`, ....
 
     Args:
         width: channels after the first convolution, ngf; they double up to eight times as many.
-        downs: how often the size is halved: 8 in `unet_256`, 7 in `unet_128`.
+        downs: number of halvings: 8 in `unet_256`, 7 in `unet_128`.
         norm: as in `ResNetGenerator`.
-        dropout: whether half of the features of the innermost levels but one are left out while it learns.
-        channels: of pictures that come in.
-        out: channels of those that come out.
+        dropout: of half of the features of the inner levels but the innermost one, in training mode.
+        channels: of input pictures.
+        out: channels of output pictures.
 
     Raises:
         OptionError: a number is out of range, or the norm is none of the three.
 
     Source: Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004, appendix 6.1.1, and the official program.
-    Differs: pictures are translated with what batch normalization has learned and without dropout, unless it is in
-        training mode. The paper uses statistics of the one picture, and dropout, also then (section 3.3); so do the
-        official programs unless told `--eval`. In `forward`, sides that are not multiples of 2 to the number of
-        halvings are extended by reflection and cut back.
+    Differs: in evaluation mode it uses running statistics and no dropout. The paper uses statistics of the one picture,
+        and dropout, also for tests (section 3.3); so do the official programs without `--eval`. In `forward`, sides
+        that are not multiples of 2 to the number of halvings are padded by reflection and cropped again.
     """
 
     def __init__(
@@ -465,7 +465,7 @@ class UNetGenerator(_Generator):
             level = _Skip(layers)
         whole = [down(channels, width), level, nn.ReLU(True), up(2 * width, out, True), nn.Tanh()]
         self.model = _Skip(whole, outermost=True)
-        initialized(self)
+        init_weights(self)
 
     @property
     def settings(self) -> dict[str, Any]:

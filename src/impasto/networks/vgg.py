@@ -1,4 +1,4 @@
-"""VGG-16 and VGG-19, cut at any layer: the networks whose features describe content and style."""
+"""VGG-16 and VGG-19 as feature extractors: their layers describe content and style."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal
@@ -15,7 +15,7 @@ _CONVS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}  # convolutions in each bloc
 
 
 def layer_names(depth: int) -> tuple[str, ...]:
-    """Return the layers of VGG-16 or VGG-19 as they run: conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..."""
+    """Return the layers of VGG-16 or VGG-19 in order: conv1_1, relu1_1, conv1_2, relu1_2, pool1, ..."""
     names: list[str] = []
     for block, convs in enumerate(_CONVS[depth], start=1):
         for conv in range(1, convs + 1):
@@ -33,28 +33,27 @@ def _check_choice(option: str, value: object, choices: Iterable[object]) -> None
 class VGG(nn.Module):
     """VGG-16 or VGG-19 without its classifier, with layers named as in the paper.
 
-    The state dict holds `conv1_1.weight`, `conv1_1.bias`, ... and nothing else; a new object has
-    random weights. The input's mean, standard deviation, range and channel order belong to the
-    weights, so they live in here, and every image outside is RGB in [0, 1].
+    The state dict holds `conv1_1.weight`, `conv1_1.bias`, ... and nothing else; a new object has random weights. Mean,
+    standard deviation, range and channel order of the input belong to the weights. The network applies them itself:
+    its input is RGB in [0, 1].
 
     Args:
         depth: 16 or 19.
-        mean: what is subtracted, after scaling, in the order of `channel_order`.
-        std: what is divided by, after that.
-        channel_order: the order of channels that the weights were trained on.
-        scale: what [0, 1] is multiplied with first: 1.0 or 255.0.
-        pooling: "max" as trained, or "average", which Gatys found to look smoother.
-        padding: what surrounds the image at the first convolution; all others see zeros, as trained.
-            "replicate" and "reflect" keep a dark frame of zeros out of the features.
-        pooling_scale: what averages are multiplied with, for an average is smaller than a maximum, and
-            after five of them little is left; unused by max pooling. The right number belongs to the
-            weights. Oxford's VGG-19 on 14 photographs, mean activation with averages over that with
-            maxima: at 1.0, relu2_1 0.82, relu3_1 0.59, relu4_1 0.44, relu5_1 0.24; at 1.4, 1.15, 1.16,
-            1.20 and 0.87; at 2.0, 1.64, 2.37, 3.52 and 3.81.
+        mean: of the scaled input, which is subtracted, in the order of `channel_order`.
+        std: standard deviation, by which the difference is divided.
+        channel_order: order of the channels in the training of the weights.
+        scale: factor on the input, before the mean is subtracted: 1.0 or 255.0.
+        pooling: "max" as in the training, or "average", which Gatys found smoother.
+        padding: of the first convolution; all others pad with zeros, as in the training. "replicate" and "reflect"
+            avoid artifacts of a dark frame.
+        pooling_scale: factor on average pooling, since an average is smaller than a maximum; max pooling ignores it.
+            The best value depends on the weights. Mean activations of Oxford's VGG-19 on 14 photographs, with average
+            pooling relative to max pooling: at 1.0, relu2_1 0.82, relu3_1 0.59, relu4_1 0.44, relu5_1 0.24; at 1.4,
+            1.15, 1.16, 1.20 and 0.87; at 2.0, 1.64, 2.37, 3.52 and 3.81.
         widths: channels of the five blocks. The published weights need the default.
 
     Raises:
-        OptionError: an argument is none of the choices, or the numbers are too many or too few.
+        OptionError: an argument is not one of the choices, or has the wrong length.
 
     Source: Simonyan & Zisserman 2014, arXiv:1409.1556, table 1, columns D and E. Average pooling:
     Gatys, Ecker & Bethge 2015, arXiv:1508.06576, Methods. Scaled averages and padding at the first
@@ -92,8 +91,8 @@ class VGG(nn.Module):
         self.padding = padding
         self.pooling_scale = pooling_scale
         self.widths = tuple(widths)
-        # (image * scale - mean) / std as one multiplication and addition. The CPU is named because
-        # the convolutions may be built on the meta device, where these numbers would be lost.
+        # (image * scale - mean) / std as one multiplication and addition. The device is the CPU, because the
+        # convolutions may be built on the meta device, where these values would be lost.
         gain = torch.tensor([scale / s for s in std], dtype=torch.float32, device="cpu")
         shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32, device="cpu")
         self.register_buffer("gain", gain.view(1, 3, 1, 1), persistent=False)
@@ -106,19 +105,19 @@ class VGG(nn.Module):
                 channels = self.channels(name)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """Return the features of an image at the layers asked for; nothing deeper is computed.
+        """Return the features of an image at the requested layers; deeper layers are not computed.
 
         Args:
-            image: `(B, 3, H, W)` RGB in [0, 1]; values outside are not clamped. It is left as it is.
-            layers: names out of `layer_names`, in any order.
+            image: `(B, 3, H, W)` RGB in [0, 1]; values outside are not clamped. It is not changed.
+            layers: names from `layer_names`, in any order.
 
         Returns:
             Layer name to features `(B, channels(layer), H // stride(layer), W // stride(layer))`, in
-            the order of `layer_names`, in the dtype of the weights. On a CPU they lie in memory
-            channels-last, which changes speed and not values.
+            the order of `layer_names`, in the dtype of the weights. On a CPU they are channels-last in memory, which
+            affects speed, not values.
 
         Raises:
-            UnknownName: a layer that this network does not have.
+            UnknownName: this network has no such layer.
             ImageError: the image is not `(B, 3, H, W)`, holds integers, or is too small for the deepest layer.
         """
         wanted = self._known(layers)
@@ -132,8 +131,8 @@ class VGG(nn.Module):
             if name.startswith("conv"):
                 x = self.get_submodule(name)(x)
             elif name.startswith("relu"):
-                # In place saves a copy, but not where it would overwrite a convolution that is kept.
-                # Autograd agrees: a convolution's gradient needs its input, never its output.
+                # In place saves a copy, unless it would overwrite a convolution that is returned. Autograd allows it:
+                # the gradient of a convolution needs its input, not its output.
                 x = F.relu(x, inplace=name.replace("relu", "conv") not in wanted)
             elif self.pooling == "max":
                 x = F.max_pool2d(x, 2)
@@ -144,7 +143,7 @@ class VGG(nn.Module):
         return features
 
     def channels(self, layer: str) -> int:
-        """Return how many channels a layer has.
+        """Return the number of channels of a layer.
 
         Raises:
             UnknownName: there is no such layer.
@@ -153,7 +152,7 @@ class VGG(nn.Module):
         return self.widths[_block(layer) - 1]
 
     def stride(self, layer: str) -> int:
-        """Return how many pixels of the image one step in a layer spans, along each side.
+        """Return the stride of a layer, in pixels of the image.
 
         Raises:
             UnknownName: there is no such layer.
@@ -162,7 +161,7 @@ class VGG(nn.Module):
         return int(2 ** (_block(layer) - (not layer.startswith("pool"))))
 
     def minimum_size(self, layers: Iterable[str]) -> int:
-        """Return the shortest side of an image, in pixels, with which all these layers can be had.
+        """Return the smallest side of an image, in pixels, at which all these layers exist.
 
         Raises:
             UnknownName: there is no such layer.
@@ -172,18 +171,18 @@ class VGG(nn.Module):
         return max([first, *(self.stride(layer) for layer in layers)])
 
     def reach(self, layer: str) -> int:
-        """Return how many pixels beyond its own stride x stride square a position of a layer sees, on each side.
+        """Return how many pixels the receptive field of a position extends beyond its stride x stride square.
 
         Raises:
             UnknownName: there is no such layer.
         """
         self._known([layer])
         names = self.layer_names[: self.layer_names.index(layer) + 1]
-        # Each 3x3 convolution looks one step to every side; a pooling window lies inside its own square.
+        # Each 3x3 convolution extends it by one step to every side; a pooling window lies inside its own square.
         return sum(self.stride(name) for name in names if name.startswith("conv"))
 
     def feature_bytes(self, layer: str) -> float:
-        """Return how much memory a layer's features take for each pixel of the image.
+        """Return the memory of the features of a layer, in bytes per pixel of the image.
 
         Raises:
             UnknownName: there is no such layer.
@@ -191,10 +190,10 @@ class VGG(nn.Module):
         return self.gain.element_size() * self.channels(layer) / self.stride(layer) ** 2
 
     def bytes_per_pixel(self, layers: Iterable[str]) -> float:
-        """Return about how much memory a forward and backward pass takes for each pixel of the image.
+        """Return the approximate memory of a forward and backward pass, in bytes per pixel of the image.
 
-        Counted are the maps that are kept for the way back, the places of the maxima, and six of the largest
-        map for what a convolution needs besides; measured on a CPU, the whole is right within a tenth.
+        It counts the maps that the backward pass needs, the positions of the maxima, and six times the largest map
+        for the workspace of a convolution. Measured on a CPU, the sum is right within a tenth.
 
         Raises:
             UnknownName: there is no such layer.
@@ -229,7 +228,7 @@ class VGG(nn.Module):
             raise ImageError(f"image is {width}x{height} px; {deepest} needs at least {size}x{size}.")
 
     def _prepare(self, image: Tensor) -> Tensor:
-        """Turn RGB in [0, 1] into what the first convolution was trained on."""
+        """Convert RGB in [0, 1] to the range and channel order in which the weights were trained."""
         x = image.to(self.gain.dtype)
         if self.channel_order == "bgr":
             x = x.flip(1)

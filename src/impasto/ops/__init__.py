@@ -1,1 +1,1 @@
-"""Pure functions on tensors: statistics, color, filters, optical flow."""
+"""Pure functions on tensors: statistics, color, filters, augmentation, optical flow."""

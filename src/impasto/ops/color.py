@@ -22,7 +22,7 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def match_luminance(style: Tensor, content: Tensor) -> Tensor:
-    """Return the style in grey, `(B, 3, H, W)`, its luminance moved to the content's mean and spread.
+    """Return the style image in gray, `(B, 3, H, W)`, with the mean and standard deviation of the content's luminance.
 
     Source: Gatys, Bethge, Hertzmann & Shechtman 2016, arXiv:1606.05897, eq. 8.
     """
@@ -32,7 +32,7 @@ def match_luminance(style: Tensor, content: Tensor) -> Tensor:
 
 
 def transplant_luminance(result: Tensor, content: Tensor) -> Tensor:
-    """Return the content with the luminance of the result; I and Q of YIQ stay the content's."""
+    """Return the content with the luminance of the result; I and Q of YIQ are the content's."""
     return (content + luminance(result) - luminance(content)).clamp(0, 1)
 
 
@@ -42,12 +42,12 @@ def _color_moments(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def match_color(image: Tensor, target: Tensor, method: ColorMap = "transport") -> Tensor:
-    """Move an image's colors by the linear map that gives them the target's mean and covariance.
+    """Map the colors of an image linearly to the mean and covariance of the colors of a target.
 
     Args:
-        image: `(B, 3, H, W)`, whose colors move.
-        target: `(B, 3, H, W)`, whose color statistics are wanted; any size.
-        method: which square root joins the covariances: "transport" (the optimal transport map
+        image: `(B, 3, H, W)`, whose colors are mapped.
+        target: `(B, 3, H, W)`, with the target statistics; any size.
+        method: the linear map: "transport" (the optimal transport map
             A = Σs^-½ (Σs^½ Σc Σs^½)^½ Σs^-½, which moves colors least), "pca" (symmetric roots,
             A = Σc^½ Σs^-½) or "cholesky" (A = Lc Ls^-1).
 
@@ -55,7 +55,7 @@ def match_color(image: Tensor, target: Tensor, method: ColorMap = "transport") -
         Same shape and dtype, clamped to [0, 1].
 
     Source: Gatys et al. 2016, arXiv:1606.05897, eqs. 2-7; transport: Pitié & Kokaram 2007, eq. 14.
-    Differs: 1e-5 is added to the diagonals, so that grey pictures have an inverse.
+    Differs: 1e-5 is added to the diagonals, so that the covariance of gray pictures has an inverse.
     """
     check_features("method", method, ColorMap)
     mean_s, cov_s = _color_moments(image)

@@ -5,34 +5,34 @@ from torch import Tensor
 
 __all__ = ["PART", "reinhard"]
 
-PART = 32  # pictures that are measured at once
+PART = 32  # pictures in a chunk
 
 
-# Reinhard et al. 2001, eqs. 4 and 6: RGB to LMS, and LMS' logarithms to lightness, yellow-blue and red-green.
+# Reinhard et al. 2001, eqs. 4 and 6: RGB to LMS, and log LMS to lightness, yellow-blue and red-green.
 _LMS = ((0.3811, 0.5783, 0.0402), (0.1967, 0.7244, 0.0782), (0.0241, 0.1288, 0.8444))
 
 
 _OPPONENT = ((3**-0.5, 3**-0.5, 3**-0.5), (6**-0.5, 6**-0.5, -2 * 6**-0.5), (2**-0.5, -(2**-0.5), 0.0))
 
 
-_BLACK = 1 / 255  # below it logarithms are not taken
+_BLACK = 1 / 255  # lower bound of values before the logarithm
 
 
 def reinhard(source: Tensor, wanted: Tensor) -> Tensor:
-    """Return each picture with the mean and deviation that colors of other pictures have, taken together.
+    """Return pictures whose colors have the mean and standard deviation of the colors of a target set.
 
     Args:
         source: `(N, 3, H, W)` RGB in [0, 1].
-        wanted: `(M, 3, h, w)`.
+        wanted: `(M, 3, h, w)`, the target set.
 
     Returns:
-        As `source`.
+        The shape, type and range of `source`.
 
     Source: Reinhard, Ashikhmin, Gooch & Shirley 2001, "Color transfer between images", IEEE CG&A 21(5).
     """
-    places = [(some.mean(2), some.var(2, correction=0)) for some in map(_opponent, torch.split(wanted, PART))]
-    means, variances = (torch.cat(part) for part in zip(*places, strict=True))  # of each picture, (M, 3)
-    goal, spread = means.mean(0), (variances.mean(0) + means.var(0, correction=0)).sqrt()  # of all places together
+    moments = [(some.mean(2), some.var(2, correction=0)) for some in map(_opponent, torch.split(wanted, PART))]
+    means, variances = (torch.cat(part) for part in zip(*moments, strict=True))  # of each picture, (M, 3)
+    goal, spread = means.mean(0), (variances.mean(0) + means.var(0, correction=0)).sqrt()  # of all pixels of the set
     matrix = torch.tensor(_OPPONENT, dtype=torch.float64).inverse()
     to_rgb = torch.tensor(_LMS, dtype=torch.float64).inverse()
     found = []
@@ -46,6 +46,6 @@ def reinhard(source: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _opponent(pictures: Tensor) -> Tensor:
-    """Return `(N, 3, H W)`: lightness, yellow-blue and red-green, as logarithms of what cones see."""
+    """Return `(N, 3, H W)`: the l-alpha-beta space of log LMS, lightness, yellow-blue and red-green."""
     flat = pictures.cpu().double().clamp_min(_BLACK).flatten(2)
     return torch.tensor(_OPPONENT, dtype=torch.float64) @ (torch.tensor(_LMS, dtype=torch.float64) @ flat).log10()

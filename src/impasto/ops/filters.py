@@ -11,14 +11,14 @@ __all__ = ["gaussian_blur", "high_pass"]
 
 
 def high_pass(image: Tensor, sigma: float = 1.0) -> Tensor:
-    """Return the image minus its Gaussian blur: the speckle that total variation takes away.
+    """Return the image minus its Gaussian blur: the high-frequency noise that total variation reduces.
 
     Args:
         image: `(B, C, H, W)`.
-        sigma: the blur's standard deviation in pixels; detail finer than about this remains.
+        sigma: standard deviation of the blur, in pixels; finer detail remains.
 
     Returns:
-        Same shape, around 0; add 0.5 to look at it.
+        Same shape, around 0; add 0.5 to show it as a picture.
     """
     radius = max(1, math.ceil(3 * sigma))
     radius = min(radius, min(image.shape[-2:]) - 1)
@@ -26,7 +26,7 @@ def high_pass(image: Tensor, sigma: float = 1.0) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: float, radius: int, border: Literal["reflect", "replicate"]) -> Tensor:
-    """Return the Gaussian mean around each pixel of `(B, C, H, W)`, cut off `radius` pixels away."""
+    """Return the Gaussian blur of `(B, C, H, W)`, with a kernel of `radius` pixels."""
     x = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-0.5 * (x / sigma).square())
     kernel = kernel / kernel.sum()

@@ -1,8 +1,7 @@
-"""How pictures move: where each pixel went, where that can be known, and motions that are made up.
+"""Optical flow: estimation, occlusion masks, warping, and synthetic motion.
 
-A flow is `(B, 2, H, W)`: for every pixel of one picture how many pixels to the right and down its place in
-another picture lies. So a flow from the present to the past fetches the past: `warp(past, flow)` looks like
-the present.
+A flow is `(B, 2, H, W)`, in pixels: for every pixel of one picture the displacement, right and down, of its position in
+another picture. So with a flow from the present to the past, `warp(past, flow)` looks like the present.
 """
 
 import math
@@ -18,24 +17,24 @@ __all__ = ["inside", "optical_flow", "resize_flow", "stabilize", "synthetic_moti
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Return `image(x + flow(x))`, bilinear between pixels; what lies outside is the nearest pixel of the border.
+    """Return `image(x + flow(x))`, bilinear between pixels; positions outside get the nearest pixel of the border.
 
     Args:
-        image: `(B, C, H, W)`, where values are fetched.
+        image: `(B, C, H, W)`, which is sampled.
         flow: `(B, 2, h, w)` or `(1, 2, h, w)`, in pixels; usually of the same size.
 
     Returns:
         `(B, C, h, w)`; gradients flow to both.
     """
     height, width = image.shape[-2:]
-    x, y = _places(flow)
+    x, y = _positions(flow)
     grid = torch.stack([2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1], -1)  # (B, h, w, 2)
     grid = grid.expand(len(image), -1, -1, -1)
     return F.grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def _places(flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where a flow points to: x and y, `(B, H, W)` each."""
+def _positions(flow: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positions to which a flow points: x and y, `(B, H, W)` each."""
     height, width = flow.shape[-2:]
     y = torch.arange(height, device=flow.device, dtype=flow.dtype).view(-1, 1)
     x = torch.arange(width, device=flow.device, dtype=flow.dtype)
@@ -43,50 +42,50 @@ def _places(flow: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def inside(flow: Tensor) -> Tensor:
-    """Return 1 where a flow points into the picture and 0 where it leaves it, `(B, 1, H, W)`."""
+    """Return 1 where a flow points into the picture, 0 where it points outside, `(B, 1, H, W)`."""
     height, width = flow.shape[-2:]
-    x, y = _places(flow)
+    x, y = _positions(flow)
     slack = 1e-3  # pixels, for rounding
     within = (x >= -slack) & (x <= width - 1 + slack) & (y >= -slack) & (y <= height - 1 + slack)
     return within.to(flow.dtype).unsqueeze(1)
 
 
-# --- where pixels went ---------------------------------------------------------------------------
+# --- estimation ----------------------------------------------------------------------------------
 
 _SMALLEST = 10  # pixels of the shorter side on the coarsest level
 _STEPS = 8  # on each level
 _RHO = 4.0  # standard deviation of the window, in pixels of each level
-_ALPHA = 1e-5  # how strongly the flow is drawn to that of its surroundings; what slopes squared are weighed against
-_LONGEST = 2.0  # pixels by which one step moves at most
+_ALPHA = 1e-5  # weight of the smoothness term, against squared image gradients
+_LONGEST = 2.0  # pixels, upper bound of an update
 
 
 def optical_flow(image: Tensor, other: Tensor) -> Tensor:
-    """Estimate where each pixel of an image lies in another one: Lucas and Kanade's method, made dense.
+    """Estimate the optical flow from an image to another: a dense Lucas-Kanade method.
 
     Around a pixel, the step (du, dv) of the flow is the least-squares solution of
 
         Ix du + Iy dv = image - I
 
-    over a window, where I is the other image as fetched by the flow so far, and Ix, Iy are its slopes. In a flat
-    window any step would do, and along an edge many; so a little is added that draws the flow to the mean of its
-    surroundings, in which places that know more count more. Coarse levels come first, finer ones refine them.
+    over a window, where I is the other image warped by the flow so far, and Ix, Iy are its gradients. This is ambiguous
+    in flat windows and along edges. So a smoothness term draws the flow to a weighted mean of its surroundings, in
+    which well-determined positions weigh more. The flow is estimated coarse to fine.
 
     Args:
         image: `(B, 3, H, W)` RGB in [0, 1].
         other: the same shape, a little later or earlier.
 
     Returns:
-        `(B, 2, H, W)`, in pixels, so that `warp(other, flow)` looks like `image`. Motion of more than about a quarter
-        of the shorter side is not found.
+        `(B, 2, H, W)`, in pixels, so that `warp(other, flow)` looks like `image`. The method does not find motion of
+        more than about a quarter of the shorter side.
 
     Raises:
-        ImageError: the two are no images, or of different shapes.
+        ImageError: the arguments are not images, or their shapes differ.
 
     Source: Lucas & Kanade 1981; levels and steps, Bouguet 2001, "Pyramidal implementation of the Lucas Kanade
         feature tracker"; window and surroundings in one, Bruhn, Weickert & Schnörr 2005, "Lucas/Kanade meets
         Horn/Schunck", with their K_ρ and α.
-    Differs: the surroundings are a weighted Gaussian mean instead of the nearest pixels, so that few steps do; all
-        three colors count; where the two images do not fit, a pixel counts less; the slopes are the mean of both's.
+    Differs: the surroundings are a weighted Gaussian mean instead of the nearest pixels, so that few steps suffice; all
+        three channels count; pixels with a large residual weigh less; gradients are the mean of both images.
     """
     _check(image, other)
     levels = [(image.detach(), other.detach())]
@@ -115,7 +114,7 @@ def _halved(image: Tensor) -> Tensor:
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring a flow to the `(height, width)` of a finer or coarser picture: other pixels, and measured in them."""
+    """Resize a flow to `(height, width)` and rescale its displacements to the new pixels."""
     h, w = flow.shape[-2:]
     if (h, w) == tuple(size):
         return flow
@@ -124,12 +123,12 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _step(image: Tensor, fetched: Tensor, flow: Tensor) -> Tensor:
-    """Return what brings the fetched image closer, `(B, 2, H, W)`: two equations in du and dv for each pixel."""
+    """Return the update of the flow, `(B, 2, H, W)`: the solution of two equations in du and dv for each pixel."""
     ix, iy = _slopes((image + fetched) / 2)
     it = image - fetched
     error = it.square().mean(1, keepdim=True).sqrt()
-    usual = error.mean((2, 3), keepdim=True) / 2
-    trust = usual / torch.maximum(error, usual).clamp_min(1e-6)
+    tolerance = error.mean((2, 3), keepdim=True) / 2
+    trust = tolerance / torch.maximum(error, tolerance).clamp_min(1e-6)
     products = [(trust * a * b).mean(1) for a, b in ((ix, ix), (ix, iy), (iy, iy), (ix, it), (iy, it))]
     xx, xy, yy, xt, yt = _window(torch.stack(products, 1)).unbind(1)  # (B, H, W) each
     known = ((xx * yy - xy.square()) / (xx + yy + 1e-6) + 1e-6).unsqueeze(1)  # about the lesser eigenvalue
@@ -154,17 +153,17 @@ def _window(values: Tensor) -> Tensor:
 
 
 def visible(flow: Tensor, back: Tensor) -> Tensor:
-    """Return 1 where a flow can be trusted: where the way there and back leads home; else 0.
+    """Return 1 where a flow is consistent with the backward flow, else 0 (occlusion mask).
 
     Args:
         flow: `(B, 2, H, W)`, from one picture to another.
-        back: `(B, 2, H, W)`, from that one back.
+        back: `(B, 2, H, W)`, the backward flow.
 
     Returns:
-        `(B, 1, H, W)`: 0 where a pixel is hidden in the other picture, lies outside of it, or was not found.
+        `(B, 1, H, W)`: 0 where a pixel is occluded in the other picture, lies outside of it, or has no reliable flow.
 
     Source: Sundaram, Brox & Keutzer 2010: |w + w'|² < 0.01 (|w|² + |w'|²) + 0.5; Ruder, Dosovitskiy & Brox 2016,
-        arXiv:1604.08610, leave out edges of motion as well: |∇u|² + |∇v|² > 0.01 |w|² + 0.002.
+        arXiv:1604.08610, exclude motion boundaries as well: |∇u|² + |∇v|² > 0.01 |w|² + 0.002.
     """
     home = warp(back, flow)
     square = flow.square().sum(1, keepdim=True)
@@ -176,22 +175,22 @@ def visible(flow: Tensor, back: Tensor) -> Tensor:
 
 
 def stabilize(previous: Tensor, current: Tensor, flow: Tensor, mask: Tensor, strength: float = 0.5) -> Tensor:
-    """Draw a painted frame to the one before, moved along, wherever it can be followed.
+    """Blend a stylized frame with the warped frame before, wherever the flow is reliable.
 
-    Of flicker that changes from frame to frame, 0.5 takes about half; what belongs to the scene moves along and
-    stays, a little softer with every frame that it is carried on.
+    A strength of 0.5 halves flicker that changes from frame to frame. Detail of the scene stays, but gets a little
+    softer with every frame.
 
     Args:
-        previous: `(B, C, H, W)`, what this function gave for the frame before, or the first frame.
-        current: the same shape, the frame as it was painted.
+        previous: `(B, C, H, W)`, the result of this function for the frame before, or the first frame.
+        current: the same shape, the stylized frame.
         flow: `(B, 2, H, W)`, from the present source frame to the one before, at this size.
-        mask: `(B, 1, H, W)`, of `visible`; where it is 0 the frame stays as it is.
-        strength: 0 changes nothing, and near 1 the first frame is carried on for ever.
+        mask: `(B, 1, H, W)`, from `visible`; where it is 0, the frame is unchanged.
+        strength: 0: no change; near 1 the first frame persists.
     """
     return current + strength * mask * (warp(previous, flow) - current)
 
 
-# --- motions that are made up --------------------------------------------------------------------
+# --- synthetic motion ----------------------------------------------------------------------------
 
 
 def synthetic_motion(
@@ -203,18 +202,18 @@ def synthetic_motion(
     cell: int = 100,
     noise: float = 0.002,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Move an image by a random smooth flow: a frame that might have come next, with its motion known.
+    """Warp an image by a random smooth flow: a plausible next frame, with known motion.
 
-    What a stable network is trained on, without any video: for the three that are returned,
-    `network(moved)` and `warp(network(image), flow)` shall be alike where `mask` is 1.
+    It trains temporal consistency without any video: `network(moved)` should equal `warp(network(image), flow)` where
+    `mask` is 1.
 
     Args:
-        image: `(B, 3, H, W)` RGB in [0, 1]; each of the batch gets its own motion.
-        generator: where chance comes from, on the CPU.
+        image: `(B, 3, H, W)` RGB in [0, 1]; each picture of the batch gets its own motion.
+        generator: random generator, on the CPU.
         wobble: standard deviation of the motion of each cell, in pixels.
-        shift: the whole image moves by up to this many pixels in each direction, evenly distributed.
-        cell: side of a cell in pixels; between their centers the motion is smooth.
-        noise: most of the standard deviation of the noise that is added to the moved image; at least half of it is.
+        shift: maximum of the uniform translation of the whole image, in pixels.
+        cell: side of a cell, in pixels; the motion is smooth between their centers.
+        noise: largest standard deviation of the added noise; it is drawn from half of it to all of it.
 
     Returns:
         `moved (B, 3, H, W)` = `warp(image, flow)` + noise; `flow (B, 2, H, W)` in pixels; `mask (B, 1, H, W)`, 1 where
@@ -223,8 +222,8 @@ def synthetic_motion(
     Source: Wang, Yang, Zhang & Liu 2020, "Consistent video style transfer via relaxation and regularization"
         (ReReVST), compound regularization, and its code: N(0, 8) a cell of 100 px, ±10 px for all, noise of 0.001 to
         0.002.
-    Differs: each cell's motion spreads by a quadratic B-spline, which is what their bilinear enlargement and
-        blur of 100 px come to; at least 2 x 2 cells lie in the image.
+    Differs: the motion of cells is interpolated by quadratic B-splines, about equal to their bilinear upsampling and
+        blur of 100 px; an image has at least 2 x 2 cells.
     """
     count, _, height, width = image.shape
     grid = torch.randn(count, 2, max(2, height // cell) + 2, max(2, width // cell) + 2, generator=generator)
@@ -237,10 +236,10 @@ def synthetic_motion(
 
 
 def _spline(values: Tensor, length: int) -> Tensor:
-    """Enlarge `(..., n + 2, m)` to `(..., length, m)` by quadratic B-splines; one value beyond each end."""
+    """Upsample `(..., n + 2, m)` to `(..., length, m)` by quadratic B-splines, with one value beyond each end."""
     cells = values.shape[-2] - 2
-    places = (torch.arange(length) + 0.5) * cells / length  # in cells
-    index = places.floor().long().clamp(max=cells - 1)
-    t = (places - index).unsqueeze(-1)
+    positions = (torch.arange(length) + 0.5) * cells / length  # in cells
+    index = positions.floor().long().clamp(max=cells - 1)
+    t = (positions - index).unsqueeze(-1)
     before, here, after = (values[..., index + offset, :] for offset in range(3))
     return ((1 - t).square() * before + (1 + 2 * t - 2 * t.square()) * here + t.square() * after) / 2

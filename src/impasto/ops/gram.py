@@ -14,26 +14,27 @@ GramNorm = Literal["hw", "chw", "none"]
 
 
 def check_features(name: str, value: str, choices: object) -> None:
+    """Raise OptionError unless a value is one of the choices of a Literal type."""
     known = get_args(choices)
     if value not in known:
         raise OptionError(f"{name} is {value!r}; expected one of {', '.join(known)}.")
 
 
 def by_position(features: Tensor) -> Tensor:
-    """Return `(B, H*W, C)`, which costs no copy where features lie channels-last in memory."""
+    """Return `(B, H*W, C)`; without a copy if features are channels-last in memory."""
     return features.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 class _Products(torch.autograd.Function):
-    """F diag(w) Fᵀ, given Fᵀ; its gradient is eq. 6 of the paper, one product where autograd would make two.
+    """F diag(w) Fᵀ, given Fᵀ; its gradient is eq. 6 of the paper, one product where autograd needs two.
 
-    Of bfloat16 features the products are made in bfloat16, summed in float32 and rounded once, which costs a
-    third of the time; a rounding of 0.4 % is far below what a painting's Gram matrix is away from its target.
+    For bfloat16 features the products are computed in bfloat16, summed in float32 and rounded once, in a third of the
+    time. The rounding of 0.4 % is far below the distance of a Gram matrix from its target.
     """
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, flat: Tensor, weights: Tensor | None) -> Tensor:
-        ctx.save_for_backward(flat, weights)  # type: ignore[arg-type]  # which may hold None
+        ctx.save_for_backward(flat, weights)  # type: ignore[arg-type]  # may hold None
         weighted = flat if weights is None else flat * weights
         products = [w.T @ f for w, f in zip(weighted, flat, strict=True)]  # one by one: faster in bfloat16
         return wide(torch.stack(products))
@@ -46,20 +47,20 @@ class _Products(torch.autograd.Function):
 
 
 def gram_matrix(features: Tensor, normalize: GramNorm = "hw", guide: Tensor | None = None) -> Tensor:
-    """Return how strongly each pair of channels fires together.
+    """Return the Gram matrix: the inner product of each pair of channels.
 
     Args:
-        features: `(B, C, H, W)`, any finite values; products of 16 bits are accumulated in float32.
-        normalize: what entries are divided by: "hw" (mean over positions, Gatys' own code),
-            "chw" (Johnson's code, pytorch/examples) or "none" (the formula as printed).
-        guide: `(1, 1, H, W)`, how much each position counts; without it, each counts 1. Divisions by
-            H W stay, so a guide that should give means adds up to H W.
+        features: `(B, C, H, W)`, any finite values; products of 16-bit values are accumulated in float32.
+        normalize: divisor of the entries: "hw" (mean over positions, Gatys' own code), "chw" (Johnson's code,
+            pytorch/examples) or "none" (the formula as printed).
+        guide: `(1, 1, H, W)`, the weight of each position; by default 1. The divisor stays, so the weights of a mean
+            have the sum H W.
 
     Returns:
         `(B, C, C)`, symmetric, positive semi-definite; float32, or float64 for float64 features.
 
     Raises:
-        OptionError: `normalize` is none of the three.
+        OptionError: `normalize` is not one of the three.
 
     Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 3; guides, Gatys et al. 2017, arXiv:1611.07865,
         eq. 5, whose T is the root of ours.
@@ -67,8 +68,8 @@ def gram_matrix(features: Tensor, normalize: GramNorm = "hw", guide: Tensor | No
     """
     check_features("normalize", normalize, GramNorm)
     b, c, h, w = features.shape
-    flat = by_position(features)  # the paper's Fᵀ: one row per place
-    if flat.dtype is torch.float16:  # which cannot hold the sums
+    flat = by_position(features)  # the paper's Fᵀ: one row per position
+    if flat.dtype is torch.float16:  # its range is too small for the sums
         flat = flat.float()
     divisor = {"hw": h * w, "chw": c * h * w, "none": 1}[normalize]
     weights = None if guide is None else by_position(guide).to(flat.dtype)

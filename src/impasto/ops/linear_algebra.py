@@ -7,7 +7,7 @@ __all__ = ["covariance_sqrt", "principal_components", "trace_sqrt"]
 
 
 def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues and eigenvectors; on Apple's GPUs, which cannot, the CPU finds them."""
+    """Return eigenvalues and eigenvectors; for Apple's GPUs, which lack them, computed on the CPU."""
     values, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
     return values.to(matrix.device), vectors.to(matrix.device)
 
@@ -15,7 +15,7 @@ def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
 def covariance_sqrt(covariance: Tensor) -> Tensor:
     """Return the symmetric square root of symmetric positive semi-definite matrices `(..., C, C)`.
 
-    Eigenvalues that rounding made negative count as zero.
+    Negative eigenvalues from rounding count as zero.
     """
     values, vectors = _eigh(covariance)
     root: Tensor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
@@ -23,12 +23,12 @@ def covariance_sqrt(covariance: Tensor) -> Tensor:
 
 
 class _TraceSqrt(torch.autograd.Function):
-    """tr(A^½) with its closed-form gradient ½ A^-½, which never differentiates eigenvectors."""
+    """tr(A^½) with its closed-form gradient ½ A^-½, without derivatives of eigenvectors."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, floor: float) -> Tensor:
         values, vectors = _eigh(matrix)
-        # A^-½ explodes on the null space (more channels than positions); there the gradient is bounded.
+        # A^-½ diverges on the null space (more channels than positions); the gradient is bounded there.
         least = values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny) * floor
         ctx.save_for_backward(values.clamp_min(least), vectors)
         trace: Tensor = values.clamp_min(0).sqrt().sum(-1)
@@ -46,7 +46,7 @@ def trace_sqrt(matrix: Tensor, floor: float = 1e-6) -> Tensor:
 
     Args:
         matrix: the matrices A.
-        floor: eigenvalues below this share of the largest are raised to it in the gradient.
+        floor: lower bound of the eigenvalues in the gradient, as a fraction of the largest.
 
     Source: d tr(A^½) = ½ tr(A^-½ dA).
     """
@@ -58,15 +58,15 @@ _WIDE, _ROWS, _PASSES, _SPARE = 1024, 4096, 12, 16
 
 @torch.no_grad()
 def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the mean and the directions along which rows vary most: `(D,)` and `(K, D)`, at right angles.
+    """Return the mean `(D,)` and the first principal components `(K, D)` of rows, orthonormal.
 
     Args:
-        rows: `(N, D)`, of any type; a few thousand at once become float32. If they are wider than 1024, directions
-            are found by subspace iteration, which is a little less exact where variances are nearly equal.
-        count: how many directions; there are no more than N or D, so K may be less.
+        rows: `(N, D)`, of any type; chunks are converted to float32. For D above 1024 subspace iteration is used,
+            which is a little less accurate where variances are nearly equal.
+        count: number of components; K is at most N and D.
 
     Returns:
-        float64, on the same device.
+        float64, on the device of `rows`.
 
     Source: Halko, Martinsson & Tropp 2011, arXiv:0909.4061, algorithm 4.4, for wide rows.
     """
@@ -74,7 +74,7 @@ def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     count = min(count, *rows.shape)
 
     def spread(along: Tensor | None = None) -> Tensor:
-        """Return the covariance times N, and times these columns."""
+        """Return the covariance times N, and times the columns of `along` if given."""
         parts = ((part - mean).float() for part in torch.split(rows, _ROWS))
         products = [part.T @ (part if along is None else part @ along.float()) for part in parts]
         return torch.stack([product.double() for product in products]).sum(0)

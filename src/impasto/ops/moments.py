@@ -1,4 +1,4 @@
-"""Mean and second moment of channels."""
+"""Mean and second raw moment of channels."""
 
 from torch import Tensor
 
@@ -11,8 +11,8 @@ __all__ = ["channel_moments"]
 def channel_moments(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return mean `(B, C)` and second raw moment E[f fᵀ] `(B, C, C)` over positions.
 
-    Raw moments, unlike covariances, blend linearly: a mixture of two styles has the mixture of
-    their moments (style-transfer-pytorch learned this in its revision 93fe0b2).
+    Raw moments, unlike covariances, mix linearly: a mixture of two styles has the mixture of their moments, as
+    style-transfer-pytorch notes in its revision 93fe0b2.
 
     Args:
         features: `(B, C, H, W)`.

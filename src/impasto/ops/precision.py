@@ -1,4 +1,4 @@
-"""Computation in float32 where half precision does not suffice."""
+"""Conversion to float32 where half precision does not suffice."""
 
 from torch import Tensor
 
@@ -6,5 +6,5 @@ __all__ = ["wide"]
 
 
 def wide(values: Tensor) -> Tensor:
-    """Return numbers of 16 bits in 32, in which they can be added up; others as they are."""
+    """Return values of 16 bits as float32, in which sums are accurate; other types unchanged."""
     return values.float() if values.element_size() < 4 else values

@@ -1,4 +1,4 @@
-"""Resize tensors of pictures, antialiased."""
+"""Antialiased resizing of picture tensors."""
 
 import math
 
@@ -9,9 +9,9 @@ __all__ = ["resize", "style_size"]
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resample `(B, C, H, W)` to `(height, width)`: bicubic, low-passed first where it shrinks.
+    """Resize `(B, C, H, W)` to `(height, width)`: bicubic, antialiased.
 
-    Values may overshoot [0, 1] slightly at edges, as bicubic does; nothing is clamped.
+    Values may overshoot [0, 1] slightly at edges; they are not clamped.
     """
     if tuple(image.shape[-2:]) == tuple(size):
         return image
@@ -19,13 +19,13 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def style_size(style: Tensor, size: tuple[int, int], scale: float = 1.0, least: int = 1) -> tuple[int, int]:
-    """Return the `(height, width)` at which a style is looked at: its own shape, with the picture's area.
+    """Return the `(height, width)` to which a style image is resized: its own aspect ratio, the area of the picture.
 
     Args:
         style: `(B, 3, h, w)`.
         size: `(height, width)` of the picture.
-        scale: how large strokes become: the area is multiplied by its square.
-        least: no side becomes smaller than this.
+        scale: scale of the strokes; the area is multiplied by its square.
+        least: lower bound of both sides, in pixels.
     """
     h, w = style.shape[-2:]
     factor = scale * math.sqrt(size[0] * size[1] / (h * w))

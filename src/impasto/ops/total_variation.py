@@ -16,17 +16,17 @@ TotalVariation = Literal["l1", "l2", "nine-point"]
 def total_variation(
     image: Tensor, kind: TotalVariation = "l2", *, above: int = 0, below: int = 0, height: int | None = None
 ) -> Tensor:
-    """Return how much neighboring pixels differ, as a mean, so that it does not grow with size.
+    """Return the total variation as a mean over pixels, which does not depend on the size.
 
     Args:
         image: `(B, C, H, W)` with H, W of 2 or more.
         kind: "l1": mean |dx| + mean |dy| (anisotropic; Johnson et al.'s code sums squares instead).
             "l2": mean dx² + mean dy² (Mahendran & Vedaldi 2015 with beta = 2).
-            "nine-point": 2 (axis² / 3 + diagonal² / 12) over the eight neighbors, the rotation-fair
-            stencil of style-transfer-pytorch; each pair counts once per end.
-        above: 1 if the first row belongs to the strip above, of which `image` only sees it.
+            "nine-point": 2 (axis² / 3 + diagonal² / 12) over the eight neighbors, the isotropic stencil of
+            style-transfer-pytorch; each pair counts twice, once from each pixel.
+        above: 1 if the first row belongs to the strip above.
         below: 1 if the last row belongs to the strip below.
-        height: of the whole picture, of which `image` is a strip; those of all its strips add up to its own.
+        height: of the whole picture, if `image` is a strip; the values of all strips add up to that of the picture.
 
     Returns:
         A scalar, 0 exactly for a constant image.

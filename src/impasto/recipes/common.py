@@ -1,15 +1,34 @@
-"""What recipes of small pictures share."""
+"""Helpers of recipes: the optimizer, one optimizer step, cells of previews, settings of autoencoders."""
+
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["adam", "as_cells", "counted"]
+from impasto.recipes.options import CoderOptions
+from impasto.training.recipe import Engine
 
-_ENLARGED = 64  # previews' pictures are this large, if a whole factor makes them so
+__all__ = ["adam", "as_cells", "coder_settings", "counted", "descend"]
+
+_ENLARGED = 64  # px, the side of a preview's cells, if a whole factor leads there
+
+
+def descend(losses: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, engine: Engine) -> dict[str, Tensor]:
+    """Take one optimizer step on the sum of the losses; return them detached."""
+    optimizer.zero_grad()
+    engine.backward(torch.stack(list(losses.values())).sum())
+    optimizer.step()
+    return {name: loss.detach() for name, loss in losses.items()}
+
+
+def adam(network: torch.nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Return Adam over all weights; the fused kernel saves much of a small network's time."""
+    return torch.optim.Adam(network.parameters(), learning_rate, fused=True)
 
 
 def as_cells(rows: list[Tensor]) -> Tensor:
-    """Return rows of pictures `(n, C, h, w)` as previews are, in RGB, enlarged by a whole factor."""
+    """Return rows of images `(n, C, h, w)` as the cells of a preview: RGB, enlarged by a whole factor."""
     cells = torch.stack([row.float().cpu() for row in rows])  # (rows, n, C, h, w)
     factor = max(1, _ENLARGED // max(cells.shape[-2:]))
     cells = cells.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
@@ -17,10 +36,16 @@ def as_cells(rows: list[Tensor]) -> Tensor:
 
 
 def counted(pictures: int) -> str:
-    """Return so many pictures in words."""
+    """Return a number of pictures in words: "1 picture", "1,000 pictures"."""
     return f"{pictures:,} picture{'s' * (pictures != 1)}"
 
 
-def adam(network: torch.nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """Return Adam over all weights, in one pass over them, which for small networks is much of the time."""
-    return torch.optim.Adam(network.parameters(), learning_rate, fused=True)
+def coder_settings(shape: tuple[int, ...], options: CoderOptions) -> dict[str, Any]:
+    """Return the settings of an autoencoder or a VAE for images of shape `(C, H, W)`."""
+    return {
+        "shape": shape,
+        "latent": options.latent,
+        "kind": options.network,
+        "hidden": options.hidden,
+        "width": options.width,
+    }

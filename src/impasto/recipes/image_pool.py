@@ -9,42 +9,46 @@ __all__ = ["Pool"]
 
 
 class Pool:
-    """Earlier translations, from which half of those are taken that a discriminator sees, so that it does not forget.
+    """A history of fakes. Half of the fakes that a discriminator sees come from it, so that it does not forget.
 
     Args:
-        size: how many are kept; 0: none, and what is new is seen.
-        side: of pictures, in pixels.
+        size: the number of fakes in the pool; 0: the discriminator sees the new fakes only.
+        side: of the pictures, in pixels.
 
-    Source: Shrivastava et al. 2017, arXiv:1612.07828, section 2.3; as CycleGAN's section 4 and program have it.
+    Source: Shrivastava et al. 2017, arXiv:1612.07828, section 2.3; size and probability are those of CycleGAN's
+        section 4 and program.
     """
 
     def __init__(self, size: int, side: int) -> None:
         self.pictures = torch.zeros(size, 3, side, side)
         self.count = 0
 
-    def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
-        """Return for each picture `(B, 3, H, W)` itself, or an earlier one in whose place it is kept."""
+    def exchange(self, fakes: Tensor, random: torch.Generator) -> Tensor:
+        """Return each fake of `(B, 3, H, W)`, or an earlier one, whose position in the pool it takes.
+
+        Each has a probability of one half, once the pool is full.
+        """
         if not len(self.pictures):
-            return pictures
+            return fakes
         chosen = []
-        for picture in pictures.detach().float():
-            swap, place = torch.rand((), generator=random), torch.randint(len(self.pictures), (), generator=random)
+        for fake in fakes.detach().float():
+            swap, position = torch.rand((), generator=random), torch.randint(len(self.pictures), (), generator=random)
             if self.count < len(self.pictures):
-                self.pictures[self.count] = picture.cpu()
+                self.pictures[self.count] = fake.cpu()
                 self.count += 1
-                chosen.append(picture)
+                chosen.append(fake)
             elif swap < 0.5:
-                chosen.append(self.pictures[place].to(picture, copy=True))
-                self.pictures[place] = picture.cpu()
+                chosen.append(self.pictures[position].to(fake, copy=True))
+                self.pictures[position] = fake.cpu()
             else:
-                chosen.append(picture)
+                chosen.append(fake)
         return torch.stack(chosen)
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that it remembers."""
+        """Return the pool's content."""
         return {"pictures": self.pictures, "count": torch.tensor(self.count)}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned."""
+        """Restore what `state` returned."""
         self.pictures = state["pictures"].cpu().clone()
         self.count = int(state["count"])

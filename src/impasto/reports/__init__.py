@@ -1,1 +1,1 @@
-"""Reports of runs: page, tables, charts, sheets of samples."""
+"""Reports of runs: page, tables, charts."""

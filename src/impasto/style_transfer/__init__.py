@@ -1,1 +1,1 @@
-"""Style transfer by optimizing pixels."""
+"""Style transfer by optimization of the pixels (Gatys et al. 2015)."""

@@ -1,13 +1,13 @@
-"""What is minimized at one scale: content + style + total variation of a picture, and its gradient.
+"""The objective of one scale: content, style and total variation loss of a picture, and their gradient.
 
-The picture may be cut into tiles, so that memory is bounded while loss and gradient stay those of the whole:
+The picture may be cut into tiles, which bounds memory. Loss and gradient stay those of the whole picture:
 
-1. every tile's own features add their share to the statistics of the picture; no graph is kept;
-2. the style loss is differentiated with respect to these few matrices;
-3. every tile's features are computed again, with a graph, and multiplied with those derivatives; what flows
-   back to the pixels of the crop, also to those outside the tile, is added up.
+1. The features of each tile are added to the statistics of the picture, without a graph.
+2. The style loss is differentiated with respect to these statistics, a few matrices.
+3. The features of each tile are computed again, with a graph, and multiplied with those derivatives. The gradients
+   with respect to all pixels of the crop are added up, also outside the tile.
 
-This is exact because all style losses depend on sums over positions only, and the content loss is one.
+This is exact, because style losses depend only on sums over positions, and the content loss is such a sum.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,45 +25,45 @@ from impasto.style_transfer.tiling import Tile, strips, tiles
 
 __all__ = ["Encoder", "Objective", "layer_guide"]
 
-GRID = 16  # offsets of tiles: the stride of the deepest layers
-_STRIP = 1 << 17  # pixels whose total variation is computed at once where there are tiles
+GRID = 16  # offsets of tiles are multiples of it: the stride of the deepest layers
+_STRIP = 1 << 17  # pixels whose total variation is computed at once, if there are tiles
 
 
 class Encoder(Protocol):
-    """A network that sees: RGB in [0, 1] in, named feature maps out."""
+    """A feature extractor: RGB in [0, 1] to feature maps by name."""
 
     def __call__(self, image: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features `(B, C, H, W)` of each layer asked for."""
+        """Return the features `(B, C, H, W)` of each requested layer."""
 
     def minimum_size(self, layers: Sequence[str]) -> int:
         """Return the smallest side in pixels at which all these layers exist."""
 
     def stride(self, layer: str) -> int:
-        """Return how many pixels one step in a layer spans."""
+        """Return the stride of a layer, in pixels."""
 
     def reach(self, layer: str) -> int:
-        """Return how many pixels beyond its stride x stride square a position of a layer sees."""
+        """Return how many pixels the receptive field of a position extends beyond its stride x stride square."""
 
     def feature_bytes(self, layer: str) -> float:
-        """Return how much memory a layer's features take for each pixel of the image."""
+        """Return the memory of the features of a layer, in bytes per pixel of the image."""
 
     def bytes_per_pixel(self, layers: Sequence[str]) -> float:
-        """Return about how much memory a forward and backward pass takes for each pixel of the picture."""
+        """Return the approximate memory of a forward and backward pass, in bytes per pixel of the picture."""
 
 
 def layer_guide(mask: Tensor, size: tuple[int, int], stride: int, reach: int) -> Tensor:
-    """Return how much each position of a layer counts for a region, with mean 1.
+    """Return the weight of each position of a layer for a region, with mean 1.
 
-    A position counts fully if what it sees lies in the region and not at all if half of it or less does, so
-    that what is outside has no say in the region's style. Where a region is smaller than what a position
-    sees, those that see the most of it count.
+    The weight is full if the receptive field of a position lies in the region, and 0 if half of it or less does.
+    So the outside does not influence the style of the region. If a region is smaller than a receptive field, the
+    positions that cover most of it count.
 
     Args:
         mask: `(1, 1, H, W)` in [0, 1], the region in the picture.
         size: `(h, w)` of the layer.
         stride: of the layer, in pixels.
-        reach: how far beyond its square a position sees. Half of it is used: the outer half weighs little
-            (Luo et al. 2016, arXiv:1701.04128).
+        reach: how far the receptive field of a position extends beyond its square, in pixels. Half of it is used:
+            the outer half has little influence (Luo et al. 2016, arXiv:1701.04128).
 
     Source: Gatys et al. 2017, arXiv:1611.07865, section 4, and its code's guides "inside".
     Differs: soft, and by averages instead of probing the network.
@@ -79,15 +79,15 @@ def layer_guide(mask: Tensor, size: tuple[int, int], stride: int, reach: int) ->
 
 
 class Objective:
-    """The loss of one scale: call it with a picture, get the parts and the gradient.
+    """The objective of one scale: called with a picture, it returns the losses and the gradient.
 
     Args:
-        encoder: the network; only where there are tiles or a mask it is asked for strides and reach.
-        content: `(1, 3, H, W)` RGB in [0, 1], the photograph at the size that is painted.
-        styles: one or more `(1, 3, h, w)`, at the size at which they are looked at.
+        encoder: the feature extractor; strides and reach are needed only with tiles or a mask.
+        content: `(1, 3, H, W)` RGB in [0, 1], the photograph at the size of the result.
+        styles: one or more style images `(1, 3, h, w)`, at the size of their features.
         options: weights, layers, losses, strength.
-        mask: `(1, 1, H, W)` in [0, 1]: the region whose look is compared with the styles'; by default all.
-        tile: side of the tiles in pixels; by default the picture is not cut.
+        mask: `(1, 1, H, W)` in [0, 1]: the region that gets the style; by default the whole picture.
+        tile: side of the tiles in pixels; by default there are no tiles.
 
     Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 7: L = α L_content + β L_style, with eq. 5's
         sum over layers; total variation added as in Johnson et al. 2016 (arXiv:1603.08155, section 3.2).
@@ -124,7 +124,7 @@ class Objective:
                 target = blend([found[0][layer] for found in seen], shares)
                 blank = float(self.style.blank(target).clamp_min(1e-12))
                 self.style_units[layer] = blank if options.loss_scale == "relative" else 1.0
-                if options.strength < 1:  # raw moments blend linearly, so this is a mixture of the two pictures
+                if options.strength < 1:  # raw moments mix linearly, so this mixes the two pictures
                     target = blend([own[layer], target], [1 - options.strength, options.strength])
                 self.style_targets[layer] = self.style.prepare(target)
 
@@ -134,10 +134,10 @@ class Objective:
         return layer_guide(mask, size, stride, self.encoder.reach(layer))
 
     def _content_unit(self, energy: float, styles: Sequence[float], shares: Sequence[float]) -> float:
-        """Return what the content loss of a layer is divided by: the distance of unrelated paintings.
+        """Return the unit of the content loss of a layer: its value for an unrelated picture in this style.
 
-        A painting takes over the energy of its style, whatever the photograph's was. Measured in that, a
-        weight keeps its meaning for loud styles and for quiet ones.
+        The result takes over the feature energy of its style, whatever that of the photograph was. In this unit a
+        weight means the same for styles of high and of low energy.
         """
         if self.options.loss_scale == "absolute":
             return 1.0
@@ -155,19 +155,19 @@ class Objective:
         return 1 if self.tile is None else self.encoder.stride(layer)
 
     def _share(self, tile: Tile, features: Tensor, layer: str) -> float:
-        """Return the part of a layer's positions that a tile owns."""
+        """Return the fraction of the positions of a layer that a tile owns."""
         h, w = features.shape[-2:]
         stride = self._stride(layer)
         return 1.0 if self.tile is None else h * w / ((tile.size[0] // stride) * (tile.size[1] // stride))
 
     def _statistics(self, tile: Tile, features: Tensor, layer: str, guides: dict[str, Tensor]) -> Statistics:
-        """Return what a tile's own features add to the statistics of the whole picture."""
+        """Return the contribution of a tile's own features to the statistics of the whole picture."""
         share = 1.0 if self.style.summed else self._share(tile, features, layer)
         guide = tile.of_whole(guides[layer], self._stride(layer)) if layer in guides else None
         return tuple(share * part for part in self.style.statistics(features, guide))
 
     def _features(self, tile: Tile, crop: Tensor, layers: Sequence[str]) -> dict[str, Tensor]:
-        """Return the features that a tile owns; it has none in a layer that is coarser than the tile."""
+        """Return the features that a tile owns; none in a layer that is coarser than the tile."""
         found = self.encoder(crop, layers)
         owned = {layer: tile.owned(found[layer], self._stride(layer)) for layer in layers}
         return {layer: features for layer, features in owned.items() if features.numel()}
@@ -175,7 +175,7 @@ class Objective:
     def _survey(
         self, image: Tensor, layers: Sequence[str], guides: dict[str, Tensor] | None = None, keep: bool = False
     ) -> tuple[dict[str, Statistics], dict[str, float], dict[str, Tensor]]:
-        """Return statistics of style layers, mean squares of content layers and, if they are kept, their features."""
+        """Return statistics of style layers, mean squares of content layers and, with `keep`, their features."""
         statistics: dict[str, Statistics] = {}
         energy = dict.fromkeys(self.content_layers, 0.0)
         kept: dict[str, Tensor] = {}
@@ -216,21 +216,21 @@ class Objective:
         return total
 
     def _pixel_losses(self, image: Tensor, above: int = 0, below: int = 0, height: int | None = None) -> list[Tensor]:
-        """Return total variation and what lies outside [0, 1], of a picture or of its share in a strip."""
+        """Return the weighted total variation and range penalty, of a picture or of a strip of it."""
         options, zero = self.options, image.new_zeros(())
         tv = outside = zero
         if options.tv_weight:
             variation = total_variation(image, options.total_variation, above=above, below=below, height=height)
             tv = options.tv_weight * variation
         if options.range_weight:
-            # L-BFGS is not clamped; without this, what the final clamp cuts off would cost style.
+            # L-BFGS does not clamp; without this penalty the final clamp would increase the style loss.
             own = image[..., above : image.shape[-2] - below, :]
             count = own.numel() if height is None else own.numel() // own.shape[-2] * height
             outside = options.range_weight * (own - own.clamp(0, 1)).square().sum() / count
         return [tv, outside]
 
     def __call__(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
-        """Return the losses as numbers and the gradient of their sum.
+        """Return the losses as floats and the gradient of their sum.
 
         The losses are "content", "style", "tv" and "range", each times its weight, and their sum "total". The
         gradient is multiplied by the number of values in the picture; see `optimizers`.

@@ -1,13 +1,14 @@
-"""Painting by gradient descent on the pixels, coarse to fine: the method of Gatys, Ecker and Bethge.
+"""Style transfer by gradient descent on the pixels, coarse to fine: the method of Gatys, Ecker and Bethge.
 
-`iter_optimize` is the whole method on one page: for every scale, targets from the photograph and the
-paintings, then steps along the gradient of content + style + total variation.
+`iter_optimize` is the whole method on one page. For each scale it computes targets from the photograph and the style
+images, then takes steps along the gradient of content, style and total variation loss.
 """
 
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ def _optimizer(options: StylizeOptions) -> PixelOptimizer:
 
 
 class _Clock:
-    """Time spent, time to go, and whether a scale has used its share of the budget."""
+    """Elapsed time, remaining time, and the time budget of each scale."""
 
     def __init__(self, work: Sequence[float], minutes: float | None) -> None:
         self.work = list(work)
@@ -44,24 +45,24 @@ class _Clock:
 
     @property
     def seconds(self) -> float:
-        """Time since the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self.start
 
     def enter(self, index: int) -> None:
-        """Begin a scale: what is left of the budget is shared out as the plan says."""
+        """Begin a scale: the remaining budget is divided between the remaining scales as in the plan."""
         self.index, self.entered, self.fraction = index, time.monotonic(), 0.0
         self.allowed = (self.budget - self.seconds) * self.work[index] / sum(self.work[index:])
 
     def tick(self, fraction: float) -> None:
-        """Say how much of the scale's steps this run has taken."""
+        """Record which fraction of the steps of the scale this run has taken."""
         self.fraction, self.spent = fraction, time.monotonic() - self.entered
 
     def out_of_time(self, steps: int) -> bool:
-        """Return whether another step would go over the scale's share."""
+        """Return whether another step would exceed the budget of the scale."""
         return self.spent + self.spent / (self.fraction * steps) > self.allowed
 
     def remaining(self, left: float) -> float:
-        """Estimate the seconds still to go when a `left` part of this scale's steps is to be done."""
+        """Estimate the remaining seconds if the fraction `left` of the steps of this scale remains."""
         rate = self.spent / (self.fraction * self.work[self.index])
         to_do = rate * (left * self.work[self.index] + sum(self.work[self.index + 1 :]))
         return max(0.0, min(to_do, self.budget - self.seconds))
@@ -69,10 +70,10 @@ class _Clock:
 
 @dataclass(frozen=True)
 class _Progress:
-    """Where a run stands: everything that changes from step to step but the optimizer."""
+    """The state of a run, without the optimizer."""
 
-    picture: Tensor  # (1, 3, h, w); L-BFGS lets it leave [0, 1] a little
-    average: Tensor  # exponential moving average of pictures, not yet corrected for its start at 0
+    picture: Tensor  # (1, 3, h, w); with L-BFGS it may leave [0, 1] a little
+    average: Tensor  # exponential moving average of the iterates, without bias correction
     scale: int = 0  # index into the plan
     taken: int = 0  # steps at this scale
     done: int = 0  # steps in the whole run
@@ -84,11 +85,11 @@ class _Progress:
         return replace(self, picture=picture, average=average, totals=totals, taken=self.taken + 1, done=self.done + 1)
 
     def result(self, averaging: float) -> Tensor:
-        """The picture to show: the average corrected for its start, as in Adam, or the last one."""
+        """The result so far: the bias-corrected average, as in Adam, or the last iterate."""
         return self.average / (1 - averaging**self.taken) if averaging and self.taken else self.picture
 
     def settled(self, plateau: float) -> bool:
-        """Whether ten steps lowered the loss by less than the share `plateau` of the ten before."""
+        """Whether the loss of the last ten steps is lower than that of the ten before by less than `plateau` of it."""
         if not plateau or len(self.totals) < 2 * PLATEAU_WINDOW:
             return False
         before, after = self.totals[:PLATEAU_WINDOW], self.totals[PLATEAU_WINDOW:]
@@ -97,7 +98,7 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Scene:
-    """The pictures of a run in the colors it is painted in, and the way back."""
+    """The pictures of a run in its working colors, and the inverse."""
 
     content: Tensor
     styles: Sequence[Tensor]
@@ -116,19 +117,19 @@ class _Scene:
         return cls(content, styles, original, options.colors, mask)
 
     def finish(self, picture: Tensor) -> Tensor:
-        """Return the picture as a person should see it, in [0, 1]."""
+        """Return the picture in its final colors, in [0, 1]."""
         picture = picture.clamp(0, 1)
         if self.colors != "luminance":
             return picture
         return transplant_luminance(picture, _fitted(self.original, (picture.shape[-2], picture.shape[-1])))
 
     def detail(self, coarse: tuple[int, int], fine: tuple[int, int]) -> Tensor:
-        """Return what the photograph at `fine` (height, width) has and at `coarse` cannot hold."""
+        """Return the detail of the photograph at size `fine` that size `coarse` loses, (height, width) each."""
         blurred = resize(resize(self.content, coarse), fine)
         return resize(self.content, fine) - blurred
 
     def objective(self, scale: Scale, encoders: Sequence[Encoder], options: StylizeOptions, least: int) -> Objective:
-        """Return the loss of a scale."""
+        """Return the objective of a scale."""
         size = (scale.height, scale.width)
         styles = [_fitted(s, style_size(s, size, options.style_scale, least)) for s in self.styles]
         mask = None if self.mask is None else _fitted(self.mask, size)
@@ -137,7 +138,7 @@ class _Scene:
 
 
 def _fitted(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Return an image of that size with values in [0, 1], which resizing can leave; no copy without need."""
+    """Return an image of this size, clamped to [0, 1], since resizing overshoots; without a copy if possible."""
     resized = resize(image, size)
     if resized is image:
         return image if image.min() >= 0 and image.max() <= 1 else image.clamp(0, 1)
@@ -150,6 +151,10 @@ def _first_picture(scene: _Scene, options: StylizeOptions) -> Tensor:
     random = torch.Generator().manual_seed(options.seed)
     noise = torch.randn(scene.content.shape, generator=random, dtype=scene.content.dtype).to(scene.content.device)
     return (0.5 + 0.2 * noise).clamp(0, 1) if options.init == "noise" else match_color(noise, scene.styles[0])
+
+
+def _picture(scene: _Scene, at: _Progress, averaging: float) -> Tensor:
+    return scene.finish(at.result(averaging))
 
 
 def iter_optimize(
@@ -169,16 +174,16 @@ def iter_optimize(
     Args:
         content: `(1, 3, H, W)` RGB in [0, 1], the photograph; it is resized to `options.size`.
         styles: one or more `(1, 3, h, w)` RGB in [0, 1], any sizes.
-        encoder: the network; its weights stay fixed.
+        encoder: the feature extractor; its weights stay fixed.
         options: everything else.
-        polish: the network of the last `options.polish` steps, at full size; by default there are none.
-        mask: `(1, 1, H, W)` in [0, 1], the part of the photograph that takes the style; by default all of it.
-        first: a picture to start from instead of what `options.init` says, any size.
-        resume: what a Step's `state()` gave; the run continues to the same bytes.
+        polish: the feature extractor of the last `options.polish` steps, at full size; by default there are none.
+        mask: `(1, 1, H, W)` in [0, 1], the region that gets the style; by default the whole photograph.
+        first: a picture that replaces the initialization of `options.init`, any size.
+        resume: `state()` of a Step; the continued run gives the same bytes.
         name: of the photograph, for the events.
 
     Raises:
-        OptionError: the number of style weights is not that of the styles, or memory is too little.
+        OptionError: the numbers of style weights and styles differ, or `max_memory` is too small.
         ImageError: the picture is too small for the deepest layer.
         CheckpointError: `resume` is of a run with another plan.
     """
@@ -209,7 +214,7 @@ def iter_optimize(
         if not at.taken:
             picture = resize(at.picture, size).contiguous()
             if from_photograph and index:
-                # Begin with sharp edges; and a photograph painted like itself comes back to the bit.
+                # Restore sharp edges; a photograph in its own style comes back bit by bit.
                 picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), size)
             at = _Progress(picture, torch.zeros_like(picture) if options.averaging else picture, index, done=at.done)
             optimizer.resize(size)
@@ -230,10 +235,10 @@ def iter_optimize(
                 less = smaller(scales[index]) if out_of_memory(error) else None
                 if less is None:
                     raise
-            if less is not None:  # out here, where the error no longer holds on to what it had
+            if less is not None:  # out here, where the error no longer holds references to tensors
                 objective, scales[index] = None, less
                 optimizer.remember(less.history)
-                yield Note(f"memory ran out; going on in tiles of {less.tile} px")
+                yield Note(f"memory ran out; the run continues in tiles of {less.tile} px")
                 continue
             at = at.moved(picture, losses["total"], options.averaging)
             del gradient, picture
@@ -243,20 +248,21 @@ def iter_optimize(
             yield Step(
                 step=at.done,
                 steps=at.done + left + sum(scale.steps for scale in scales[index + 1 :]),
+                phase="optimize",
                 scale=index + 1,
                 scales=len(scales),
                 size=size,
                 losses=losses,
                 seconds=clock.seconds,
                 remaining=clock.remaining(left / steps),
-                image=lambda at=at, scene=scene: scene.finish(at.result(options.averaging)),  # type: ignore[misc]
-                state=lambda at=at, optimizer=optimizer: _state(at, scales, optimizer),  # type: ignore[misc]
+                image=partial(_picture, scene, at, options.averaging),
+                state=partial(_state, at, scales, optimizer),
             )
             if last:
                 break
         at, objective = replace(at, picture=at.result(options.averaging), taken=0), None
     image, steps = scene.finish(at.picture), at.done
-    del at, optimizer, scene  # what comes after needs the memory
+    del at, optimizer, scene  # the caller needs the memory
     yield Done(image, steps, clock.seconds)
 
 
@@ -274,13 +280,13 @@ def _started(
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Return whether this is how Python, torch or a GPU say that memory ran out."""
+    """Return whether this is an out-of-memory error of Python, torch or a GPU."""
     signs = ("allocate memory", "out of memory", "could not create a primitive", "could not create a memory")
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(sign in str(error) for sign in signs)
 
 
 def optimize(content: Tensor, styles: Sequence[Tensor], encoder: Encoder, options: StylizeOptions) -> Tensor:
-    """The same as `iter_optimize`, for callers who only want the picture `(1, 3, H, W)`."""
+    """Run `iter_optimize` to its end and return the picture `(1, 3, H, W)`."""
     return drain(iter_optimize(content, styles, encoder, options))  # type: ignore[no-any-return]
 
 
@@ -295,7 +301,7 @@ def _state(
 
 
 def _same_tiles(values: dict[str, Any], scales: Sequence[Scale]) -> list[Scale]:
-    """Return the scales with the tiles and history of a saved run, on which the last bits depend."""
+    """Return the scales with the tiles and history of a saved run, since the exact result depends on them."""
     saved = [tuple(scale) for scale in values["plan"]]
     if [scale[:3] for scale in saved] != [(scale.height, scale.width, scale.steps) for scale in scales]:
         raise CheckpointError("the checkpoint is of a run with other scales; expected the same pictures and settings.")

@@ -1,12 +1,11 @@
-"""Adam and L-BFGS for one picture, small enough to read, with a state that can be saved and resized.
+"""Adam and L-BFGS for the pixels of one picture, with a state that can be saved and resized.
 
-Both take the gradient and return the next picture. They differ from torch.optim in what style
-transfer needs: `resize` carries what was learned to the next scale of a pyramid, and `state` /
-`restore` make a resumed run give the same bytes.
+Both take the gradient and return the next picture. They add to torch.optim what style transfer needs: `resize`
+carries their state to the next scale of a pyramid, and with `state` and `restore` a resumed run gives the same
+bytes.
 
-Losses here are means over pixels, whose gradient shrinks as pictures grow. The gradients given to
-`step` are multiplied by the number of values in the picture, so that they mean the same at every
-size; this also keeps Adam's epsilon far below them.
+Losses are means over pixels, so their gradients shrink as pictures grow. The gradients for `step` are multiplied by the
+number of values in the picture. So they mean the same at every size, and Adam's epsilon is far below them.
 """
 
 from typing import Protocol
@@ -23,32 +22,35 @@ _PART = 1 << 22  # values that are multiplied at once
 
 
 class PixelOptimizer(Protocol):
-    """What the painting loop asks of an optimizer."""
+    """An optimizer of one picture."""
 
     def step(self, image: Tensor, gradient: Tensor, loss: float) -> Tensor:
-        """Return the next picture; `loss` and `gradient` are those of `image`, which is what came from the last step.
+        """Return the next picture.
 
-        `gradient` is taken over: it must not be changed afterwards, and may be changed by the next step.
+        Args:
+            image: the picture that the last step returned.
+            gradient: at `image`. The optimizer keeps it and may change it in its next step.
+            loss: at `image`.
         """
 
     def remember(self, history: int) -> None:
-        """Keep no more than so many past steps from now on."""
+        """Keep at most `history` past steps from now on."""
 
     def resize(self, size: tuple[int, int]) -> None:
-        """Go on with the same picture at `(height, width)`, keeping what was learned."""
+        """Resize the state for the same picture at `(height, width)`."""
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that `restore` needs."""
+        """Return the state for `restore`."""
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over a saved state."""
+        """Restore a saved state."""
 
 
 class Adam:
-    """Adam on pixels, each picture clamped to [0, 1].
+    """Adam on pixels; each picture is clamped to [0, 1].
 
     Source: Kingma & Ba 2015, arXiv:1412.6980, algorithm 1.
-    Differs: the picture is clamped after each step, as every tool of the field does.
+    Differs: the picture is clamped after each step, as usual in style transfer.
     """
 
     def __init__(
@@ -71,38 +73,37 @@ class Adam:
         return torch.addcdiv(image, self.m, root, value=-rate).clamp_(0, 1)
 
     def remember(self, history: int) -> None:
-        """Do nothing: past steps are in two averages."""
+        """Do nothing: Adam keeps two moments, whatever the history."""
 
     def resize(self, size: tuple[int, int]) -> None:
-        """Resize both moments and keep the step count, so a new scale does not begin with a burst of noise."""
+        """Resize both moments and keep the step count, so that a new scale does not begin with large, noisy steps."""
         if self.m is not None and self.v is not None:
             self.m, self.v = resize(self.m, size), resize(self.v, size).clamp_min_(0)
 
     def state(self) -> dict[str, Tensor]:
-        """Return step count and moments."""
+        """Return the step count and the moments."""
         if self.m is None or self.v is None:
             return {}
         return {"count": torch.tensor(self.count), "m": self.m, "v": self.v}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over a saved state."""
+        """Restore a saved state."""
         if state:
             self.count, self.m, self.v = int(state["count"]), state["m"], state["v"]
 
 
 class LBFGS:
-    """Limited-memory BFGS without line search: one evaluation a step.
+    """Limited-memory BFGS without line search: one evaluation per step.
 
-    The first step goes down the gradient until pixels have moved by `first_move` (root mean square),
-    or less where the loss is nearly 0;
-    later ones multiply the gradient by the inverse Hessian that the last `history` steps suggest.
-    Steps longer than `longest_move` are shortened. If the loss more than doubles, the step is taken
-    back and the memory cleared.
+    The first step follows the gradient and moves pixels by `first_move` (root mean square), or less if the loss is
+    nearly 0. Later steps multiply the gradient by the inverse Hessian estimated from the last `history` steps. Steps
+    longer than `longest_move` are shortened. If the loss more than doubles, the step is undone and the history is
+    cleared.
 
     Source: Nocedal & Wright 2006, algorithm 7.4 (two-loop recursion), H0 by eq. 7.20.
-    Differs from torch.optim.LBFGS(max_iter=1): the first step's length does not depend on the
-        scale of the loss, and steps are bounded. Pictures are not clamped between steps, which
-        would break the curvature pairs.
+    Differs: in contrast to torch.optim.LBFGS(max_iter=1), the size of the first step does not depend on the scale of
+        the loss, and steps are bounded. Pictures are not clamped between steps, which would invalidate the curvature
+        pairs.
     """
 
     def __init__(
@@ -129,14 +130,14 @@ class LBFGS:
         return image + move
 
     def _move(self, gradient: Tensor, loss: float) -> Tensor:
-        """Return the step from where the gradient and the loss are these."""
+        """Return the step from a point with this gradient and loss."""
         direction = self._direction(gradient)
         length = (torch.linalg.vector_norm(direction) / direction.numel() ** 0.5).clamp_min(
             torch.finfo(direction.dtype).tiny
         )
         if self.moves:
             wanted = torch.clamp(length * self.learning_rate, max=self.longest_move)
-        else:  # down the gradient, but not further than to where a straight slope would reach loss 0
+        else:  # gradient descent, but not further than a linear loss would need to reach 0
             wanted = torch.clamp(loss / length, max=self.first_move)
         return direction.mul_(wanted / length)
 
@@ -162,15 +163,15 @@ class LBFGS:
         return q
 
     def remember(self, history: int) -> None:
-        """Keep no more than so many curvature pairs from now on."""
+        """Keep at most `history` curvature pairs from now on."""
         self.history = history
         self.moves, self.changes = self.moves[-history:], self.changes[-history:]
 
     def resize(self, size: tuple[int, int]) -> None:
-        """Resize the curvature pairs, so that the first step at a new scale is already a quasi-Newton one."""
+        """Resize the curvature pairs, so that the first step at a new scale is already a quasi-Newton step."""
         pairs = list(zip(self.moves, self.changes, strict=True))
         self.last, self.moves, self.changes = None, [], []
-        while pairs:  # one by one, and each small one is given up: the large ones need the memory
+        while pairs:  # one by one: each small pair is released, since the large ones need the memory
             move, change = pairs.pop(0)
             self._remember(resize(move, size), resize(change, size))
 
@@ -185,7 +186,7 @@ class LBFGS:
         return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Take over a saved state."""
+        """Restore a saved state."""
         self.first_move = float(state["first_move"])
         count = sum(name.startswith("moves.") for name in state)
         self.moves = [state[f"moves.{index}"] for index in range(count)]
@@ -194,6 +195,6 @@ class LBFGS:
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
-    """Return the sum of the products, without ever holding all of them."""
+    """Return the dot product, computed in parts to save memory."""
     parts = zip(torch.split(x.flatten(), _PART), torch.split(y.flatten(), _PART), strict=True)
     return torch.stack([(a * b).sum() for a, b in parts]).sum()

@@ -1,4 +1,4 @@
-"""Options, presets and qualities of `stylize`."""
+"""Options, presets and quality levels of `stylize`."""
 
 from typing import Any, Literal, Self
 
@@ -6,99 +6,121 @@ from pydantic import Field, field_validator, model_validator
 
 from impasto.errors import OptionError, unknown_name
 from impasto.options import Layers, Options, read_layers, read_memory
+from impasto.registry import Registry
 
 __all__ = ["PRESETS", "QUALITIES", "StylizeOptions", "quality_settings"]
 
+_STYLE_LOSSES = ("gram", "moments", "wasserstein")  # as `losses.style.STYLE_LOSSES`, which needs torch
+
 
 class StylizeOptions(Options):
-    """How one picture is painted.
+    """Options of `stylize`: style transfer by optimization of the pixels.
 
-    Losses are means, so a weight means the same at every size; see docs/numerics.md for each default's
-    source.
+    Losses are means, so a weight means the same at every size; docs/numerics.md names the source of each
+    default.
     """
 
     size: int = Field(512, ge=16, le=100_000, description="longer side of the result, in pixels")
     strength: float = Field(
-        1.0, ge=0, le=1, description="how far it goes from the photograph's own look, 0, to that of the style, 1"
+        1.0,
+        ge=0,
+        le=1,
+        description="strength of the style: 0 keeps the style of the photograph, 1 gives the full style",
     )
-    content_weight: float = Field(0.16, ge=0, description="how strongly the photograph's shapes hold")
-    style_weight: float = Field(1.0, ge=0, description="how strongly the style pulls")
+    content_weight: float = Field(0.16, ge=0, description="weight of the content loss")
+    style_weight: float = Field(1.0, ge=0, description="weight of the style loss")
     feather: float = Field(
-        0.01, ge=0, le=0.5, description="softness of the edges of regions, as a share of the longer side"
+        0.01, ge=0, le=0.5, description="width of the soft edges of regions, as a fraction of the longer side"
     )
-    tv_weight: float = Field(0.2, ge=0, description="how strongly neighboring pixels are drawn together")
+    tv_weight: float = Field(0.2, ge=0, description="weight of the total variation loss")
     range_weight: float = Field(
-        5.0, ge=0, description="how strongly pixels are kept between black and white while they are optimized"
+        5.0, ge=0, description="weight of the penalty on pixel values outside [0, 1] during the optimization"
     )
     style_scale: float = Field(1.0, gt=0, le=16, description="size of the strokes: 2 doubles them")
-    style_weights: tuple[float, ...] = Field((), description="share of each style picture; empty: equal shares")
+    style_weights: tuple[float, ...] = Field((), description="mixing weight of each style image; empty: equal weights")
     colors: Literal["style", "luminance", "match"] = Field(
         "style",
-        description="style: the painting's colors; luminance: the photograph's colors, painted in light and dark; "
-        "match: the style recolored to the photograph's palette first",
+        description="style: colors of the style image; luminance: colors of the photograph, only luminance is "
+        "stylized; match: the style image first gets the color statistics of the photograph",
     )
     color_map: Literal["transport", "pca", "cholesky"] = Field(
-        "transport", description="how colors=match moves the style's colors"
+        "transport", description="color transfer for colors=match: the map between the two color distributions"
     )
     content_layers: Layers = Field({"relu4_2": 1.0}, description="content layers, as relu4_2 or relu3_2:0.5,relu4_2:1")
     style_layers: Layers = Field(
         {"relu1_1": 0.2, "relu2_1": 0.2, "relu3_1": 0.2, "relu4_1": 0.2, "relu5_1": 0.2},
         description="style layers and their weights",
     )
-    style_loss: Literal["gram", "moments", "wasserstein"] = Field(
+    style_loss: str = Field(
         "gram",
-        description="gram: the paper's; moments: mean and spread of each channel; "
-        "wasserstein: distance of Gaussians with full covariance",
+        min_length=1,
+        description="gram: Gram matrices (Gatys et al.); moments: mean and standard deviation of each channel; "
+        "wasserstein: Wasserstein-2 distance of Gaussians with full covariance; or that of another package",
     )
-    gram_norm: Literal["hw", "chw", "none"] = Field("hw", description="what Gram entries are divided by")
+    gram_norm: Literal["hw", "chw", "none"] = Field(
+        "hw", description="normalization of the Gram matrix: what its entries are divided by"
+    )
     loss_scale: Literal["relative", "absolute"] = Field(
-        "relative", description="relative: each layer's loss is divided by that of a blank or unrelated picture"
+        "relative", description="relative: the loss of each layer is divided by that of a blank or unrelated picture"
     )
-    total_variation: Literal["l1", "l2", "nine-point"] = Field("l2", description="which total variation is used")
+    total_variation: Literal["l1", "l2", "nine-point"] = Field("l2", description="kind of total variation")
     encoder: str = Field(
-        "compact", min_length=1, description="network that sees: a name from `impasto encoders` or a file"
+        "compact", min_length=1, description="feature extractor: a name from `impasto encoders` or a file"
     )
-    polish: int = Field(6, ge=0, le=1_000_000, description="steps at the end with the network that polishes")
-    polish_encoder: str = Field("vgg19", min_length=1, description="network that polishes, as for --encoder")
+    polish: int = Field(6, ge=0, le=1_000_000, description="additional steps at the end with polish_encoder")
+    polish_encoder: str = Field(
+        "vgg19", min_length=1, description="feature extractor of the last steps, as for encoder"
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="numbers that networks compute with; auto: bfloat16 where the processor is made for it",
+        description="precision of the computation; auto: bfloat16 on CPUs that support it natively, else float32",
     )
-    pooling: Literal["max", "average"] = Field("max", description="how the network shrinks its maps")
+    pooling: Literal["max", "average"] = Field("max", description="pooling layers of the feature extractor")
     padding: Literal["zeros", "replicate", "reflect"] = Field(
-        "replicate", description="what the first convolution sees outside the picture"
+        "replicate", description="padding of the first convolution"
     )
-    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="how pixels follow the gradient")
-    learning_rate: float = Field(1.0, gt=0, description="step length; 1 suits lbfgs, 0.02 suits adam")
-    momentum: float = Field(0.9, ge=0, lt=1, description="adam: decay of the mean gradient (beta 1)")
-    adaptivity: float = Field(0.99, ge=0, lt=1, description="adam: decay of the mean squared gradient (beta 2)")
-    history: int = Field(20, ge=1, le=1000, description="lbfgs: how many past steps it remembers")
+    optimizer: Literal["lbfgs", "adam"] = Field("lbfgs", description="optimizer of the pixels")
+    learning_rate: float = Field(1.0, gt=0, description="learning rate; 1 suits lbfgs, 0.02 suits adam")
+    momentum: float = Field(0.9, ge=0, lt=1, description="adam: decay of the first moment (beta 1)")
+    adaptivity: float = Field(0.99, ge=0, lt=1, description="adam: decay of the second moment (beta 2)")
+    history: int = Field(20, ge=1, le=1000, description="lbfgs: number of past steps in the curvature estimate")
     steps: int = Field(70, ge=1, le=1_000_000, description="optimizer steps at the coarsest scale")
-    step_decay: float = Field(0.4, gt=0, le=1, description="each finer scale takes this share of the steps before it")
+    step_decay: float = Field(
+        0.4, gt=0, le=1, description="steps at each finer scale, as a fraction of those at the scale before"
+    )
     min_size: int = Field(
-        128, ge=16, description="longer side at the coarsest scale, about; above half the size there is only one"
+        128, ge=16, description="approximate longer side at the coarsest scale; above half of size there is one scale"
     )
     scale_factor: float = Field(2.0, gt=1, le=16, description="ratio of one scale to the next")
     averaging: float = Field(
-        0.0, ge=0, lt=1, description="decay of the average of pictures that is kept; 0: the last one"
+        0.0, ge=0, lt=1, description="decay of the moving average of the iterates; 0: the last iterate is the result"
     )
     plateau: float = Field(
-        0.0, ge=0, lt=1, description="leave a scale when ten steps improve the loss by less than this share"
+        0.0,
+        ge=0,
+        lt=1,
+        description="early stopping: end a scale when ten steps improve the loss by less than this fraction",
     )
-    minutes: float | None = Field(None, gt=0, description="time budget; steps are left out to keep it")
-    max_memory: int | None = Field(
-        None, ge=1, description="most memory it may take, as 4G or 800M; by default what is free"
-    )
+    minutes: float | None = Field(None, gt=0, description="time budget, in minutes; fewer steps run if needed")
+    max_memory: int | None = Field(None, ge=1, description="memory limit, as 4G or 800M; by default the free memory")
     init: Literal["content", "noise", "style"] = Field(
-        "content", description="the first picture: the photograph, noise, or noise with the style's colors"
+        "content", description="initialization: the photograph, noise, or noise with the colors of the style"
     )
-    init_image: str | None = Field(None, description="a picture file to start from instead")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of this run's own random generator")
+    init_image: str | None = Field(None, description="picture file that replaces the initialization")
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the run")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 
     _read_layers = field_validator("content_layers", "style_layers", mode="before")(read_layers)
 
     _read_memory = field_validator("max_memory", mode="before")(read_memory)
+
+    @field_validator("style_loss")
+    @classmethod
+    def _known_style_loss(cls, name: str) -> str:
+        known = Registry("a style loss", "impasto.style_losses", lambda: dict.fromkeys(_STYLE_LOSSES)).names()
+        if name not in known:
+            raise unknown_name("a style loss", name, known)
+        return name
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -114,11 +136,11 @@ class StylizeOptions(Options):
 
     @classmethod
     def preset(cls, name: str, quality: str | None = None, **settings: Any) -> Self:
-        """Return the named preset, in a named quality, with some settings replaced.
+        """Return a preset at a quality level, with some options replaced.
 
         Raises:
             UnknownName: there is no such preset or quality.
-            OptionError: a setting is out of range, or the preset has settings of its own where a quality has.
+            OptionError: an option is out of range, or the preset sets the options of a quality itself.
         """
         if name not in PRESETS:
             raise unknown_name("a preset", name, PRESETS)
@@ -128,7 +150,7 @@ class StylizeOptions(Options):
         return cls(**{**chosen, **PRESETS[name], **settings})
 
     def scales(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
-        """Return `(height, width, steps)` of every scale, coarse to fine, for a photograph of that shape."""
+        """Return `(height, width, steps)` of every scale, coarse to fine, for a photograph of this size."""
         sides = [float(self.size)]
         while sides[-1] / self.scale_factor >= self.min_size:
             sides.append(sides[-1] / self.scale_factor)
@@ -144,7 +166,7 @@ class StylizeOptions(Options):
 
 
 def quality_settings(name: str) -> dict[str, Any]:
-    """Return the settings that make a quality.
+    """Return the options of a quality level.
 
     Raises:
         UnknownName: there is no such quality.
@@ -154,8 +176,8 @@ def quality_settings(name: str) -> dict[str, Any]:
     return dict(QUALITIES[name])
 
 
-# How much time a picture gets. "good" is the default of every field; how the numbers were found is in
-# docs/encoder.md. All name the same fields, so that one can replace another.
+# Quality levels, from fast to slow. "good" is the default of every field; docs/encoder.md has the experiments.
+# All set the same fields, so that one can replace another.
 QUALITIES: dict[str, dict[str, Any]] = {
     "draft": {"encoder": "compact", "steps": 32, "step_decay": 0.4, "polish": 0},
     "good": {"encoder": "compact", "steps": 70, "step_decay": 0.4, "polish": 6},
@@ -163,11 +185,11 @@ QUALITIES: dict[str, dict[str, Any]] = {
 }
 
 
-# How a paper looked and took its steps, whatever our own defaults are.
+# Feature extractor and precision of the papers, whatever our own defaults are.
 _PAPERS = {"encoder": "vgg19", "polish": 0, "precision": "float32"}
 
 
-# A paper's settings, each number with its source. Sizes where sums became means are in docs/numerics.md.
+# Presets of papers, each number with its source. docs/numerics.md says where sums became means.
 PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
     # Gatys, Ecker & Bethge 2015, arXiv:1508.06576, Methods: layers, w_l = 1/5, average pooling, white
@@ -188,8 +210,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 500,
         "history": 100,
     },
-    # The learners' notebook (Udacity, "Style Transfer with PyTorch"): Adam on a clone of the content,
-    # style layers falling with depth. Its Gram sums become means by M_l / N_l at 400 x 400 px, and its
+    # Udacity's notebook "Style Transfer with PyTorch": Adam on a clone of the content, style weights that fall
+    # with depth. Its Gram sums become means by M_l / N_l at 400 x 400 px, and its
     # style_weight of 1e6 is divided by (255 * 0.229)² for this network's input range.
     "clone": _PAPERS
     | {
@@ -215,7 +237,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 2000,
     },
     # TensorFlow's "Neural style transfer" tutorial: relu5_2 for content, total variation as a sum over
-    # 3 * 512² values, Adam with beta1 = 0.99; it uses the same weights as we do.
+    # 3 * 512² values, Adam with beta1 = 0.99; it has the same VGG-19 weights as we.
     "tutorial": _PAPERS
     | {
         "content_layers": {"relu5_2": 1.0},

@@ -1,8 +1,7 @@
-"""What a run will need, before it begins: scales, tiles, memory and time.
+"""The plan of a run: scales, tiles, memory and time.
 
-Memory is bounded by three choices, made in this order for every scale: cut the picture into tiles, let
-L-BFGS remember fewer steps, cut into smaller tiles. Only the first leaves the result as it is, but for
-rounding.
+Three choices bound the memory of each scale, in this order: tiles, a shorter history of L-BFGS, smaller tiles. Only
+the first leaves the result unchanged, up to rounding.
 """
 
 import contextlib
@@ -38,28 +37,28 @@ __all__ = [
 ]
 
 _SIDES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)  # of tiles, in pixels
-_GOOD_SIDE = 256  # smaller tiles see mostly their halo
-_MARGIN = 0.9  # of what is free; the rest is for the allocator
-_PICTURES = 4  # tensors as large as the picture that live in a step, beside the photograph and what L-BFGS remembers
-_BYTES = 12  # of a pixel: three numbers of 32 bits
-_SLACK = 1.07  # memory in pieces too small to be used
-_GROWTH = 15 * 10**7  # bytes that the program itself takes when its networks begin to run
+_GOOD_SIDE = 256  # smaller tiles consist mostly of their halo
+_MARGIN = 0.9  # fraction of the free memory; the rest is for the allocator
+_PICTURES = 4  # tensors of the picture's size that live in a step, beside the photograph and the history of L-BFGS
+_BYTES = 12  # of a pixel: three channels in float32
+_SLACK = 1.07  # fragmentation of the memory
+_GROWTH = 15 * 10**7  # bytes that the program itself needs in addition once its networks run
 _PROBE = 128  # pixels
-_ASKED = ("reach", "feature_bytes", "bytes_per_pixel")  # of a network, to plan its memory
+_ASKED = ("reach", "feature_bytes", "bytes_per_pixel")  # methods of a network that the plan of its memory needs
 
 
 @dataclass(frozen=True)
 class Scale:
-    """One size of the pyramid, and how it is computed.
+    """One scale of the pyramid, and how it is computed.
 
     Attributes:
         height: in pixels.
         width: in pixels.
-        steps: of the optimizer.
-        tile: side of the tiles in pixels; None: the picture is not cut.
-        history: steps that L-BFGS remembers.
-        memory: bytes that all of this needs at once, the program itself included.
-        network: which one looks: 0 the encoder, 1 the one that polishes.
+        steps: optimizer steps.
+        tile: side of the tiles in pixels; None: no tiles.
+        history: number of past steps in the curvature estimate of L-BFGS.
+        memory: peak memory in bytes, the program itself included.
+        network: index of the feature extractor: 0 `encoder`, 1 `polish_encoder`.
     """
 
     height: int
@@ -72,21 +71,21 @@ class Scale:
 
     @property
     def pixels(self) -> int:
-        """The picture's pixels."""
+        """Number of pixels of the picture."""
         return self.height * self.width
 
     def tiles(self, reach: int) -> list[Tile]:
-        """Return the tiles for a network that reaches so far."""
+        """Return the tiles for a network with this reach."""
         return list(tiles((self.height, self.width), self.tile, reach, GRID))
 
     def seen(self, reach: int) -> int:
-        """Return how many pixels the network sees in one step: tiles overlap, and are looked at twice."""
+        """Return how many pixels the network processes in one step: tiles overlap, and each is computed twice."""
         seen = sum(tile.pixels for tile in self.tiles(reach))
-        return seen if self.tile is None else seen * 4 // 3  # a third of a step is forward, and that is done once more
+        return seen if self.tile is None else seen * 4 // 3  # the forward pass is a third of a step, and runs twice
 
 
 def available_memory(device: torch.device) -> int:
-    """Return the bytes that this process could have: what it has and what is free."""
+    """Return the bytes that this process could use: what it has and what is free."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return int(_MARGIN * (free + torch.cuda.memory_reserved(device)))
@@ -96,7 +95,7 @@ def available_memory(device: torch.device) -> int:
 
 
 def _free_in_container() -> float:
-    """Return what a Linux container may still take, which psutil does not know: its limit less what is in use."""
+    """Return the free memory of a Linux container, which psutil does not know: its limit minus its use."""
     group = Path("/sys/fs/cgroup")
     try:
         limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
@@ -107,21 +106,21 @@ def _free_in_container() -> float:
 
 
 def used_memory(device: torch.device) -> int:
-    """Return the bytes that this process has."""
+    """Return the bytes that this process uses."""
     if device.type == "cuda":
         return int(torch.cuda.memory_allocated(device))
     return int(psutil.Process().memory_info().rss)
 
 
 def release_memory() -> None:
-    """Give back to the system what is free inside the process; glibc keeps it otherwise, in pieces."""
+    """Return free memory of the process to the system; glibc would keep it."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another libc
             ctypes.CDLL(None).malloc_trim(0)
 
 
 class _Needs:
-    """How many bytes a scale takes with a given tile and history."""
+    """The memory of a scale with a given tile and history."""
 
     def __init__(self, encoder: Encoder, options: StylizeOptions, device: torch.device) -> None:
         layers = [*options.content_layers, *options.style_layers]
@@ -131,14 +130,14 @@ class _Needs:
         self.targets = sum(encoder.feature_bytes(layer) for layer in options.content_layers)
 
     def __call__(self, scale: Scale, tile: int | None, history: int, coarse: int = 0) -> int:
-        """Return them; `coarse` is what the scale before remembers, which is resized."""
+        """Return the bytes; `coarse` are those of the optimizer state of the scale before, which is resized."""
         crop = scale.pixels
         if tile is not None:
             crop = min(scale.height, tile + 2 * self.halo) * min(scale.width, tile + 2 * self.halo)
         network = crop * self.per_pixel
         if (
             tile is not None and scale.steps == 1
-        ):  # the step before, two pictures, is not there; the maps take its place
+        ):  # there is no step before, which has two pictures; the feature maps take their place
             network = max(0, network - 2 * _BYTES * scale.pixels)
         kept = self.remembered(scale, history)
         begin = kept + coarse + 2 * _BYTES * scale.pixels
@@ -146,12 +145,12 @@ class _Needs:
         return int(_SLACK * (self.base + max(begin, kept + scale.pixels * pictures + network)))
 
     def remembered(self, scale: Scale, history: int) -> int:
-        """Return the bytes that the optimizer keeps from scale to scale."""
+        """Return the bytes of the optimizer state between scales."""
         return _BYTES * scale.pixels * (2 * history if self.options.optimizer == "lbfgs" else 2)
 
 
 def _choices(longer: int, history: int) -> list[tuple[int | None, int]]:
-    """List (tile, history), best first."""
+    """Return choices of (tile, history), the best first."""
     sides = [side for side in _SIDES if side < longer]
     histories = [history, *(h for h in (10, 5, 2, 1) if h < history)]
     good = [(side, h) for h in histories for side in sides if side >= _GOOD_SIDE]
@@ -161,15 +160,15 @@ def _choices(longer: int, history: int) -> list[tuple[int | None, int]]:
 def plan_run(
     size: tuple[int, int], encoders: Sequence[Encoder], options: StylizeOptions, device: torch.device
 ) -> tuple[Scale, ...]:
-    """Return the scales of a run, coarse to fine, each with the tiles that its memory asks for.
+    """Return the scales of a run, coarse to fine, each with the tiles that its memory requires.
 
-    Scales too small for the deepest layer are left out.
+    Scales too small for the deepest layer are omitted.
 
     Args:
         size: `(height, width)` of the photograph.
-        encoders: the network and, for `options.polish` steps at the end, the one that polishes.
-        options: `max_memory` is the limit; without one, it is what the machine has free.
-        device: where it will run.
+        encoders: the feature extractor and, for `options.polish` steps at the end, a second one.
+        options: `max_memory` is the limit; by default the free memory of the machine.
+        device: where the run computes.
 
     Raises:
         OptionError: even the smallest tiles need more than `max_memory`.
@@ -182,7 +181,7 @@ def plan_run(
     if len(encoders) > 1 and options.polish:
         scales += [Scale(*wanted[-1][:2], options.polish, network=1)]
     if not all(hasattr(encoder, name) for encoder in encoders for name in _ASKED):
-        return tuple(replace(scale, history=options.history) for scale in scales)  # nothing is known of it
+        return tuple(replace(scale, history=options.history) for scale in scales)  # its memory is unknown
     limit = options.max_memory or available_memory(device)
     needs = [_Needs(encoder, options, device) for encoder in encoders]
     done = coarse = 0
@@ -209,7 +208,7 @@ def _bytes(count: float) -> str:
 
 
 def smaller(scale: Scale) -> Scale | None:
-    """Return the scale in smaller tiles and with less to remember, for when memory ran out; None: it cannot."""
+    """Return the scale with smaller tiles and a shorter history, after memory ran out; None if there are none."""
     longer = max(scale.height, scale.width)
     side = next((s for s in _SIDES if s < (scale.tile or longer) * 0.8), None)
     if side is None and scale.history <= 1:
@@ -218,18 +217,18 @@ def smaller(scale: Scale) -> Scale | None:
 
 
 def seconds_per_pixel(encoder: Encoder, options: StylizeOptions, like: Tensor) -> float:
-    """Measure what a step costs on this machine, by a few on a small picture of noise.
+    """Measure the seconds per pixel of a step on this machine, on a small picture of noise.
 
     Args:
-        encoder: the network.
-        options: which layers and losses are computed.
+        encoder: the feature extractor.
+        options: layers and losses.
         like: a tensor whose device and dtype are used.
     """
     taken, options = 0.0, options.changed(style_weights=())
     for side in (_PROBE, 2 * _PROBE):
         noise = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0)).to(like)
         objective = Objective(encoder, noise, [noise], options)
-        objective(noise)  # the first time is slower
+        objective(noise)  # warm-up
         begun = time.perf_counter()
         objective(noise)
         taken = (time.perf_counter() - begun) / side**2
@@ -241,7 +240,7 @@ def seconds_per_pixel(encoder: Encoder, options: StylizeOptions, like: Tensor) -
 def scale_seconds(
     scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions, like: Tensor
 ) -> list[float]:
-    """Return about how long each scale takes, from what a step on a small picture takes on this machine.
+    """Estimate the seconds of each scale from the time of a step on a small picture.
 
     Args:
         scales: from `plan_run`.
@@ -255,6 +254,6 @@ def scale_seconds(
 
 
 def reaches(scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions) -> list[int]:
-    """Return how far each network looks at these layers; 0, and it is not asked, where nothing is cut."""
+    """Return the reach of each network at these layers; 0 if there are no tiles, without a call."""
     layers, cut = [*options.content_layers, *options.style_layers], any(scale.tile for scale in scales)
     return [max(map(encoder.reach, layers)) if cut else 0 for encoder in encoders]

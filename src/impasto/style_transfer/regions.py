@@ -1,9 +1,8 @@
-"""Different styles for different parts of a photograph, and parts that are left alone.
+"""Different styles for different regions of a photograph, and regions that stay unchanged.
 
-Each region is a run of its own on the whole photograph, in which the style is compared only where the region
-is. The results are laid over each other along soft edges. So no style can leak: what is outside a region does
-not even know its style. Joint optimization of one picture, as in Gatys et al. 2017 (arXiv:1611.07865), cannot
-promise that, since near a border every deep feature sees both sides.
+Each region is its own run on the whole photograph, whose style loss covers only the region. The results are composed
+along soft edges. So no style can leak into another region. Joint optimization of one picture, as in Gatys et al. 2017
+(arXiv:1611.07865), cannot guarantee that, since near a border deep features see both sides.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,10 +25,10 @@ __all__ = ["Region", "feather", "iter_regions"]
 
 @dataclass(frozen=True)
 class Region:
-    """A part of the photograph and its styles.
+    """A region of the photograph and its styles.
 
     Attributes:
-        mask: `(1, 1, H, W)` in [0, 1], of the photograph's size; None: what no other region covers.
+        mask: `(1, 1, H, W)` in [0, 1], of the size of the photograph; None: all that no other region covers.
         styles: one or more `(1, 3, h, w)` RGB in [0, 1], any sizes.
         name: for people.
     """
@@ -40,13 +39,13 @@ class Region:
 
 
 def feather(mask: Tensor, radius: int) -> Tensor:
-    """Return the mask with soft edges that reach exactly `radius` pixels to both sides.
+    """Return the mask with soft edges that extend exactly `radius` pixels to both sides.
 
-    A tent: two boxes, one after the other.
+    Two box filters make a linear (tent) filter.
 
     Args:
         mask: `(1, 1, H, W)` in [0, 1].
-        radius: in pixels; 0 leaves it as it is.
+        radius: in pixels; 0: no change.
     """
     for half in (radius // 2, radius - radius // 2):
         half = min(half, min(mask.shape[-2:]) - 1)
@@ -56,7 +55,7 @@ def feather(mask: Tensor, radius: int) -> Tensor:
 
 
 def _layers(regions: Sequence[Region], keep: Tensor | None, like: Tensor) -> list[tuple[Tensor, Region]]:
-    """Return what each region owns, `(1, 1, H, W)`: a later one hides earlier ones, and what is kept hides all."""
+    """Return the visible mask of each region, `(1, 1, H, W)`: later regions cover earlier ones, `keep` covers all."""
     free = torch.ones_like(like[:, :1]) if keep is None else 1 - keep
     owned = []
     for region in [r for r in reversed(regions) if r.mask is not None] + [r for r in regions if r.mask is None]:
@@ -67,13 +66,13 @@ def _layers(regions: Sequence[Region], keep: Tensor | None, like: Tensor) -> lis
     return owned[::-1]
 
 
-def _compose(photograph: Tensor, painted: Sequence[Tensor], shares: Sequence[Tensor]) -> Tensor:
-    """Return the photograph with each painting where its share says, all resized to the last painting's size."""
+def _compose(photograph: Tensor, painted: Sequence[Tensor], masks: Sequence[Tensor]) -> Tensor:
+    """Return the composition of the photograph and the results by their masks, at the size of the last result."""
     size = (painted[-1].shape[-2], painted[-1].shape[-1])
     picture = resize(photograph, size).clamp(0, 1)
     original = picture
-    for painting, share in zip(painted, shares, strict=False):
-        picture = picture + resize(share, size).clamp(0, 1) * (resize(painting, size).clamp(0, 1) - original)
+    for painting, mask in zip(painted, masks, strict=False):
+        picture = picture + resize(mask, size).clamp(0, 1) * (resize(painting, size).clamp(0, 1) - original)
     return picture.clamp(0, 1)
 
 
@@ -89,17 +88,17 @@ def iter_regions(
     resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None,
     name: str = "",
 ) -> Iterator[Started | Step | Note | Done]:
-    """Yield the events of one run per region, with the picture so far in each Step, and one Done at the end.
+    """Yield the events of one run per region, with the composition so far in each Step, and one Done at the end.
 
     Args:
         content: `(1, 3, H, W)` RGB in [0, 1], the photograph.
-        regions: later ones lie over earlier ones.
+        regions: later ones cover earlier ones.
         encoder: as in `iter_optimize`.
         options: as in `iter_optimize`; `feather` is the width of the soft edges.
         polish: as in `iter_optimize`.
-        keep: `(1, 1, H, W)` in [0, 1], what stays the photograph.
+        keep: `(1, 1, H, W)` in [0, 1], where the photograph stays unchanged.
         first: as in `iter_optimize`.
-        resume: what a Step's `state()` gave; the run continues to the same bytes.
+        resume: `state()` of a Step; the continued run gives the same bytes.
         name: of the photograph, for the events.
 
     Raises:
@@ -108,7 +107,7 @@ def iter_regions(
     """
     owned = _layers(regions, keep, content)
     radius = round(options.feather * max(content.shape[-2:]))
-    shares = [feather(mask, radius) for mask, _ in owned]
+    masks = [feather(mask, radius) for mask, _ in owned]
     if options.minutes:
         options = options.changed(minutes=options.minutes / max(1, len(owned)))
     painted: list[Tensor] = []
@@ -126,30 +125,30 @@ def iter_regions(
         start: dict[str, Any] = {"polish": polish, "mask": mask, "first": first, "resume": inner, "name": called}
         for event in iter_optimize(content, region.styles, encoder, options, **start):
             if isinstance(event, Step):
-                yield _in_context(event, content, tuple(painted), shares, steps, seconds)
+                yield _in_context(event, content, tuple(painted), masks, steps, seconds)
             elif isinstance(event, Done):
                 painted.append(event.image)
                 steps, seconds = steps + event.steps, seconds + event.seconds
             else:
                 yield event
         inner = None
-    yield Done(_compose(content, painted, shares) if painted else content, steps, seconds)
+    yield Done(_compose(content, painted, masks) if painted else content, steps, seconds)
 
 
 def _in_context(
-    event: Step, content: Tensor, painted: Sequence[Tensor], shares: Sequence[Tensor], steps: int, seconds: float
+    event: Step, content: Tensor, painted: Sequence[Tensor], masks: Sequence[Tensor], steps: int, seconds: float
 ) -> Step:
-    """Return the step of one region with the whole picture, and with the state of all that was painted."""
+    """Return the Step of one region with the composition, and with the state of all regions so far."""
 
     def state() -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, values = event.state()
         kept = {f"painted.{index}": picture for index, picture in enumerate(painted)}
         kept |= {f"run.{name}": tensor for name, tensor in tensors.items()}
-        return kept, {"regions": len(shares), "painted": len(painted), "steps": steps, "run": values}
+        return kept, {"regions": len(masks), "painted": len(painted), "steps": steps, "run": values}
 
     return replace(
         event,
         seconds=seconds + event.seconds,
-        image=lambda: _compose(content, [*painted, event.image()], shares),
+        image=lambda: _compose(content, [*painted, event.image()], masks),
         state=state,
     )

@@ -1,9 +1,8 @@
-"""Cutting a picture into tiles whose features are exactly those of the whole picture.
+"""Tiles of a picture whose features are exactly those of the whole picture.
 
-A tile *owns* a rectangle and *sees* a larger one, its crop. Every position of every layer is owned by one
-tile, and the crop reaches as far around it as the network looks, so what a tile computes for its own
-positions is what the whole picture has there. Crops end where the picture ends and never go beyond it, so
-the network's padding acts only at real borders.
+A tile *owns* a rectangle and *sees* a larger one, its crop. One tile owns each position of each layer, and the crop
+contains its whole receptive field. So a tile computes for its own positions the features of the whole picture.
+Crops end at the borders of the picture, so the padding of the network acts only there.
 """
 
 from collections.abc import Iterator
@@ -19,8 +18,8 @@ class Tile:
     """One tile; rows and columns are in pixels of the picture, ends exclusive.
 
     Attributes:
-        own: (top, bottom, left, right) of what it owns; multiples of the grid, but for the picture's end.
-        crop: (top, bottom, left, right) of what it sees.
+        own: (top, bottom, left, right) of the pixels that it owns; multiples of the grid, except at the picture's end.
+        crop: (top, bottom, left, right) of the pixels that it sees.
         size: (height, width) of the picture.
     """
 
@@ -30,32 +29,32 @@ class Tile:
 
     @property
     def pixels(self) -> int:
-        """How many it sees."""
+        """Number of pixels of the crop."""
         top, bottom, left, right = self.crop
         return (bottom - top) * (right - left)
 
     def seen(self, image: Tensor) -> Tensor:
-        """Return what the tile sees of a picture `(B, C, H, W)`, a view."""
+        """Return the crop of a picture `(B, C, H, W)`, a view."""
         top, bottom, left, right = self.crop
         return image[..., top:bottom, left:right]
 
     def owned(self, features: Tensor, stride: int) -> Tensor:
-        """Return what the tile owns of its crop's features `(B, C, h, w)` with that stride, a view."""
+        """Return the features that the tile owns, a view of those of its crop `(B, C, h, w)` with this stride."""
         return self._cut(features, stride, self.crop[0], self.crop[2])
 
     def of_whole(self, features: Tensor, stride: int) -> Tensor:
-        """Return the same positions of the whole picture's features `(B, C, H, W)`, a view."""
+        """Return the same positions in the features of the whole picture `(B, C, H, W)`, a view."""
         return self._cut(features, stride, 0, 0)
 
     def _cut(self, features: Tensor, stride: int, above: int, before: int) -> Tensor:
         top, bottom, left, right = self.own
-        # A rest of the picture that is less than a stride has no features of its own, as in the network.
+        # A remainder of the picture smaller than a stride has no features of its own, as in the network.
         rows = slice((top - above) // stride, (bottom - above) // stride)
         return features[..., rows, (left - before) // stride : (right - before) // stride]
 
 
 def halo(reach: int, grid: int) -> int:
-    """Return how many pixels a crop must go beyond what it owns: the network's reach, up to the next grid line."""
+    """Return how many pixels a crop extends beyond the own pixels: the reach of the network, rounded up to the grid."""
     return -(-reach // grid) * grid
 
 
@@ -64,9 +63,9 @@ def tiles(size: tuple[int, int], tile: int | None, reach: int, grid: int) -> Ite
 
     Args:
         size: `(height, width)` of the picture.
-        tile: side of what each owns, in pixels; rounded down to a multiple of `grid`. None: one tile is all.
-        reach: how far the network looks beyond what a position covers, in pixels.
-        grid: offsets at which the network sees the same as in the whole picture: its coarsest stride.
+        tile: side of the own square of each tile, in pixels; rounded down to a multiple of `grid`. None: one tile.
+        reach: how far a receptive field extends beyond the square of its position, in pixels.
+        grid: tiles start at multiples of it, so that features stay aligned: the coarsest stride of the network.
     """
     h, w = size
     if tile is None:
@@ -83,7 +82,7 @@ def _cuts(length: int, tile: int, grid: int) -> Iterator[tuple[int, int]]:
     start = 0
     while start < length:
         end = start + tile
-        if length - end < grid:  # a rest too small to have features of its own goes with the last tile
+        if length - end < grid:  # a remainder too small for features of its own belongs to the last tile
             end = length
         yield start, end
         start = end

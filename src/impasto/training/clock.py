@@ -1,4 +1,4 @@
-"""Learning-rate schedule and time."""
+"""The learning-rate schedule, and the clock: time spent, progress, steps per second, time left."""
 
 import math
 import time
@@ -10,12 +10,13 @@ __all__ = ["Clock", "rate"]
 
 
 def rate(schedule: str, progress: float, warmup: float = 0.0) -> float:
-    """Return the share of the learning rate that is used when a share of the run is done.
+    """Return the factor of the learning rate, in [0, 1], at some point of the run.
 
     Args:
-        schedule: "constant"; or "linear", "half", linear in the last half, and "cosine", which fall to 0.
-        progress: in [0, 1].
-        warmup: the share of the run in which it rises linearly from 0 before.
+        schedule: "constant"; "linear" and "cosine" decay to 0 at the end; "half" is constant in the first half, then
+            decays linearly to 0.
+        progress: the fraction of the run that is done, in [0, 1].
+        warmup: the fraction of the run in which the factor rises linearly from 0 to 1; the schedule follows it.
     """
     if progress < warmup:
         return progress / warmup
@@ -25,7 +26,10 @@ def rate(schedule: str, progress: float, warmup: float = 0.0) -> float:
 
 
 class Clock:
-    """Time spent and still to go, over all sessions of a run."""
+    """Time of a run over all its sessions: spent and left, in seconds.
+
+    Progress counts steps, or time if the options have a budget.
+    """
 
     def __init__(self, options: TrainOptions) -> None:
         self._steps = options.steps
@@ -34,30 +38,34 @@ class Clock:
         self._lately: deque[float] = deque([self._begun], maxlen=33)
 
     def resume(self, seconds: float) -> None:
-        """Count what was spent before."""
+        """Add the seconds that earlier sessions took."""
         self._begun -= seconds
 
     @property
     def seconds(self) -> float:
+        """Seconds spent so far, in all sessions."""
         return time.monotonic() - self._begun
 
     def progress(self, step: int) -> float:
+        """Return the fraction of the run that is done after some steps, in [0, 1]."""
         return min(1.0, step / self._steps if self._budget is None else self.seconds / self._budget)
 
     def forget(self) -> None:
-        """Begin anew to count the pace; what went before was something else."""
+        """Start to measure the pace anew, as what took time so far were no steps."""
         self._lately.clear()
         self.tick()
 
     def tick(self) -> None:
+        """Note that a step is done."""
         self._lately.append(time.monotonic())
 
     @property
     def pace(self) -> float:
+        """Steps per second, over the last 32 steps."""
         return (len(self._lately) - 1) / max(self._lately[-1] - self._lately[0], 1e-9)
 
     def left(self, step: int) -> tuple[int, float]:
-        """Return the steps in all and the seconds still to go, as far as they are known."""
+        """Return the number of steps of the whole run and the seconds left; one of the two is an estimate."""
         if self._budget is None:
             return self._steps, max(0, self._steps - step) / self.pace
         seconds = max(0.0, self._budget - self.seconds)

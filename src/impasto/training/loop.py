@@ -1,4 +1,4 @@
-"""The one training loop."""
+"""The training loop of every method: steps, averages of weights, checkpoints, resuming and what is logged."""
 
 import contextlib
 import json
@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from impasto.checkpoints.files import MODEL, save_state
 from impasto.errors import CheckpointError, ImpastoError, OptionError, TrainingError
-from impasto.events import Began, Done, Event, Note, Saved, Trained
+from impasto.events import Done, Event, Note, Saved, Started, Step, as_json
 from impasto.reports.page import write_report
 from impasto.training.clock import Clock, rate
 from impasto.training.engine import Order, ProcessEngine, State
@@ -24,10 +25,10 @@ from impasto.training.run_folder import RunFolder
 
 __all__ = ["iter_train"]
 
-_GOOD_STEPS = 50  # how often a state to fall back on is kept in memory
+_GOOD_STEPS = 50  # steps between two states that are kept in memory to roll back to
 
 
-_FAILURES = 3  # how often the step length is halved before giving up
+_FAILURES = 3  # how often the learning rate is halved before the training stops
 
 
 def iter_train(
@@ -41,7 +42,7 @@ def iter_train(
     alone: bool = False,
     figures: Callable[[Path], Iterable[Event]] | None = None,
 ) -> Iterator[Event]:
-    """Yield Began, a Trained for each step, Saved for each file, Notes and Done while a method learns.
+    """Yield Started, a Step for each step, Saved for each file, Notes and Done while a method learns.
 
     Everything is checked when this is called. Closing the iterator early stops after the step, and saves
     what `resume` goes on from. Started by `python -m torch.distributed.run`, the first process yields and
@@ -77,6 +78,7 @@ def iter_train(
         "options": options.model_dump(mode="json"),
         "data": data.fingerprint,
         "caption": recipe.caption,
+        "model": recipe.card(),
         "environment": {
             "device": str(engine.device),
             "precision": str(engine.dtype).removeprefix("torch."),
@@ -94,7 +96,7 @@ def iter_train(
 
 
 class _Session:
-    """One process's part in one run, from its start or from where it was left."""
+    """The part of one process in a run, from its beginning or from its checkpoint."""
 
     def __init__(
         self,
@@ -109,7 +111,7 @@ class _Session:
     ) -> None:
         self.recipe, self.data, self.options, self.figures = recipe, data, options, figures
         self.engine, self.folder, self.record = engine, folder, record
-        self.clock, self.ahead = Clock(options), ReadAhead(data, engine.share)
+        self.clock, self.ahead = Clock(options), ReadAhead(data, engine.samples)
         for network in recipe.networks.values():
             network.to(engine.device).train()
         recipe.to(engine.device)
@@ -166,7 +168,7 @@ class _Session:
         return cloned(tensors), values
 
     def restore(self, state: State) -> None:
-        """Take up a copy of what `state` returned."""
+        """Load a copy of what `state` returned."""
         tensors, values = cloned(state[0]), state[1]
 
         def part(kind: str) -> dict[str, Tensor]:
@@ -190,7 +192,7 @@ class _Session:
         self.step, self.failures = values["step"], values["failures"]
 
     def pair(self) -> None:
-        """List averages beside the weights that they follow, which stay where they are, for all steps to come."""
+        """Pair each average with its weight; both stay at their place in memory, so the pairs hold for all steps."""
         pairs = [
             (average[key], value)
             for name, average in self.averages.items()
@@ -201,7 +203,7 @@ class _Session:
         self.counted = [pair for pair in pairs if not pair[1].is_floating_point()]
 
     def keep(self) -> bool:
-        """Keep this state to fall back on, if it is finite."""
+        """Keep the state in memory to roll back to; return whether all of it is finite."""
         state = self.state()
         ends = [torch.stack(value.aminmax()).float() for value in state[0].values() if value.numel()]
         if not all(map(bool, torch.cat(ends).isfinite())):
@@ -210,21 +212,22 @@ class _Session:
         return True
 
     def save(self) -> list[Event]:
-        """Write the last good state, if it is not written yet."""
+        """Write the last finite state to the checkpoint, unless it is there already."""
         tensors, values = self.good
         if not self.engine.main or values["step"] == self.written:
             return []
         log = self.folder.log
-        more = {**self.record, "processes": self.engine.processes, "log": log.stat().st_size if log.exists() else 0}
-        save_state(self.folder.checkpoint, tensors, {**more, **values})
+        about = {**self.record, **self.recipe.about}  # as in the model's file, so that `load` can use either
+        more = {"processes": self.engine.processes, "log": log.stat().st_size if log.exists() else 0}
+        save_state(self.folder.checkpoint, tensors, {**about, **more, **values})
         self.written = values["step"]
         return [Saved(self.folder.checkpoint, "checkpoint")]
 
     def roll_back(self, what: str) -> Event:
-        """Go back to the last good state, and halve the step length.
+        """Go back to the last finite state and halve the learning rate.
 
         Raises:
-            TrainingError: that was tried often enough.
+            TrainingError: the learning rate was halved often enough.
         """
         failed, failures = self.step + 1, self.failures + 1
         self.restore(self.good)
@@ -346,16 +349,16 @@ class _Session:
 
     @torch.no_grad()
     def average(self) -> None:
-        """Move the averages towards the weights; the decay grows with the steps, so that the start is forgotten."""
+        """Update the exponential moving averages; the decay grows with the steps, so that the start is forgotten."""
         decay = min(self.options.ema, (1 + self.step) / (10 + self.step))
         if self.averages:
-            torch._foreach_lerp_(*self.moving, 1 - decay)
+            get_ema_multi_avg_fn(decay)(*self.moving, 0)  # type: ignore[no-untyped-call]
         for average, value in self.counted:
             average.copy_(value)
 
     @contextlib.contextmanager
     def finished(self) -> Iterator[None]:
-        """Put averages in the place of weights, as for use; afterwards everything is as it was."""
+        """Replace weights by their averages, in evaluation mode; everything is restored afterwards."""
         networks = self.recipe.networks
         modes = {
             name: [(module, module.training) for module in network.modules()] for name, network in networks.items()
@@ -376,10 +379,10 @@ class _Session:
 
     # what is told
 
-    def _began(self) -> Began:
+    def _began(self) -> Started:
         options, engine = self.options, self.engine
         budget = None if options.budget is None else 60 * options.budget
-        return Began(
+        return Started(
             recipe=self.recipe.name,
             run=self.folder.path,
             step=self.step,
@@ -398,12 +401,13 @@ class _Session:
         with self.finished():
             return self.recipe.watch(self.step)
 
-    def report(self, losses: dict[str, float], rates: dict[str, float], measures: dict[str, float]) -> Trained:
-        """Return the event of the step just taken; write it to the log now and then."""
+    def report(self, losses: dict[str, float], rates: dict[str, float], measures: dict[str, float]) -> Step:
+        """Return the event of this step; write every `log_steps`-th one to the log."""
         steps, left = self.clock.left(self.step)
-        event = Trained(
+        event = Step(
             step=self.step,
             steps=steps,
+            phase="train",
             losses=losses,
             learning_rate=rates,
             pace=self.clock.pace,
@@ -414,7 +418,8 @@ class _Session:
         )
         if self.step % self.options.log_steps == 0 or self.step == 1 or measures:
             speed = {"images_per_second": event.pace * self.options.batch}
-            self.folder.write({"step": event.step, **vars(event), **speed})
+            line = {name: value for name, value in as_json(event).items() if name not in ("event", "phase")}
+            self.folder.write({**line, **speed})
             self.folder.plot(event)
         return event
 
@@ -432,7 +437,7 @@ class _Session:
                 save_state(self.folder.path / name, tensors, {**self.record, **about})
 
     def told(self) -> list[Event]:
-        """Write the report of the run; what was trained is there whatever becomes of it."""
+        """Draw samples and write the report; what fails is a note, as the model is written already."""
         told = list(self.figures(self.folder.path)) if self.figures else []
         try:
             return [*told, Saved(write_report(self.folder.path), "report")]

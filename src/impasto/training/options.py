@@ -1,4 +1,4 @@
-"""Options that every training shares."""
+"""Options that every training method shares."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -12,46 +12,57 @@ __all__ = ["TrainOptions"]
 
 
 class TrainOptions(Options):
-    """How any network is trained; each method adds settings of its own, and presets if it has any."""
+    """Options of every training; each method adds its own options, and presets if it has any."""
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
 
-    steps: int = Field(2000, ge=1, le=100_000_000, description="how many steps it takes")
+    steps: int = Field(2000, ge=1, le=100_000_000, description="number of training steps")
     budget: float | None = Field(
-        None, gt=0, description="time that decides in place of steps: 10m, 90s, 1h30m; without a unit, minutes"
+        None,
+        gt=0,
+        description="training time, which replaces the number of steps: 10m, 90s, 1h30m; without a unit, minutes",
     )
-    batch: int = Field(4, ge=1, le=100_000, description="pictures in each step, those of all processes together")
-    crop: int = Field(256, ge=8, le=4096, description="side of the squares that are cut from pictures, in pixels")
-    learning_rate: float = Field(1e-3, gt=0, description="step length at its highest")
+    batch: int = Field(4, ge=1, le=100_000, description="batch size, of all processes together")
+    crop: int = Field(256, ge=8, le=4096, description="side of the square crops, in pixels")
+    learning_rate: float = Field(1e-3, gt=0, description="learning rate at its peak")
     schedule: Literal["constant", "linear", "half", "cosine"] = Field(
-        "cosine", description="how the step length falls from the warm-up to the end; half: in the last half"
+        "cosine",
+        description="decay of the learning rate after the warm-up; linear, cosine: to 0 at the end; half: constant in "
+        "the first half, then linear to 0",
     )
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the run in which the step length rises from 0")
-    clip: float = Field(0.0, ge=0, description="longest gradient of an optimizer, as a norm; 0: any")
-    ema: float = Field(0.999, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
-    seed: int = Field(0, ge=0, lt=2**63, description="seed of everything random in this run")
+    warmup: float = Field(
+        0.0, ge=0, lt=1, description="fraction of the run in which the learning rate rises linearly from 0"
+    )
+    clip: float = Field(
+        0.0, ge=0, description="gradient clipping: largest L2 norm of the gradient of each optimizer; 0: none"
+    )
+    ema: float = Field(
+        0.999, ge=0, lt=1, description="decay of the exponential moving average of the weights (EMA); 0: none"
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the run")
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="numbers that networks compute with; auto: bfloat16 where the processor is made for it",
+        description="precision of the computation; auto: bfloat16 on CPUs that support it natively, else float32",
     )
-    save_seconds: float = Field(60.0, ge=0, description="time between two checkpoints, at least")
-    preview_seconds: float = Field(60.0, ge=0, description="time between two previews, at least")
+    save_seconds: float = Field(60.0, ge=0, description="seconds between two checkpoints, at least")
+    preview_seconds: float = Field(60.0, ge=0, description="seconds between two previews, at least")
     preview_steps: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (), description="steps after which there is a preview besides"
+        (), description="steps after which one more preview is written"
     )
-    log_steps: int = Field(10, ge=1, le=1_000_000, description="every how many steps a line is written to the log")
+    log_steps: int = Field(10, ge=1, le=1_000_000, description="steps between two lines of the log")
 
     _read_budget = field_validator("budget", mode="before")(read_duration)
 
     @classmethod
     def preset(cls, name: str, **settings: Any) -> Self:
-        """Return the named preset with some settings replaced.
+        """Return a preset by its name, with some options replaced; every method knows "default".
 
         Raises:
-            UnknownName: there is no such preset.
-            OptionError: a setting is out of range.
+            UnknownName: the method has no such preset.
+            OptionError: an option is out of range.
         """
-        if name not in cls.presets:
-            raise unknown_name("a preset", name, cls.presets)
-        return cls(**{**cls.presets[name], **settings})
+        known = {"default": {}, **cls.presets}
+        if name not in known:
+            raise unknown_name("a preset", name, known)
+        return cls(**{**known[name], **settings})

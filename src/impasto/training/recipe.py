@@ -1,25 +1,32 @@
-"""What a training method is: its networks, its optimizers, and the order of its steps.
+"""Recipe: the contract of a training method: its networks, its optimizers, and its training step.
 
-A method is one file here, with a class that derives from `Recipe`. It knows neither files nor processes:
-`loop.iter_train` moves it to its device, hands it batches, averages, saves and resumes it.
+A method derives from `Recipe`. It knows neither files nor processes: `loop.iter_train` moves it to the device, passes
+batches to it, averages its weights, saves it and resumes it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from impasto.errors import OptionError
 from impasto.events import Event
+from impasto.training.method import Method
+from impasto.training.options import TrainOptions
 
-__all__ = ["Data", "Engine", "Recipe"]
+__all__ = ["Data", "Engine", "Recipe", "Setup", "Site", "describe", "seeded", "weights_of"]
+
+_Networks = TypeVar("_Networks")
 
 
 class Data(Protocol):
-    """An endless sequence of samples, each of which depends on its index alone.
+    """An endless sequence of training samples, each of which depends on its index alone.
 
-    One that has `ready` set has them in memory, so that nothing is won by reading ahead.
+    An attribute `ready` that is true says that they are in memory, so that the loop does not read ahead.
     """
 
     @property
@@ -28,25 +35,23 @@ class Data(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A text that is another one for other data."""
+        """A text that differs for other data."""
 
     def batch(self, indices: list[int]) -> Any:
-        """Return these samples: tensors with as many rows, alone or in lists, tuples or dicts.
+        """Return the samples with these indices: tensors whose first dimension is their number.
 
-        They are moved to where the networks are, if they are not there already.
-
-        It is called from several threads.
+        Tensors can be in lists, tuples or dicts. The loop moves them to the device. Several threads call this method.
         """
 
 
 class Engine(Protocol):
-    """What a step may ask for.
+    """What the loop provides to a step.
 
     Attributes:
-        device: where batches and networks are.
-        random: the chance of this step and this process, on the CPU; torch's own is seeded alike.
-        step: steps done before this one.
-        progress: share of the run that is done, in [0, 1].
+        device: of batches and networks.
+        random: random generator of this step and this process, on the CPU; torch's global one is seeded likewise.
+        step: number of steps before this one.
+        progress: fraction of the training that is done, in [0, 1].
     """
 
     @property
@@ -62,25 +67,62 @@ class Engine(Protocol):
     def progress(self) -> float: ...  # noqa: D102
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a loss to those of the weights; it is a mean over the batch."""
+        """Run the backward pass of a loss, a mean over the batch: add its gradients to those of the weights."""
+
+
+@dataclass(frozen=True)
+class Site:
+    """Facts about a run that a recipe may need while it is built.
+
+    Attributes:
+        run: the folder of the run.
+        resume: whether the training resumes the run in that folder.
+        network: a network of the caller, or several by name, that replace the recipe's own; None: the recipe builds
+            its own.
+    """
+
+    run: Path
+    resume: bool = False
+    network: nn.Module | Mapping[str, nn.Module] | None = None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A training, ready to start.
+
+    Attributes:
+        recipe: the method with its networks.
+        data: the training data.
+        options: complete, with a number of steps.
+        figures: draws the report's figures of the result into the run's folder; None: there are none.
+    """
+
+    recipe: "Recipe"
+    data: Data
+    options: TrainOptions
+    figures: Callable[[Path], Iterable[Event]] | None = None
 
 
 class Recipe(ABC):
-    """A training method. Its constructor makes the networks, on the CPU, from a seed of its own.
+    """A training method. Its networks are initialized on the CPU, from the seed among its options.
+
+    A method of another package is one class that declares `method` and defines `build`, `step`, `preview` and `model`.
 
     Attributes:
+        method: the declaration: name, inputs, options; see `training.method.Method`.
         name: of the method, as on the command line.
-        networks: what is learned, by name; they are saved, and moved to the device.
-        optimizers: by name, over weights of the networks; learning rates are their highest ones. Their
-            state must be tensors and numbers, as that of Adam, SGD and RMSprop is.
-        averaged: names of the networks whose weights are averaged for previews and the result; None: all.
-        caption: what its previews show, in words, without a full stop.
-        record: what else decides about the result, as names and hashes of style pictures: anything that
-            JSON can hold. A checkpoint with another record is not continued.
-        about: what else the finished file says of where it comes from, as the name of a set of pictures.
-        watch_steps: every how many steps it is asked to `watch` itself; 0: never.
+        networks: the trained networks by name; the loop saves them and moves them to the device.
+        optimizers: by name, over weights of the networks; their learning rates are the peaks of the schedule. Their
+            states must be tensors and numbers, as those of Adam, SGD and RMSprop are.
+        averaged: names of the networks whose weights are averaged (EMA) for previews and the result; None: all.
+        caption: description of the previews, without a full stop.
+        record: other facts that determine the result, such as hashes of style images, as JSON values. A checkpoint
+            with another record is not resumed.
+        about: other facts for the header of the model's file, such as the name of the image set.
+        watch_steps: steps between two calls of `watch`; 0: never.
     """
 
+    method: ClassVar[Method | None] = None
     name: str
     networks: Mapping[str, nn.Module]
     optimizers: Mapping[str, torch.optim.Optimizer]
@@ -90,49 +132,97 @@ class Recipe(ABC):
     about: Mapping[str, Any] = {}
     watch_steps: int = 0
 
+    @classmethod
+    def build(cls, data: Mapping[str, Any], options: Any, site: Site) -> Setup:
+        """Read the data, build the networks, and return the training, ready to start.
+
+        Args:
+            data: the value of each role of `method.inputs`; roles without a value have their defaults.
+            options: an instance of the method's own options class.
+            site: folder of the run, resume, and networks of the caller.
+
+        Raises:
+            ImpastoError: a subclass of it, for everything that can be wrong with data and options.
+        """
+        raise OptionError(f"{cls.__name__} has no `build`; expected a classmethod that returns a Setup.")
+
+    def card(self) -> dict[str, Any]:
+        """Return the description of the result's network, with which `load` reads checkpoints of an unfinished run.
+
+        It has "network", the architecture as in the model's file; "settings", its arguments; and "name", its key in
+        `networks`. Empty: an unfinished run of this method cannot be loaded.
+        """
+        return {}
+
     def to(self, device: torch.device) -> None:  # noqa: B027 - most have nothing
-        """Move everything that is not in `networks`, such as targets and a network that only looks."""
+        """Move everything that is not in `networks`, such as targets and a feature extractor."""
 
     def prepare(self) -> Iterator[Event]:
-        """Make what must be there before the first step, and tell of it; only the first process is asked."""
+        """Do what must happen before the first step, and yield its events; only the first process calls it."""
         yield from ()
 
     @abstractmethod
     def step(self, batch: Any, engine: Engine) -> Mapping[str, Tensor]:
-        """Take the method's steps for one batch, in the paper's order; return its losses, detached.
+        """Run one training step on a batch, with the updates in the paper's order; return the losses by name, detached.
 
-        That is, for each optimizer in turn: `optimizer.zero_grad()`, `engine.backward(loss)`,
-        `optimizer.step()`. Gradients are averaged over processes, and clipped, when the optimizer steps.
-        The names of the losses are the same in every step.
+        For each optimizer in turn: `optimizer.zero_grad()`, `engine.backward(loss)`, `optimizer.step()`. When an
+        optimizer steps, gradients are averaged over the processes and clipped. Every step returns the same names.
         """
 
     @abstractmethod
     def preview(self) -> Tensor:
-        """Return pictures that show how far it is, for fixed inputs: `(rows, columns, 3, h, w)` RGB in [0, 1]."""
+        """Return a sheet of the present results for fixed inputs: `(rows, columns, 3, h, w)` RGB in [0, 1]."""
 
     @abstractmethod
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return what the finished file holds: tensors, and anything JSON can hold."""
+        """Return the content of the model's file: its tensors, and its header as JSON values."""
 
     def watch(self, step: int) -> tuple[dict[str, float], list[str]]:
-        """Look at what is made by now; return measures by name, and what a person should know.
+        """Measure the present results; return measures by name, and warnings as sentences without a full stop.
 
-        It is asked with averages in the place of weights, as for a preview, and only in the first process. What it
-        remembers belongs to `state`.
+        The loop calls it with averaged weights, as for a preview, and only in the first process. What it must remember
+        belongs to `state`.
         """
         return {}, []
 
     def more_models(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
-        """Return what is finished besides, by name of the file, `model-NAME.safetensors`; as `model` does."""
+        """Return further models of the result by file name, `model-NAME.safetensors`, each as `model` does."""
         return {}
 
     def notes(self) -> list[str]:
-        """Return what a person should know of the result, after `model`: sentences without a full stop."""
+        """Return notes on the result, sentences without a full stop; the loop calls it after `model`."""
         return []
 
     def state(self) -> dict[str, Tensor]:
-        """Return what each process remembers by itself, of the same shapes in all of them."""
+        """Return the state of each process beside networks and optimizers; the shapes are the same in all processes."""
         return {}
 
     def restore(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - most have nothing
-        """Take up what `state` returned."""
+        """Restore what `state` returned."""
+
+
+def seeded(seed: int, make: Callable[[], _Networks]) -> _Networks:
+    """Return networks whose initialization depends on the seed alone; torch's global random state does not change."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return make()
+
+
+def describe(network: nn.Module, kind: str) -> dict[str, Any]:
+    """Return the description of a network for the model's file: its architecture and settings.
+
+    A network of the caller has no settings that we know. The file has its class and its role, and
+    `load(..., network=...)` loads its weights.
+    """
+    inner = getattr(network, "own", None)
+    if isinstance(inner, nn.Module):
+        settings = {key: getattr(network, key) for key in ("latent", "shape", "classes") if hasattr(network, key)}
+        name = f"{type(inner).__module__}.{type(inner).__qualname__}"
+        return {"network": "custom", "as": kind, "class": name, "settings": settings}
+    return {"network": kind, "settings": network.settings}
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights for the model's file; of a network of the caller, those of the caller's module."""
+    inner = getattr(network, "own", None)
+    return dict((inner if isinstance(inner, nn.Module) else network).state_dict())

@@ -1,4 +1,4 @@
-"""The folder of a run."""
+"""The folder of a run: options, log, previews, checkpoint, model and TensorBoard; what may be overwritten there."""
 
 import json
 import os
@@ -11,32 +11,44 @@ import torch
 from torch import Tensor
 
 from impasto.checkpoints.files import CHECKPOINT, MODEL, load_state, save_json
+from impasto.checkpoints.upgrade import upgrade_card
 from impasto.errors import CheckpointError, FileExists, OptionError
-from impasto.events import Trained
+from impasto.events import Step
 from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.sheets import picture_sheet
-from impasto.reports.page import EVALUATION, FIGURES, REPORT
+from impasto.reports.run_files import EVALUATION, FIGURES, REPORT
 from impasto.training.engine import State
 
 __all__ = ["RunFolder"]
 
 # what may differ when a run is resumed
-_FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", "film", "log_steps")
+_FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", "progress_epochs", "log_steps")
 
 
-_MARGIN = 4  # pixels between the pictures of a preview
+_MARGIN = 4  # pixels between the images of a preview
 
 
-# folders in a run's, and what we put there
+# the files that a training puts into folders of the run
 _FILLED = ("previews/*.jpg", f"{FIGURES}/*.png", "tensorboard/events.*", "model-*.safetensors")
 
 
-_PLOT_SECONDS = 0.2  # between two points on TensorBoard, at least
+_PLOT_SECONDS = 0.2  # the least time between two points on TensorBoard
 
 
 class RunFolder:
-    """The folder of a run; only the first process touches it."""
+    """The folder of a run; only the first process writes to it.
+
+    Attributes:
+        path: the folder.
+        checkpoint: the state to resume from.
+        model: the trained model.
+        options: the method and its options, as JSON.
+        log: a JSON object for each logged step.
+        preview: the latest preview.
+        previews: the folder of all previews.
+        figure: the latest preview as PNG, for the report.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +60,18 @@ class RunFolder:
         self._plot_due = 0.0
 
     def check(self, record: Mapping[str, Any], resume: bool, force: bool) -> State | None:
-        """Return the state to go on from; refuse what must not be overwritten or cannot be continued."""
+        """Return the state to resume from, or None for a new run; nothing is written yet.
+
+        Args:
+            record: method, options and data of this training, which must match those of a run that is resumed.
+            resume: whether to resume the run in the folder.
+            force: whether a new run may replace the one in the folder.
+
+        Raises:
+            FileExists: the folder is not empty, and neither `resume` nor `force` is given.
+            CheckpointError: there is no run to resume, it is another one, or its files are damaged.
+            OptionError: the folder is a file.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f"{self.path} is a file; expected a folder for the run.")
         if not resume:
@@ -63,12 +86,16 @@ class RunFolder:
             except ValueError as error:
                 raise CheckpointError(f"{self.options} is damaged; start anew with --force.") from error
             return None
-        state = load_state(self.checkpoint)
-        _check_same(self.checkpoint, state[1], record)
-        return state
+        tensors, values = load_state(self.checkpoint)
+        _check_same(self.checkpoint, values, record)
+        return tensors, values
 
     def begin(self, record: Mapping[str, Any], saved: State | None) -> None:
-        """Make the folder, without what an earlier run wrote after the state that is continued."""
+        """Make the folder ready: delete the files of an earlier run, or what a resumed one logged after its checkpoint.
+
+        Raises:
+            CheckpointError: the folder cannot be written.
+        """
         try:
             for folder in (self.previews, self.figure.parent):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -84,11 +111,12 @@ class RunFolder:
         self._board = _board(self.path / "tensorboard", saved[1]["step"] + 1 if saved else None)
 
     def write(self, line: Mapping[str, Any]) -> None:
+        """Add a line to the log."""
         with self.log.open("a") as file:
             file.write(json.dumps(line) + "\n")
 
-    def plot(self, event: Trained) -> None:
-        """Show numbers on TensorBoard, if it is there; not all of them, if steps take next to no time."""
+    def plot(self, event: Step) -> None:
+        """Add a step to TensorBoard, if that is installed; very short steps are not all added."""
         now = time.monotonic()
         if self._board is not None and (now >= self._plot_due or event.measures or event.step == event.steps):
             self._plot_due = now + _PLOT_SECONDS
@@ -99,7 +127,15 @@ class RunFolder:
             self._board.add_scalar("steps_per_second", event.pace, event.step)
 
     def show(self, grid: Tensor, step: int) -> Tensor:
-        """Write a preview; return it as one picture, `(1, 3, H, W)`."""
+        """Write a preview.
+
+        Args:
+            grid: images `(rows, columns, 3, h, w)` in [0, 1].
+            step: the number of steps so far.
+
+        Returns:
+            The preview as one image, `(1, 3, H, W)` in [0, 1].
+        """
         cells = [[cell.permute(1, 2, 0).numpy() for cell in row] for row in grid]
         sheet = picture_sheet(cells, margin=_MARGIN)
         layout = {"step": step, "rows": len(cells), "columns": len(cells[0]), "margin": _MARGIN}
@@ -111,19 +147,21 @@ class RunFolder:
         return picture[None]
 
     def close(self) -> None:
+        """Finish the files of TensorBoard."""
         if self._board is not None:
             self._board.close()
 
 
 def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    """Refuse a state of another method or with other settings; only its length may change."""
+    """Refuse a state of another method or with other options; only the length of the run may differ."""
     if old.get("operation") != "train" or old.get("format") != new["format"]:
         raise CheckpointError(f"{path} is not of a training that this version can continue; start anew with --force.")
     if old["recipe"] != new["recipe"]:
         raise CheckpointError(f"{path} is of a training of {old['recipe']}, not of {new['recipe']}.")
     free = ", ".join(_FREE)
-    for name in sorted({*old["options"], *new["options"]} - set(_FREE)):
-        before, now = old["options"].get(name), new["options"].get(name)
+    known = upgrade_card(old)["options"]
+    for name in sorted({*known, *new["options"]} - set(_FREE)):
+        before, now = known.get(name), new["options"].get(name)
         if before != now:
             raise CheckpointError(
                 f"{path} is of a run with {name} {before}, not {now}; expected the same settings, "

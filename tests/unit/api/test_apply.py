@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import clips
-from impasto.api.apply import default_output_apply, iter_apply, load, open_painter
-from impasto.checkpoints.load import save_model
+from impasto.api.apply import default_output_apply, iter_apply, open_painter
 from impasto.errors import FileExists, OptionError, UnknownName
-from impasto.events import Done, Frame, Note, Saved, drain
+from impasto.events import Done, Note, Saved, Step, drain
+from impasto.inference.load import load
 from impasto.inference.options import ApplyOptions
 from impasto.io.convert import resize_picture
 from impasto.io.decode import load_picture
@@ -23,8 +23,8 @@ from impasto.io.video.probe import probe
 from impasto.networks.johnson import Johnson
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import IDENTITY, Painter
-from nets import random_weights
+from impasto.networks.multistyle import IDENTITY, MultiStyleNetwork
+from nets import random_weights, written
 
 COFFEE = "examples/coffee.jpg"
 CPU = {"device": "cpu", "precision": "float32"}
@@ -34,9 +34,9 @@ CPU = {"device": "cpu", "precision": "float32"}
 def files(tmp_path_factory):
     """A network of two styles and one of a single style, with random weights."""
     folder = tmp_path_factory.mktemp("networks")
-    painter = random_weights(Painter(8, 1, 8, styles=[IDENTITY, "red", "blue"]))
-    save_model(folder / "many.safetensors", painter)
-    save_model(folder / "one.safetensors", random_weights(Johnson(4, 1, scale=1.0)))
+    painter = random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "red", "blue"]))
+    written(folder / "many.safetensors", painter)
+    written(folder / "one.safetensors", random_weights(Johnson(4, 1, scale=1.0)))
     return folder
 
 
@@ -53,9 +53,9 @@ def test_a_picture_gets_what_the_network_makes_of_it(files):
     model = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
     photograph = small()
     painted = apply(model, photograph, style="blue", strength=0.5)
-    torch.testing.assert_close(painted, model(photograph, style="blue", strength=0.5), rtol=0, atol=1e-5)
+    torch.testing.assert_close(painted, model.paint(photograph, style="blue", strength=0.5), rtol=0, atol=1e-5)
     mixed = apply(model, photograph, style="red:1, blue:3")
-    torch.testing.assert_close(mixed, model(photograph, style={"red": 0.25, "blue": 0.75}), rtol=0, atol=1e-5)
+    torch.testing.assert_close(mixed, model.paint(photograph, style={"red": 0.25, "blue": 0.75}), rtol=0, atol=1e-5)
     assert (mixed - painted).abs().mean() > 1e-3
 
 
@@ -66,10 +66,10 @@ def test_size_is_that_of_the_longer_side(files):
 
 @pytest.mark.parametrize("network", [Johnson(4, 1, scale=1.0), Lengstrom(), MicroAST()])
 def test_networks_of_every_kind_compute_in_sixteen_bits_too(network, tmp_path):
-    save_model(tmp_path / "network.safetensors", random_weights(network))
+    written(tmp_path / "network.safetensors", random_weights(network))
     style = {"style": "examples/cat.jpg"} if isinstance(network, MicroAST) else {}
     fine, coarse = (
-        load(tmp_path / "network.safetensors", device="cpu", precision=precision, **style)(small(side=48))
+        load(tmp_path / "network.safetensors", device="cpu", precision=precision)(small(side=48), **style)
         for precision in ("float32", "bfloat16")
     )
     assert fine.dtype == coarse.dtype == torch.float32
@@ -77,7 +77,11 @@ def test_networks_of_every_kind_compute_in_sixteen_bits_too(network, tmp_path):
 
 
 def test_what_comes_out_is_what_went_in(files):
-    paint = load(files / "many.safetensors", style="red", **CPU)
+    painter = load(files / "many.safetensors", **CPU)
+
+    def paint(picture, style="red", **settings):
+        return painter(picture, style=style, **settings)
+
     tensor = small()
     painted = paint(tensor)
     assert painted.shape == tensor.shape
@@ -121,9 +125,9 @@ def test_a_video_is_painted_frame_by_frame(files, tmp_path):
     assert target.name == "clip_many.mp4"
     options = ApplyOptions(style="red", flicker=True, statistics="frame", **CPU)
     events = list(iter_apply(model, clip, options, output=target))
-    frames = [event for event in events if isinstance(event, Frame)]
+    frames = [event for event in events if isinstance(event, Step) and event.phase == "frame"]
     assert len(frames) == 6
-    torch.testing.assert_close(frames[2].image, model(frames[2].source, style="red"), rtol=0, atol=1e-5)
+    torch.testing.assert_close(frames[2].image(), model.paint(frames[2].source(), style="red"), rtol=0, atol=1e-5)
     assert any("flicker" in event.text for event in events if isinstance(event, Note))
     before, after = probe(clip), probe(target)
     assert (after.frame_rate, after.frames, after.sound) == (clips.NTSC, 6, before.sound)
@@ -135,9 +139,9 @@ def test_what_cannot_be_painted_is_one_sentence(files, tmp_path):
     one = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
     with pytest.raises(UnknownName, match="green"):
         iter_apply(many, COFFEE, ApplyOptions(style="green"))
-    with pytest.raises(OptionError, match=r"^the share of a style is 'much'; expected a number"):
+    with pytest.raises(OptionError, match=r"^the weight of a style is 'much'; expected a number"):
         iter_apply(many, COFFEE, ApplyOptions(style="red:much"))
-    with pytest.raises(OptionError, match=r"expected none to be named\.$"):
+    with pytest.raises(OptionError, match=r"has one style; leave out the style\.$"):
         iter_apply(one, COFFEE, ApplyOptions(style="red"))
     with pytest.raises(OptionError, match=r"^this network has one style for the whole picture; leave out --region"):
         iter_apply(one, COFFEE, regions=[("alpha", "red")])
@@ -160,7 +164,7 @@ def test_an_interrupted_video_leaves_nothing_behind(files, tmp_path):
         [sys.executable, "-m", "impasto", *map(str, words)], stdout=subprocess.PIPE, text=True
     ) as run:
         for line in run.stdout:
-            if json.loads(line)["event"] == "frame":
+            if json.loads(line).get("phase") == "frame":
                 break
         run.send_signal(signal.SIGINT)
         run.communicate(timeout=60)
@@ -189,3 +193,12 @@ def test_from_a_painting_to_pictures_on_the_command_line(tmp_path):
     assert again.returncode == 2 and "--force" in again.stderr
     missing = run("apply", tmp_path / "nothing.pth", COFFEE)
     assert missing.returncode != 0 and "nothing.pth does not exist" in missing.stderr
+
+
+def test_a_hyphen_in_the_name_of_a_style_is_an_underscore(tmp_path):
+    painter = random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "stained_glass", "blue"]))
+    written(tmp_path / "glass.safetensors", painter)
+    model = open_painter(tmp_path / "glass.safetensors", ApplyOptions(**CPU))
+    painted = apply(model, small(), style="stained-glass:1,blue:1", **CPU)
+    same = apply(model, small(), style="stained_glass:1,blue:1", **CPU)
+    torch.testing.assert_close(painted, same, rtol=0, atol=0)

@@ -46,10 +46,10 @@ def test_you_get_back_what_you_gave(files):
     array = np.asarray(opened(files / "photo.png"))
     style = opened(files / "painting.png")
     results = {
-        "path": impasto.stylize(files / "photo.png", style, FEW, encoder=tiny_vgg()),
-        "pillow": impasto.stylize(Image.fromarray(array), style, FEW, encoder=tiny_vgg()),
-        "array": impasto.stylize(array, style, FEW, encoder=tiny_vgg()),
-        "tensor": impasto.stylize(torch.from_numpy(tensor).permute(2, 0, 1), style, FEW, encoder=tiny_vgg()),
+        "path": impasto.stylize(files / "photo.png", style, options=FEW, encoder=tiny_vgg()),
+        "pillow": impasto.stylize(Image.fromarray(array), style, options=FEW, encoder=tiny_vgg()),
+        "array": impasto.stylize(array, style, options=FEW, encoder=tiny_vgg()),
+        "tensor": impasto.stylize(torch.from_numpy(tensor).permute(2, 0, 1), style, options=FEW, encoder=tiny_vgg()),
     }
     assert isinstance(results["path"], Image.Image)
     assert isinstance(results["pillow"], Image.Image)
@@ -63,15 +63,15 @@ def test_you_get_back_what_you_gave(files):
 
 
 def test_settings_by_name_replace_the_options():
-    image = impasto.stylize(picture(36, 48), picture(40, 40, 1), FEW, size=32, encoder=tiny_vgg())
+    image = impasto.stylize(picture(36, 48), picture(40, 40, 1), options=FEW, size=32, encoder=tiny_vgg())
     assert image.shape == (1, 3, 24, 32)
 
 
 def test_styles_of_ours_go_by_name_and_seed():
-    arguments = (picture(36, 48), ["swirl:3"], FEW)
-    a, b = (impasto.stylize(*arguments, encoder=tiny_vgg()) for _ in range(2))
+    arguments = (picture(36, 48), ["swirl:3"])
+    a, b = (impasto.stylize(*arguments, options=FEW, encoder=tiny_vgg()) for _ in range(2))
     assert torch.equal(a, b)
-    assert not torch.equal(a, impasto.stylize(picture(36, 48), "swirl", FEW, encoder=tiny_vgg()))
+    assert not torch.equal(a, impasto.stylize(picture(36, 48), "swirl", options=FEW, encoder=tiny_vgg()))
 
 
 def test_transparency_stays(files):
@@ -186,12 +186,12 @@ def test_names_of_results():
 
 def test_wrong_input_is_told_before_the_first_step(files):
     with pytest.raises(
-        UnknownName, match="'swirll' is not the name of a picture file or a painted style. Did you mean 'swirl'"
+        UnknownName, match="'swirll' is not the name of a picture file or a built-in style. Did you mean 'swirl'"
     ):
         iter_stylize(files / "photo.png", "swirll", FEW)
     with pytest.raises(ImageError, match="nothing.png"):
         iter_stylize(files / "nothing.png", "swirl", FEW)
-    with pytest.raises(OptionError, match="no style picture"):
+    with pytest.raises(OptionError, match="there is no style; expected one or more"):
         iter_stylize(files / "photo.png", [], FEW)
     with pytest.raises(OptionError, match="seed is 'x'"):
         iter_stylize(files / "photo.png", "swirl:x", FEW)

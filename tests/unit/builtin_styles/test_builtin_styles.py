@@ -1,14 +1,17 @@
-"""The painted styles: what every one of them owes, at small sizes."""
+"""The built-in styles: what each of them must do, at small sizes, and those of other packages."""
 
+import hashlib
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from impasto import builtin_styles
 from impasto.builtin_styles import brushes
+from impasto.data.styles import open_style
 from impasto.errors import OptionError, UnknownName
 
 NAMES = builtin_styles.names()
@@ -26,19 +29,19 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def signature(image: np.ndarray) -> np.ndarray:
-    """Palette (mean, deviation and covariance of the channels) and slopes across and down."""
+    """Mean, standard deviation and covariance of the channels, and slopes across and down."""
     flat = image.reshape(-1, 3)
-    grey = image.mean(axis=-1)
-    slopes = [np.abs(np.diff(grey, axis=axis)).mean() * 4 for axis in (0, 1)]
+    gray = image.mean(axis=-1)
+    slopes = [np.abs(np.diff(gray, axis=axis)).mean() * 4 for axis in (0, 1)]
     return np.concatenate([flat.mean(axis=0), flat.std(axis=0), np.cov(flat.T)[np.triu_indices(3)] * 4, slopes])
 
 
 def test_there_are_enough_styles_and_each_is_described() -> None:
     assert len(NAMES) >= 9
-    assert sorted(builtin_styles.STYLES) == NAMES
+    assert sorted(builtin_styles.STYLES.names()) == NAMES
     for name, style in builtin_styles.STYLES.items():
         assert style.name == name
-        assert name == name.lower()
+        assert name == name.lower() and "-" not in name
         assert style.description.endswith(".")
         assert "\n" not in style.description
 
@@ -75,9 +78,9 @@ def test_one_seed_is_one_picture_at_every_size(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_has_contrast_and_detail(name: str) -> None:
     image = picture(name)
-    grey = image.mean(axis=-1)
-    assert grey.std() > 0.12
-    local = grey - brushes.blur(grey, 3.0)
+    gray = image.mean(axis=-1)
+    assert gray.std() > 0.12
+    local = gray - brushes.blur(gray, 3.0)
     assert local.std() > 0.03
 
 
@@ -96,7 +99,7 @@ def test_no_two_styles_are_alike() -> None:
 
 
 def test_unknown_name_is_told_the_nearest() -> None:
-    with pytest.raises(UnknownName, match=r"'swril' is not the name of a painted style\. Did you mean 'swirl'\?"):
+    with pytest.raises(UnknownName, match=r"'swril' is not the name of a built-in style\. Did you mean 'swirl'\?"):
         builtin_styles.paint("swril")
 
 
@@ -112,6 +115,53 @@ def test_options_out_of_range(options: dict[str, int], message: str) -> None:
     with pytest.raises(OptionError) as caught:
         builtin_styles.paint("swirl", **options)
     assert str(caught.value) == message
+
+
+def test_a_hyphen_is_the_same_name() -> None:
+    for name in ("stained_glass", "ink_wash"):
+        assert name in NAMES
+        assert builtin_styles.paint(name.replace("_", "-"), 96, 120).tobytes() == picture(name).tobytes()
+
+
+def test_a_hyphen_is_the_same_style_for_stylize() -> None:
+    one, same = (open_style(name, 64) for name in ("stained_glass:2", "stained-glass:2"))
+    assert one.pixels.tobytes() == same.pixels.tobytes()
+    assert one.name == same.name == "stained_glass" and one.digest == same.digest
+    assert one.digest == hashlib.sha256(b"stained-glass:2").hexdigest()  # as records of earlier versions have it
+
+
+@pytest.fixture
+def stripes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with a style, on the path as if it were installed."""
+    (tmp_path / "stripes.py").write_text(
+        "import numpy as np\n"
+        "class Stripes:\n"
+        "    description = 'Stripes of one color.'\n"
+        "    def paint(self, height, width, seed):\n"
+        "        rows = np.arange(height)[:, None, None] % (2 + seed) == 0\n"
+        "        return np.broadcast_to(rows, (height, width, 3 - (seed == 9))) * 1.5\n"
+        "STYLE = Stripes()\n"
+    )
+    metadata = tmp_path / "stripes-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: stripes\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text("[impasto.styles]\nwide-stripes = stripes:STYLE\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(builtin_styles.STYLES, "_outside", None)  # what earlier tests have found
+    monkeypatch.setattr(builtin_styles.STYLES, "_items", None)
+
+
+def test_a_style_of_another_package_is_found_by_its_entry_point(stripes: None) -> None:
+    assert builtin_styles.names() == sorted([*NAMES, "wide_stripes"])
+    assert builtin_styles.find("wide_stripes").description == "Stripes of one color."
+    painted = builtin_styles.paint("wide-stripes", 16, 20, seed=1)
+    assert painted.shape == (16, 20, 3) and painted.dtype == np.float32
+    assert painted[:, 0, 0].tolist() == [1.0, 0.0, 0.0] * 5 + [1.0]  # clipped to white
+    assert np.array_equal(open_style("wide_stripes", 20).pixels, builtin_styles.paint("wide_stripes", 16, 20))
+    with pytest.raises(UnknownName, match="Did you mean 'wide_stripes'"):
+        builtin_styles.paint("wide_stripe")
+    with pytest.raises(OptionError, match=r"the style wide_stripes painted \(16, 20, 2\); expected \(16, 20, 3\)\."):
+        builtin_styles.paint("wide_stripes", 16, 20, seed=9)
 
 
 def test_importing_needs_numpy_only() -> None:
@@ -138,17 +188,17 @@ def test_coverage_is_half_at_the_edge_and_one_pixel_wide() -> None:
 
 
 def test_cells_measure_the_distance_to_the_bisector() -> None:
-    # of the edges of its cell a point is nearest to the bisector with one of its neighbours:
-    # brute force over all centres found, in float64
+    # of the edges of its cell a point is nearest to the bisector with one of its neighbors:
+    # brute force over all centers found, in float64
     grid = brushes.Grid(60, 60)
     ids, edge, cy, cx = brushes.cells(grid, np.random.default_rng(0), 0.2, grid.y + 0.6, grid.x + 0.6)
-    centres = np.unique(np.stack([cy.ravel(), cx.ravel()], axis=1).astype(np.float64), axis=0)
-    assert len(centres) == len(np.unique(ids))
+    centers = np.unique(np.stack([cy.ravel(), cx.ravel()], axis=1).astype(np.float64), axis=0)
+    assert len(centers) == len(np.unique(ids))
     y, x = float(grid.y[30, 0]) + 0.6, float(grid.x[0, 30]) + 0.6
-    away = np.hypot(centres[:, 0] - y, centres[:, 1] - x)
-    own = centres[away.argmin()]
+    away = np.hypot(centers[:, 0] - y, centers[:, 1] - x)
+    own = centers[away.argmin()]
     gaps = [
-        ((own + c) / 2 - (y, x)) @ (c - own) / np.linalg.norm(c - own) for c in centres if not np.array_equal(c, own)
+        ((own + c) / 2 - (y, x)) @ (c - own) / np.linalg.norm(c - own) for c in centers if not np.array_equal(c, own)
     ]
     assert edge[30, 30] == pytest.approx(min(gaps), abs=1e-5)
 

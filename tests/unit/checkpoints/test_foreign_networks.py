@@ -66,7 +66,7 @@ def same(x, weight, stride):
 
 
 def transposed(x, weight):
-    """Scatter: each place of x adds its filter at twice its place; what is beyond twice the size is cut."""
+    """Scatter: each position of x adds its filter at twice the position; what is beyond twice the size is cropped."""
     channels, height, width = x.shape
     made = np.zeros((weight.shape[0], 2 * height + 1, 2 * width + 1))
     for i, j in np.ndindex(height, width):

@@ -8,36 +8,35 @@ import pytest
 import torch
 
 from impasto.checkpoints.files import save_state
-from impasto.checkpoints.load import load_model, save_model
 from impasto.checkpoints.model import Model
 from impasto.errors import OptionError, UnknownName, WeightsError
 from impasto.networks.johnson import Johnson
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import PARTS, MicroAST
-from impasto.networks.multistyle import Painter
-from nets import picture, random_johnson, random_weights
+from impasto.networks.multistyle import MultiStyleNetwork
+from nets import loaded, model_of, picture, random_johnson, random_weights, written
 
 IMAGE = picture(22, 30)
 
 
 def painter():
-    return random_weights(Painter(8, 1, 6, styles=("identity", "waves", "stars")))
+    return random_weights(MultiStyleNetwork(8, 1, 6, styles=("identity", "waves", "stars")))
 
 
 NETWORKS = {
     "johnson": lambda: random_johnson(4, 2),
-    "painter": painter,
+    "multistyle": painter,
     "lengstrom": lambda: random_weights(Lengstrom(4, 1)),
     "microast": lambda: random_weights(MicroAST()),
 }
 
 
 def painted(network, **settings):
-    model = network if isinstance(network, Model) else Model(network.eval())
+    model = network if isinstance(network, Model) else model_of(network.eval())
     if model.architecture == "microast":
         settings.setdefault("style", picture(20, 24, 7))
     with torch.no_grad():
-        return model(IMAGE, **settings)
+        return model.paint(IMAGE, **settings)
 
 
 # --- our own files -------------------------------------------------------------------------------
@@ -46,9 +45,9 @@ def painted(network, **settings):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_what_is_saved_comes_back_with_the_same_bits(kind, tmp_path):
     network = NETWORKS[kind]()
-    save_model(tmp_path / "a.safetensors", network, {"license": "CC0", "provenance": ["here"]})
-    model = load_model(tmp_path / "a.safetensors")
-    assert model.architecture == kind and model.header["license"] == "CC0" and model.header["provenance"] == ["here"]
+    written(tmp_path / "a.safetensors", network, {"license": "CC0", "provenance": ["here"]})
+    model = loaded(tmp_path / "a.safetensors")
+    assert model.architecture == kind and model.card["license"] == "CC0" and model.card["provenance"] == ["here"]
     assert model.styles == getattr(network, "styles", ())
     assert torch.equal(painted(model), painted(network))
     assert not any(p.requires_grad for p in model.network.parameters()) and not model.network.training
@@ -59,21 +58,21 @@ def test_fewer_bits_make_smaller_files_and_nearly_the_same_picture(precision, sh
     network = random_weights(Johnson(16, 2))
     sizes = {}
     for chosen in ("float32", precision):
-        save_model(tmp_path / chosen, network, precision=chosen)
+        written(tmp_path / chosen, network, precision=chosen)
         sizes[chosen] = (tmp_path / chosen).stat().st_size
     assert sizes[precision] < share * sizes["float32"]
-    state = load_model(tmp_path / precision).network.state_dict()
+    state = loaded(tmp_path / precision).network.state_dict()
     for key, value in network.state_dict().items():
         # half a step: of 11 bits, or of 127 steps to the largest number of a filter
         step = value.abs().amax() * (2**-11 if precision == "float16" or value.ndim < 4 else 0.51 / 127)
         assert (state[key] - value).abs().max() <= step
 
 
-def test_a_network_that_is_no_painter_is_refused(tmp_path):
-    with pytest.raises(OptionError, match="Linear is not a network that paints"):
-        save_model(tmp_path / "x", torch.nn.Linear(2, 2))
+def test_a_network_that_is_none_of_ours_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="Linear is not an architecture of ours"):
+        written(tmp_path / "x", torch.nn.Linear(2, 2))
     with pytest.raises(OptionError, match="precision is 'int4'"):
-        save_model(tmp_path / "x", painter(), precision="int4")
+        written(tmp_path / "x", painter(), precision="int4")
     assert not (tmp_path / "x").exists()
 
 
@@ -101,7 +100,7 @@ def old(state):
 def test_johnson_is_recognized(wrap, tmp_path):
     network = random_weights(Johnson(6, 3))
     torch.save(wrap(network.state_dict()), tmp_path / "mosaic.pth")
-    model = load_model(tmp_path / "mosaic.pth")
+    model = loaded(tmp_path / "mosaic.pth")
     assert model.network.settings == {"width": 6, "blocks": 3, "scale": 255.0}
     assert torch.equal(painted(model), painted(network))
     if wrap is old:  # 5 norms and 2 in each of 3 blocks, mean and variance
@@ -113,7 +112,7 @@ def test_johnson_is_recognized(wrap, tmp_path):
 @pytest.mark.parametrize("width", [16, 32])
 def test_the_published_widths_are_recognized(width, tmp_path):
     torch.save(Johnson(width).state_dict(), tmp_path / "a.pth")
-    assert load_model(tmp_path / "a.pth").network.settings == {"width": width, "blocks": 5, "scale": 255.0}
+    assert loaded(tmp_path / "a.pth").network.settings == {"width": width, "blocks": 5, "scale": 255.0}
 
 
 # --- lengstrom -----------------------------------------------------------------------------------
@@ -145,7 +144,7 @@ def test_lengstrom_is_recognized(how, tmp_path):
         with zipfile.ZipFile(path, "w") as opened:
             for name, content in blobs(network).items():
                 opened.writestr(f"ckpts/la_muse/{name}", content)
-    assert torch.equal(painted(load_model(path)), painted(network))
+    assert torch.equal(painted(loaded(path)), painted(network))
 
 
 def test_blobs_that_are_missing_or_cut_are_named(tmp_path):
@@ -154,10 +153,10 @@ def test_blobs_that_are_missing_or_cut_are_named(tmp_path):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "Variable_7").write_bytes(files["Variable_7"][:-4])
     with pytest.raises(WeightsError, match=r"'Variable_7' has 508 bytes, expected 512 for \(128,\)"):
-        load_model(tmp_path)
+        loaded(tmp_path)
     (tmp_path / "Variable_7").unlink()
     with pytest.raises(WeightsError, match=r"lacks 'Variable_7'; expected 48 files"):
-        load_model(tmp_path)
+        loaded(tmp_path)
 
 
 # --- MicroAST ------------------------------------------------------------------------------------
@@ -174,7 +173,7 @@ def test_microast_is_recognized(how, tmp_path):
             torch.save(state, path / f"{part}_iter_160000.pth.tar")
     else:
         torch.save(states, path)
-    assert torch.equal(painted(load_model(path)), painted(network))
+    assert torch.equal(painted(loaded(path)), painted(network))
 
 
 def test_a_part_that_is_missing_is_named(tmp_path):
@@ -182,7 +181,7 @@ def test_a_part_that_is_missing_is_named(tmp_path):
     for part in PARTS[:3]:
         torch.save(getattr(network, part).state_dict(), tmp_path / f"{part}.pth")
     with pytest.raises(WeightsError, match=r"has 0 files named decoder\*"):
-        load_model(tmp_path)
+        loaded(tmp_path)
 
 
 # --- refused -------------------------------------------------------------------------------------
@@ -228,7 +227,7 @@ def test_wrong_files_are_refused_by_name(what, tmp_path, capsys):
     path = tmp_path / "wrong.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=message) as caught:
-        load_model(path)
+        loaded(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
     assert capsys.readouterr().out == ""
 
@@ -236,16 +235,16 @@ def test_wrong_files_are_refused_by_name(what, tmp_path, capsys):
 def test_our_own_files_are_checked_too(tmp_path):
     path = tmp_path / "a.safetensors"
     save_state(path, {"a": torch.zeros(2)}, {"network": "compact"})
-    with pytest.raises(WeightsError, match="holds the network 'compact'; expected one that paints: johnson, painter"):
-        load_model(path)
+    with pytest.raises(WeightsError, match="holds the network 'compact'; expected one of johnson, multistyle"):
+        loaded(path)
     save_state(path, {"a": torch.zeros(2)}, {"network": "painter", "settings": {"width": -1}})
     with pytest.raises(WeightsError, match="its settings do not make a network"):
-        load_model(path)
-    save_state(path, painter().state_dict(), {"network": "painter", "settings": Painter(8, 2, 6).settings})
-    with pytest.raises(WeightsError, match=r"lacks 'blocks.1.0.weight'|'rows' has shape"):
-        load_model(path)
+        loaded(path)
+    save_state(path, painter().state_dict(), {"network": "painter", "settings": MultiStyleNetwork(8, 2, 6).settings})
+    with pytest.raises(WeightsError, match=r"lacks 'blocks.1.0.weight'|'embeddings' has shape"):
+        loaded(path)
     with pytest.raises(WeightsError, match="does not exist"):
-        load_model(tmp_path / "nothing.pth")
+        loaded(tmp_path / "nothing.pth")
 
 
 # --- one way to call them ------------------------------------------------------------------------
@@ -257,26 +256,26 @@ def test_pictures_come_back_in_range_and_in_size(kind):
     assert result.shape == IMAGE.shape and result.min() >= 0 and result.max() <= 1 and result.std() > 0.005
 
 
-def test_strength_moves_a_row_from_the_identity():
+def test_strength_interpolates_embeddings_from_the_identity():
     network = painter()
-    half = torch.lerp(network.rows[0], network.rows[1], 0.5)
+    half = torch.lerp(network.embeddings[0], network.embeddings[1], 0.5)
     assert torch.equal(painted(network, style="waves", strength=0.5), painted(network, style=half))
     assert torch.equal(painted(network, style="waves", strength=0), painted(network, style="identity"))
     assert torch.equal(painted(network), painted(network, style="waves"))  # the first that is not the identity
 
 
-def test_strength_mixes_pixels_where_there_are_no_rows():
+def test_strength_interpolates_pixels_where_there_are_no_embeddings():
     network = NETWORKS["johnson"]()
     full = painted(network)
     torch.testing.assert_close(painted(network, strength=0.25), 0.75 * IMAGE + 0.25 * full, rtol=0, atol=1e-6)
     assert torch.equal(painted(network, strength=0), IMAGE)
 
 
-def test_styles_are_blended_as_rows():
+def test_styles_are_interpolated_as_embeddings():
     network = painter()
-    row = (2 * network.rows[1] + 6 * network.rows[2]) / 8
+    embedding = (2 * network.embeddings[1] + 6 * network.embeddings[2]) / 8
     blended = painted(network, style={"waves": 2, "stars": 6})
-    torch.testing.assert_close(blended, painted(network, style=row), rtol=0, atol=1e-6)
+    torch.testing.assert_close(blended, painted(network, style=embedding), rtol=0, atol=1e-6)
     left = torch.zeros(1, 1, *IMAGE.shape[-2:])
     left[..., :15] = 1
     mapped = painted(network, style={"waves": left, "stars": 1 - left})
@@ -287,14 +286,14 @@ def test_styles_are_blended_as_rows():
 @pytest.mark.parametrize(
     ("kind", "settings", "error", "message"),
     [
-        ("painter", {"style": "wave"}, UnknownName, "Did you mean 'waves'"),
-        ("painter", {"style": {"waves": 0.0}}, OptionError, "not all 0"),
-        ("painter", {"style": {"waves": -1.0, "stars": 2.0}}, OptionError, "0 or more"),
-        ("painter", {"style": {}}, OptionError, "shares of styles"),
-        ("painter", {"style": {"waves": torch.zeros(1, 1, 22, 30)}}, OptionError, "nothing at some pixel"),
-        ("painter", {"strength": 1.5}, OptionError, "strength is 1.5; expected 0 to 1"),
+        ("multistyle", {"style": "wave"}, UnknownName, "Did you mean 'waves'"),
+        ("multistyle", {"style": {"waves": 0.0}}, OptionError, "not all 0"),
+        ("multistyle", {"style": {"waves": -1.0, "stars": 2.0}}, OptionError, "0 or more"),
+        ("multistyle", {"style": {}}, OptionError, "weights of styles"),
+        ("multistyle", {"style": {"waves": torch.zeros(1, 1, 22, 30)}}, OptionError, "all 0 at some pixel"),
+        ("multistyle", {"strength": 1.5}, OptionError, "strength is 1.5; expected 0 to 1"),
         ("johnson", {"style": "waves"}, OptionError, "has one style"),
-        ("microast", {"style": "waves"}, OptionError, "paints after a picture"),
+        ("microast", {"style": "waves"}, OptionError, "takes a picture as style"),
     ],
 )
 def test_impossible_styles_are_refused(kind, settings, error, message):

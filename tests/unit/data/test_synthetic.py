@@ -1,4 +1,4 @@
-"""Modes that can be counted: Gaussians in the plane, and stacked digits."""
+"""Synthetic data with known modes: mixtures of Gaussians, and stacked digits."""
 
 import json
 import math
@@ -9,7 +9,7 @@ import torch
 from bars import bars, schooled
 from impasto.data.synthetic import Mixture, StackedDigits, grid, ring
 from impasto.errors import ImageError, OptionError
-from impasto.evaluation.generative import stacked_modes
+from impasto.metrics.generative import stacked_modes
 from impasto.metrics.modes import Modes
 
 
@@ -25,17 +25,17 @@ def test_where_the_gaussians_are():
     assert {(-4.0, 4.0), (0.0, 2.0)} < {tuple(center) for center in twenty_five.centers.tolist()}
 
 
-@pytest.mark.parametrize("made", [ring, grid])
-def test_their_own_points_cover_all(made):
-    mixture = made()
+@pytest.mark.parametrize("mixture_of", [ring, grid])
+def test_their_own_points_cover_all(mixture_of):
+    mixture = mixture_of()
     found = mixture.modes(mixture.batch(range(20_000)))
     assert found.covered == found.modes == len(mixture.centers)
-    # in the plane 1 - exp(-3² / 2) of a Gaussian is within three deviations: 98.89 %, give or take 0.07
+    # in the plane 1 - exp(-3² / 2) of a Gaussian is within three standard deviations: 98.89 %, give or take 0.07
     assert found.high_quality == pytest.approx(1 - math.exp(-4.5), abs=0.003)
     assert 0 < found.kl < 3 * (found.modes - 1) / (2 * 20_000)
     torch.testing.assert_close(mixture.batch([3, 100_003]), mixture.batch([3, 3]))
-    assert torch.equal(made().batch([5]), mixture.batch([5])) and made().fingerprint == mixture.fingerprint
-    assert made(seed=1).fingerprint != mixture.fingerprint
+    assert torch.equal(mixture_of().batch([5]), mixture.batch([5])) and mixture_of().fingerprint == mixture.fingerprint
+    assert mixture_of(seed=1).fingerprint != mixture.fingerprint
 
 
 def test_modes_by_hand():
@@ -55,7 +55,7 @@ def test_modes_by_hand():
 
 
 def test_misplaced_by_hand():
-    """Of four modes, two are made, one point in ten is near none; of a Gaussian, exp(-4.5) of the points are."""
+    """Of four modes, two have samples, one point in ten is near none; of a Gaussian, exp(-4.5) of the points are."""
     four, tails = ring(4), math.exp(-4.5)
     points = four.centers[[0] * 5 + [1] * 4 + [0]].clone()
     points[9] = 0.0
@@ -74,11 +74,11 @@ def test_digits_are_stacked():
     stacked = StackedDigits(digits)
     which = stacked.which(range(50))
     assert which.shape == (50, 3) and set(which.flatten().tolist()) == set(range(9))
-    made = stacked.batch(range(50))
-    assert made.shape == (50, 3, 12, 12) and made.dtype == torch.uint8
-    assert torch.equal(made[7, 2], digits[which[7, 2], 0])
-    assert torch.equal(stacked.batch([31, 7]), made[[31, 7]])  # whatever is asked for besides
-    assert torch.equal(StackedDigits(digits[:, 0], count=40).batch([47]), made[[7]])
+    batch = stacked.batch(range(50))
+    assert batch.shape == (50, 3, 12, 12) and batch.dtype == torch.uint8
+    assert torch.equal(batch[7, 2], digits[which[7, 2], 0])
+    assert torch.equal(stacked.batch([31, 7]), batch[[31, 7]])  # whatever is asked for besides
+    assert torch.equal(StackedDigits(digits[:, 0], count=40).batch([47]), batch[[7]])
     assert not torch.equal(StackedDigits(digits, seed=1).which(range(50)), which)
     assert StackedDigits(digits).fingerprint == stacked.fingerprint != StackedDigits(digits[:8]).fingerprint
 
@@ -98,11 +98,11 @@ def test_stacked_modes_are_counted():
 
 
 def test_what_does_not_fit_is_refused():
-    with pytest.raises(OptionError, match="points are 3 x 3; expected one or more with 2 numbers each"):
+    with pytest.raises(OptionError, match="points are 3 x 3; expected one or more with 2 coordinates"):
         ring().modes(torch.zeros(3, 3))
     with pytest.raises(OptionError, match="sigma 0"):
         Mixture(torch.zeros(1, 2), 0)
-    with pytest.raises(ImageError, match="digits are 2 x 3 x 8 x 8; expected one or more grey pictures"):
+    with pytest.raises(ImageError, match="digits are 2 x 3 x 8 x 8; expected one or more gray images"):
         StackedDigits(torch.zeros(2, 3, 8, 8))
-    with pytest.raises(ImageError, match="pictures are 2 x 1 x 12 x 12"):
+    with pytest.raises(ImageError, match="images are 2 x 1 x 12 x 12"):
         stacked_modes(schooled(), torch.zeros(2, 1, 12, 12))

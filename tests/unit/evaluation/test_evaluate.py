@@ -1,7 +1,9 @@
-"""Evaluations: makers whose quality is known, the classifier that is kept, and the command line."""
+"""Evaluation of generators of known quality, of classifiers, with monitors of the caller, and the command line."""
 
+import copy
 import json
 import math
+import pickle
 import shutil
 import subprocess
 import sys
@@ -14,45 +16,49 @@ import torch
 from torch import nn
 
 from bars import CLASSES, SIDE, Labeled, bars, schooled
-from impasto.api.appraisal import iter_evaluate
-from impasto.api.learning import iter_classifier, iter_gan, iter_vae
+from impasto.api.evaluate import Evaluation, iter_evaluate
 from impasto.checkpoints.classifier import digest
-from impasto.checkpoints.files import load_state, save_state
+from impasto.checkpoints.files import MODEL, load_state, save_state
 from impasto.cli.main import main
 from impasto.data.arrays import Sets, small_set
-from impasto.errors import FileExists, ImageError, OptionError, WeightsError
+from impasto.errors import FileExists, ImageError, OptionError, UnknownName
 from impasto.evaluation.options import EvaluateOptions
-from impasto.events import Began, Done, Judged, Note, Saved, Trained
-from impasto.inference.generator import Maker
+from impasto.events import Done, Measured, Note, Saved, Started, Step
+from impasto.inference.generator import Autoencoder, Generator
 from impasto.networks.autoencoder import VAE
+from impasto.networks.generators import Discriminator, GeneratorNetwork
 from impasto.recipes.classifier.options import ClassifierOptions
 from impasto.recipes.gan.options import GANOptions
+from impasto.recipes.gan.recipe import GANRecipe
 from impasto.recipes.vae.options import VAEOptions
-from impasto.reports.page import evaluation_tables
+from impasto.reports.tables import evaluation_tables
+from impasto.training.loop import iter_train
+from impasto.training.monitor import Measurement
+from trainings import iter_classifier, iter_gan, iter_vae
 
 QUICK = EvaluateOptions(count=150, classifier_steps=60, device="cpu")
 
 
 class Printer(nn.Module):
-    """Makes pictures out of a drawer: which one, the first number decides; of what class, if it is asked."""
+    """A generator that returns stored pictures: the first number of z selects one, among those of the label if any."""
 
     def __init__(self, pictures, labels=None, classes=0):
         super().__init__()
         self.shape, self.latent, self.classes, self.settings = tuple(pictures.shape[1:]), 3, classes, {}
         self.register_buffer("pictures", pictures.float() / 255)
-        self.drawer_labels = labels
+        self.stored_labels = labels
         self.anchor = nn.Parameter(torch.zeros(1))
 
     def decode(self, codes, labels=None):
-        shares = torch.special.ndtr(codes[:, 0])
+        fractions = torch.special.ndtr(codes[:, 0])
         if labels is None:
-            return self.pictures[(shares * len(self.pictures)).long().clamp_max(len(self.pictures) - 1)]
-        drawers = [self.pictures[self.drawer_labels == label] for label in labels.tolist()]
-        return torch.stack([some[int(share * len(some))] for some, share in zip(drawers, shares, strict=True)])
+            return self.pictures[(fractions * len(self.pictures)).long().clamp_max(len(self.pictures) - 1)]
+        stored = [self.pictures[self.stored_labels == label] for label in labels.tolist()]
+        return torch.stack([some[int(one * len(some))] for some, one in zip(stored, fractions, strict=True)])
 
 
 class Copier(Printer):
-    """An autoencoder that gives everything back, one gray level of 255 too bright where it can."""
+    """An autoencoder whose reconstructions are one gray level of 255 too bright where that is possible."""
 
     def encode(self, pictures):
         self.seen = pictures
@@ -64,7 +70,8 @@ class Copier(Printer):
 
 def maker(network, kind="generator", **header):
     told = {"network": kind, "step": 7, "options": {"crop": 0}, **header}
-    return Maker(network, told, Path("made.safetensors"))
+    model = Autoencoder if hasattr(network, "encode") else Generator
+    return model(network, told, path=Path("made.safetensors"))
 
 
 @pytest.fixture(scope="module")
@@ -91,41 +98,45 @@ def surroundings(home, tmp_path, monkeypatch):
 
 
 def found(events):
-    (judged,) = [event for event in events if isinstance(event, Judged)]
-    return json.loads(json.dumps(judged.found))
+    (measured,) = [event for event in events if isinstance(event, Measured)]
+    return json.loads(json.dumps(measured.found))
 
 
 def notes(events):
     return [event.text for event in events if isinstance(event, Note)]
 
 
-# --- makers of known quality ---------------------------------------------------------------------
+# --- generators of known quality ---------------------------------------------------------------------
 
 
-def test_a_perfect_maker_lies_near_the_real_anchor(sets):
-    told = found(iter_evaluate(maker(Printer(bars(5000, seed=5)[0])), QUICK, pictures=sets))
-    made, real, one = (told["sets"][name] for name in ("made", "real", "one class"))
-    assert list(told["sets"]) == ["made", "real", "one class"]
-    assert made["pictures"] == real["pictures"] == 150 and made["classes"] == CLASSES
-    assert made["frechet"] < 3 * real["frechet"] < 0.2 * one["frechet"]
+def test_a_perfect_generator_lies_near_the_real_anchor(sets):
+    told = found(iter_evaluate(maker(Printer(bars(5000, seed=5)[0])), sets, QUICK))
+    generated, real, one = (told["sets"][name] for name in ("generated", "real", "one class"))
+    assert list(told["sets"]) == ["generated", "real", "one class"]
+    assert generated["pictures"] == real["pictures"] == 150 and generated["classes"] == CLASSES
+    assert generated["frechet"] < 3 * real["frechet"] < 0.2 * one["frechet"]
     for name in ("precision", "recall", "density", "coverage", "confidence", "spread"):
-        assert made[name] == pytest.approx(real[name], abs=0.1, rel=0.1), name
-    assert made["kl"] < 0.05 and made["copies"] == 0 and made["garbage"] == 0
+        assert generated[name] == pytest.approx(real[name], abs=0.1, rel=0.1), name
+    assert generated["kl"] < 0.05 and generated["copies"] == 0 and generated["garbage"] == 0
     assert "reconstruction" not in told and "asked" not in told and "modes" not in told
 
 
-def test_a_maker_of_one_class_lies_near_the_other_anchor(sets):
+def test_a_generator_of_one_class_lies_near_the_other_anchor(sets):
     pictures, labels = bars(3000, seed=5)
-    told = found(iter_evaluate(maker(Printer(pictures[labels == 2])), QUICK, pictures=sets))
-    made, real, one = (told["sets"][name] for name in ("made", "real", "one class"))
-    assert made["frechet"] > 0.5 * one["frechet"] > 10 * real["frechet"]
-    assert made["classes"] == 1 and made["top_share"] == 1 and made["kl"] == pytest.approx(math.log(CLASSES))
-    assert made["shares"] == [0, 0, 1, 0]
-    assert made["precision"] > 0.85 and made["recall"] < 0.5 and made["coverage"] < 0.5
-    assert made["spread"] == pytest.approx(one["spread"], rel=0.3)
+    told = found(iter_evaluate(maker(Printer(pictures[labels == 2])), sets, QUICK))
+    generated, real, one = (told["sets"][name] for name in ("generated", "real", "one class"))
+    assert generated["frechet"] > 0.5 * one["frechet"] > 10 * real["frechet"]
+    assert (
+        generated["classes"] == 1
+        and generated["top_share"] == 1
+        and generated["kl"] == pytest.approx(math.log(CLASSES))
+    )
+    assert generated["shares"] == [0, 0, 1, 0]
+    assert generated["precision"] > 0.85 and generated["recall"] < 0.5 and generated["coverage"] < 0.5
+    assert generated["spread"] == pytest.approx(one["spread"], rel=0.3)
 
 
-def test_a_network_that_reads_is_told_the_classes_of_what_it_reads(sets):
+def test_a_conditional_vae_encodes_with_labels(sets):
     class Reader(VAE):
         def encode(self, pictures, labels=None):
             for picture, label in zip(pictures, labels, strict=True):
@@ -133,20 +144,20 @@ def test_a_network_that_reads_is_told_the_classes_of_what_it_reads(sets):
                 assert int(sets.test.labels[same.index(1)]) == label
             return super().encode(pictures, labels)
 
-    told = found(iter_evaluate(maker(Reader(sets.test.shape, 4, classes=CLASSES), "vae"), QUICK, pictures=sets))
+    told = found(iter_evaluate(maker(Reader(sets.test.shape, 4, classes=CLASSES), "vae"), sets, QUICK))
     assert told["reconstruction"]["pictures"] == 150 and told["asked"]["right"] < 0.6
 
 
-def test_a_maker_that_learned_by_heart_is_seen(sets):
-    told = found(iter_evaluate(maker(Printer(sets.train.images)), QUICK, pictures=sets))
-    assert told["sets"]["made"]["copies"] == 1 and told["sets"]["made"]["nearest"] == 0
+def test_a_generator_that_memorized_is_detected(sets):
+    told = found(iter_evaluate(maker(Printer(sets.train.images)), sets, QUICK))
+    assert told["sets"]["generated"]["copies"] == 1 and told["sets"]["generated"]["nearest"] == 0
 
 
-def test_the_conditions_are_told(sets):
-    events = list(iter_evaluate(maker(Printer(sets.test.images), results={"mse": 1}), QUICK, pictures=sets))
+def test_the_conditions_are_in_the_result(sets):
+    events = list(iter_evaluate(maker(Printer(sets.test.images), results={"mse": 1}), sets, QUICK))
     told = found(events)
-    assert told["model"] == {"path": "made.safetensors", "sha256": None, "network": "generator", "step": 7}
-    assert told["compared"] == {"made": 150, "training": 400, "held_out": 200, "neighbors": 5}
+    assert told["model"] == {"path": "made.safetensors", "sha256": None, "network": "custom", "step": 7}
+    assert told["compared"] == {"generated": 150, "training": 400, "held_out": 200, "neighbors": 5}
     assert EvaluateOptions(**told["options"]) == QUICK and told["results"] == {"mse": 1} and told["device"] == "cpu"
     assert told["torch"] == torch.__version__ and told["pictures"] is None
     about = told["classifier"]
@@ -159,43 +170,40 @@ def test_the_conditions_are_told(sets):
     assert done.image.shape == (1, 3, SIDE, 8 * SIDE) and done.image.max() <= 1
 
 
-def test_another_seed_makes_other_pictures_and_the_same_seed_the_same(sets):
+def test_the_seed_determines_the_samples(sets):
     one, again, other = (
-        found(iter_evaluate(maker(Printer(bars(900)[0])), QUICK.changed(seed=seed), pictures=sets))
-        for seed in (0, 0, 1)
+        found(iter_evaluate(maker(Printer(bars(900)[0])), sets, QUICK.changed(seed=seed))) for seed in (0, 0, 1)
     )
-    assert one == again and one["sets"]["made"]["shares"] != other["sets"]["made"]["shares"]
+    assert one == again and one["sets"]["generated"]["shares"] != other["sets"]["generated"]["shares"]
     assert one["classifier"] == other["classifier"]
 
 
-def test_what_comes_back_is_measured_too(sets):
+def test_reconstructions_are_measured_too(sets):
     pictures, labels = bars(3000, seed=5)
-    told = found(iter_evaluate(maker(Copier(pictures[labels == 1]), "vae"), QUICK, pictures=sets))
-    back, made = told["sets"]["reconstructed"], told["sets"]["made"]
-    assert list(told["sets"]) == ["made", "reconstructed", "real", "one class"]
+    told = found(iter_evaluate(maker(Copier(pictures[labels == 1]), "vae"), sets, QUICK))
+    back, generated = told["sets"]["reconstructed"], told["sets"]["generated"]
+    assert list(told["sets"]) == ["generated", "reconstructed", "real", "one class"]
     assert told["reconstruction"] == {"mse": pytest.approx(1 / 255**2, rel=1e-3), "pictures": 150}
-    assert back["kl"] < 0.05 and back["frechet"] < 0.1 * made["frechet"]
-    assert told["prior_hole"] == pytest.approx(made["frechet"] - back["frechet"])
+    assert back["kl"] < 0.05 and back["frechet"] < 0.1 * generated["frechet"]
+    assert told["prior_hole"] == pytest.approx(generated["frechet"] - back["frechet"])
 
 
-def test_a_conditional_network_is_asked_for_each_class_in_turn(sets):
+def test_samples_of_a_class_conditional_network_have_the_right_class(sets):
     pictures, labels = bars(2000, seed=5)
-    good = found(iter_evaluate(maker(Printer(pictures, labels, CLASSES)), QUICK, pictures=sets))
+    good = found(iter_evaluate(maker(Printer(pictures, labels, CLASSES)), sets, QUICK))
     assert good["asked"]["right"] > 0.98 and min(good["asked"]["by_class"]) > 0.95
-    assert good["sets"]["made"]["kl"] < 0.001  # 150 in turns of four
+    assert good["sets"]["generated"]["kl"] < 0.001  # 150 in turns of four
     swapped = torch.tensor([1, 0, 2, 3])[labels]
-    bad = found(iter_evaluate(maker(Printer(pictures, swapped, CLASSES)), QUICK, pictures=sets))
+    bad = found(iter_evaluate(maker(Printer(pictures, swapped, CLASSES)), sets, QUICK))
     assert bad["asked"]["right"] == pytest.approx(0.5, abs=0.03) and bad["asked"]["by_class"][0] < 0.05
-    fewer = found(iter_evaluate(maker(Printer(pictures, labels, 3)), QUICK, pictures=sets))
+    fewer = found(iter_evaluate(maker(Printer(pictures, labels, 3)), sets, QUICK))
     assert "asked" not in fewer  # its classes are not those of the set
 
 
-def test_classes_are_called_by_name(sets):
+def test_classes_have_names(sets):
     names = ("rows", "columns", "slants", "others")
     told = found(
-        iter_evaluate(
-            maker(Printer(sets.test.images)), QUICK, pictures=Sets(*(replace(part, names=names) for part in sets))
-        )
+        iter_evaluate(maker(Printer(sets.test.images)), Sets(*(replace(part, names=names) for part in sets)), QUICK)
     )
     assert told["classes"] == list(names)
     assert [row[0] for row in evaluation_tables(told)[1].rows] == list(names)
@@ -206,84 +214,86 @@ def test_stacked_pictures_have_modes(sets):
     digits, labels = bars(3000, seed=5)
     three = torch.randint(3000, (3000, 3), generator=random)
     options = QUICK.changed(stacked=True, stacked_count=2000)
-    good = found(iter_evaluate(maker(Printer(digits[three, 0])), options, pictures=sets))["modes"]
-    assert list(good) == ["made", "real", "one mode"]
-    assert good["made"]["covered"] == good["real"]["covered"] == good["made"]["modes"] == 64
-    assert good["one mode"]["covered"] == 1 and good["made"]["samples"] == 2000
-    assert good["made"]["kl"] < 0.1 < 4 < good["one mode"]["kl"] and good["made"]["high_quality"] > 0.98
+    good = found(iter_evaluate(maker(Printer(digits[three, 0])), sets, options))["modes"]
+    assert list(good) == ["generated", "real", "one mode"]
+    assert good["generated"]["covered"] == good["real"]["covered"] == good["generated"]["modes"] == 64
+    assert good["one mode"]["covered"] == 1 and good["generated"]["samples"] == 2000
+    assert good["generated"]["kl"] < 0.1 < 4 < good["one mode"]["kl"] and good["generated"]["high_quality"] > 0.98
     red = torch.where(labels == 0)[0]
     three[:, 0] = red[three[:, 0] % len(red)]
-    worse = found(iter_evaluate(maker(Printer(digits[three, 0])), options, pictures=sets))
-    assert worse["modes"]["made"]["covered"] == 16 and "sets" not in worse
-    with pytest.raises(OptionError, match="makes pictures of 1×12×12, .* Leave out --stacked"):
-        iter_evaluate(maker(Printer(digits)), options, pictures=sets)
+    worse = found(iter_evaluate(maker(Printer(digits[three, 0])), sets, options))
+    assert worse["modes"]["generated"]["covered"] == 16 and "sets" not in worse
+    with pytest.raises(OptionError, match="generates pictures of 1×12×12, .* Leave out --stacked"):
+        iter_evaluate(maker(Printer(digits)), sets, options)
 
 
 def test_sets_without_labels_are_compared_by_their_pixels(sets):
     plain = Sets(*(small_set(part.images.permute(0, 2, 3, 1)) for part in sets))
     pictures, labels = bars(3000, seed=5)
-    events = list(iter_evaluate(maker(Printer(pictures)), QUICK, pictures=plain))
-    assert notes(events)[0].startswith("the pictures have no labels, or all the same, so there are no classes: they")
+    events = list(iter_evaluate(maker(Printer(pictures)), plain, QUICK))
+    assert notes(events)[0].startswith("there are no classes, so pictures are compared by the principal components of")
     told = found(events)
     alike = Sets(*(small_set(part.images.permute(0, 2, 3, 1), [3] * len(part)) for part in sets))
-    assert found(iter_evaluate(maker(Printer(pictures)), QUICK, pictures=alike))["sets"] == told["sets"]
-    made, real, kind = (told["sets"][name] for name in ("made", "real", "one kind"))
+    assert found(iter_evaluate(maker(Printer(pictures)), alike, QUICK))["sets"] == told["sets"]
+    generated, real, cluster = (told["sets"][name] for name in ("generated", "real", "one cluster"))
     assert told["features"].startswith("principal components of pixels") and told["classifier"] is None
-    assert "kl" not in made and made["frechet"] < 3 * real["frechet"] < 0.5 * kind["frechet"]
-    assert made["recall"] == pytest.approx(real["recall"], abs=0.1) and kind["recall"] < 0.5
-    one = found(iter_evaluate(maker(Printer(pictures[labels == 0])), QUICK, pictures=plain))["sets"]["made"]
-    assert one["frechet"] > 5 * made["frechet"] and one["recall"] < 0.6 and one["spread"] < 0.8 * made["spread"]
+    assert "kl" not in generated and generated["frechet"] < 3 * real["frechet"] < 0.5 * cluster["frechet"]
+    assert generated["recall"] == pytest.approx(real["recall"], abs=0.1) and cluster["recall"] < 0.5
+    one = found(iter_evaluate(maker(Printer(pictures[labels == 0])), plain, QUICK))["sets"]["generated"]
+    assert (
+        one["frechet"] > 5 * generated["frechet"] and one["recall"] < 0.6 and one["spread"] < 0.8 * generated["spread"]
+    )
     with pytest.raises(OptionError, match="these pictures have no labels; name others"):
         stacked = maker(Printer(pictures[:6].view(2, 3, SIDE, SIDE)))
-        list(iter_evaluate(stacked, QUICK.changed(stacked=True), pictures=plain))
+        list(iter_evaluate(stacked, plain, QUICK.changed(stacked=True)))
 
 
 # --- the classifier ------------------------------------------------------------------------------
 
 
-def test_a_classifier_is_trained_once_for_each_set_and_kept(sets, tmp_path, monkeypatch):
+def test_a_classifier_is_trained_once_for_each_set(sets, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "own"))
     network, options = maker(Printer(sets.test.images)), QUICK.changed(classifier_steps=5)
-    first = list(iter_evaluate(network, options, pictures=sets))
-    steps = [event for event in first if isinstance(event, Trained)]
-    assert isinstance(first[0], Began) and len(steps) == 5 and first[0].run == tmp_path / "own" / "classifiers"
+    first = list(iter_evaluate(network, sets, options))
+    steps = [event for event in first if isinstance(event, Step) and event.phase == "train"]
+    assert isinstance(first[0], Started) and len(steps) == 5 and first[0].run == tmp_path / "own" / "classifiers"
     assert not [event for event in first if isinstance(event, Saved)]
     (kept,) = (tmp_path / "own" / "classifiers").iterdir()  # and nothing else is left
-    again = list(iter_evaluate(network, options, pictures=sets))
-    assert found(again) == found(first) and not [event for event in again if isinstance(event, Trained)]
+    again = list(iter_evaluate(network, sets, options))
+    assert found(again) == found(first) and not [
+        event for event in again if isinstance(event, Step) and event.phase == "train"
+    ]
     kept.write_bytes(kept.read_bytes()[:1000])
-    third = list(iter_evaluate(network, options, pictures=sets))
-    assert notes(third)[0] == f"{kept} is damaged; training another one" and found(third) == found(first)
+    third = list(iter_evaluate(network, sets, options))
+    assert notes(third)[0] == f"{kept} is damaged; training another classifier" and found(third) == found(first)
     others = Sets(small_set(sets.train.images.permute(0, 2, 3, 1), (sets.train.labels + 1) % 4), sets.test)
-    list(iter_evaluate(network, options, pictures=others))
+    list(iter_evaluate(network, others, options))
     assert len(list(kept.parent.iterdir())) == 2
 
 
 def test_closing_it_early_leaves_nothing(sets, tmp_path, monkeypatch):
     monkeypatch.setenv("IMPASTO_HOME", str(tmp_path / "own"))
-    events = iter_evaluate(maker(Printer(sets.test.images)), QUICK, pictures=sets)
-    next(event for event in events if isinstance(event, Trained))
+    events = iter_evaluate(maker(Printer(sets.test.images)), sets, QUICK)
+    next(event for event in events if isinstance(event, Step) and event.phase == "train")
     events.close()
     assert list((tmp_path / "own" / "classifiers").iterdir()) == []
 
 
-def test_a_classifier_of_ones_own(sets, tmp_path):
+def test_a_classifier_of_the_caller(sets, tmp_path):
     options = ClassifierOptions(steps=40, learning_rate=1e-2, device="cpu", preview_seconds=1e9)
     list(iter_classifier(sets, options, run=tmp_path / "own"))
-    told = found(
-        iter_evaluate(maker(Printer(sets.test.images)), QUICK.changed(classifier=str(tmp_path / "own")), pictures=sets)
-    )
+    told = found(iter_evaluate(maker(Printer(sets.test.images)), sets, QUICK.changed(classifier=str(tmp_path / "own"))))
     assert told["classifier"]["accuracy"] == load_state(tmp_path / "own" / "model.safetensors")[1]["accuracy"] > 0.9
     save_state("bars", dict(schooled().state_dict()), {"network": "classifier", "settings": schooled().settings})
-    told = found(iter_evaluate(maker(Printer(sets.test.images)), QUICK.changed(classifier="bars"), pictures=sets))
+    told = found(iter_evaluate(maker(Printer(sets.test.images)), sets, QUICK.changed(classifier="bars")))
     assert told["classifier"] == {"digest": digest(schooled()), "accuracy": None, "held": 0, "own": False}
     assert told["features"] == f"classifier {digest(schooled())} of 4 classes"
     wide = Sets(*(small_set(np.zeros((20, 16, 16), np.uint8), [0, 1] * 10) for _ in range(2)))
-    with pytest.raises(OptionError, match="bars looks at pictures of 1×12×12; expected one for 1×16×16"):
-        list(iter_evaluate(maker(Printer(wide.train.images)), QUICK.changed(classifier="bars"), pictures=wide))
+    with pytest.raises(OptionError, match="bars is a classifier of pictures of 1×12×12; expected one for 1×16×16"):
+        list(iter_evaluate(maker(Printer(wide.train.images)), wide, QUICK.changed(classifier="bars")))
 
 
-def test_the_classifier_that_watched_a_training_looks_again(sets, tmp_path):
+def test_the_classifier_of_the_monitor_measures_again(sets, tmp_path):
     """So that distances are those of its log; any other file of that name is left alone."""
     options = GANOptions(
         steps=40, hidden=(16,), latent=4, watch_steps=20, watch_pictures=100, device="cpu", preview_seconds=1e9
@@ -291,27 +301,27 @@ def test_the_classifier_that_watched_a_training_looks_again(sets, tmp_path):
     list(iter_gan(sets, options, run="run"))
     header = load_state("run/model.safetensors")[1]
     watcher = header["results"]["classifier"]
-    alone = QUICK.changed(count=100, seed=2)  # the numbers that a run ends with are drawn from this seed
-    told = found(iter_evaluate("run", alone, pictures=sets))
+    alone = QUICK.changed(count=100, seed=2)  # of the latent codes with which a monitor finishes
+    told = found(iter_evaluate("run", sets, alone))
     assert told["classifier"]["digest"] == watcher and told["classifier"]["own"] is True
     assert told["features"].startswith(f"classifier {watcher} of 4 classes, ")
-    assert told["features"].endswith("right on 200 held out, which watched its training")
-    assert told["sets"]["made"]["frechet"] == pytest.approx(header["results"]["frechet"], rel=1e-4)
+    assert told["features"].endswith("right on 200 held out, which monitored its training")
+    assert told["sets"]["generated"]["frechet"] == pytest.approx(header["results"]["frechet"], rel=1e-4)
     save_state(
-        "judge.safetensors", dict(schooled().state_dict()), {"network": "classifier", "settings": schooled().settings}
+        "own.safetensors", dict(schooled().state_dict()), {"network": "classifier", "settings": schooled().settings}
     )
-    events = list(iter_evaluate("run", alone.changed(classifier="judge.safetensors"), pictures=sets))
+    events = list(iter_evaluate("run", sets, alone.changed(classifier="own.safetensors")))
     assert found(events)["classifier"]["digest"] == digest(schooled())
-    warning = f"classifier {watcher} watched its training; distances in its log are not comparable with these"
+    warning = f"classifier {watcher} monitored the training; the distances in its log are not comparable with these"
     assert warning in notes(events)
-    judged = found(iter_evaluate(maker(Printer(sets.test.images)), QUICK.changed(classifier="run"), pictures=sets))
-    assert judged["classifier"]["digest"] == watcher  # the folder's own network is none
+    told = found(iter_evaluate(maker(Printer(sets.test.images)), sets, QUICK.changed(classifier="run")))
+    assert told["classifier"]["digest"] == watcher  # the folder's own network is none
     again = list(iter_gan(sets, options.changed(steps=1, classifier="run"), run="again"))
     assert load_state("again/model.safetensors")[1]["results"]["classifier"] == watcher
     assert not [event for event in again if isinstance(event, Note) and event.text.startswith("a classifier")]
-    assert found(iter_evaluate("again", alone, pictures=sets))["classifier"]["own"] is True
-    shutil.copy("judge.safetensors", "run/classifier.safetensors")  # of another training
-    events = list(iter_evaluate("run", alone, pictures=sets))
+    assert found(iter_evaluate("again", sets, alone))["classifier"]["own"] is True
+    shutil.copy("own.safetensors", "run/classifier.safetensors")  # of another training
+    events = list(iter_evaluate("run", sets, alone))
     assert found(events)["classifier"]["digest"] not in (watcher, digest(schooled())) and warning in notes(events)
 
 
@@ -319,8 +329,8 @@ def test_batches_for_it_have_labels(sets):
     data, small = sets.train.labeled(), sets.train
     pictures, labels = data.batch([3, 399, 400])
     assert torch.equal(pictures, small.batch([3, 399, 400]))
-    places = small.numbers([3, 399, 400])
-    assert torch.equal(labels, small.labels[places])
+    indices = small.numbers([3, 399, 400])
+    assert torch.equal(labels, small.labels[indices])
     relabeled = small_set(small.images.permute(0, 2, 3, 1), (small.labels + 1) % 4).labeled()
     assert data.fingerprint == small.labeled().fingerprint != relabeled.fingerprint
     assert Labeled(*bars(4)).batch([0])[0].shape == data.batch([0])[0].shape
@@ -329,7 +339,7 @@ def test_batches_for_it_have_labels(sets):
 @pytest.mark.parametrize(
     ("labels", "text"),
     [
-        (None, "the set has no labels; expected classes"),
+        (None, "the set has no labels; expected a folder for each class"),
         ([0] * 9, "labels are from 0 to 0; expected two classes or more"),
         ([-1] + [0] * 8, "labels are from -1 to 0"),
         ([0, 10**9] + [0] * 7, "labels are from 0 to 1000000000"),
@@ -341,43 +351,129 @@ def test_labels_that_make_no_classes_are_refused(labels, text, tmp_path):
         iter_classifier(Sets(odd, odd), ClassifierOptions(device="cpu"), run=tmp_path / "run")
 
 
+# --- classifiers, and monitors of the caller ---------------------------------------------------------
+
+
+def test_a_classifier_is_measured_on_the_test_set(sets, tmp_path):
+    options = ClassifierOptions(steps=40, learning_rate=1e-2, device="cpu", preview_seconds=1e9)
+    list(iter_classifier(sets, options, run=tmp_path / "own"))
+    events = list(iter_evaluate(tmp_path / "own", sets, QUICK))
+    told = found(events)
+    assert told["accuracy"] == pytest.approx(load_state(tmp_path / "own" / MODEL)[1]["accuracy"])
+    assert told["accuracy"] > 0.9 and sum(told["shares"]) == pytest.approx(1)
+    labels = sets.test.labels.clone()
+    labels[torch.where(labels == 2)[0][:20]] = 1  # 20 of class 1 are wrong
+    odd = Sets(sets.train, small_set(sets.test.images.permute(0, 2, 3, 1), labels))
+    wrong = found(iter_evaluate(tmp_path / "own", odd, QUICK))
+    assert wrong["accuracy"] == pytest.approx(told["accuracy"] - 0.1, abs=0.01) and wrong["shares"] == told["shares"]
+    count = int((labels == 1).sum())
+    assert wrong["by_class"][1] == pytest.approx(1 - 20 / count, abs=0.05)
+    assert told["model"]["network"] == "classifier" and events[-1].steps == told["compared"]["held_out"] == 200
+    (table,) = [one for one in Evaluation(told).tables() if one.headings[0] == "class"]
+    assert table.rows[0][:2] == ("all", f"{told['accuracy']:.1%}") and len(table.rows) == 1 + CLASSES
+    plain = Sets(*(small_set(part.images.permute(0, 2, 3, 1)) for part in sets))
+    with pytest.raises(OptionError, match="the test pictures have no labels"):
+        iter_evaluate(tmp_path / "own", plain, QUICK)
+    more = Sets(sets.train, small_set(sets.test.images.permute(0, 2, 3, 1), sets.test.labels + 1))
+    with pytest.raises(OptionError, match="labels are from 1 to 4; expected 0 to 3"):
+        iter_evaluate(tmp_path / "own", more, QUICK)
+    with pytest.raises(OptionError, match="does not say its training set"):
+        iter_evaluate(tmp_path / "own", options=QUICK)
+
+
+class Brightness:
+    """A monitor of the caller, without a base class: the brightness of samples."""
+
+    every = 5
+
+    def prepare(self):
+        yield Note("ready")
+
+    def measure(self, step, models):
+        value = float(models["generator"](20, seed=1).mean())
+        return Measurement(value, {"brightness": value})
+
+    def finish(self, models):
+        value = float(models["generator"](20, seed=1).mean())
+        return {"brightness": value}, [f"brightness {value:.2f}"]
+
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        assert not state
+
+
+def test_a_monitor_of_the_caller_measures_a_training_and_its_result(sets):
+    options = GANOptions(steps=10, hidden=(16,), latent=4, watch_steps=0, device="cpu", preview_seconds=1e9, ema=0)
+    torch.manual_seed(0)
+    networks = GeneratorNetwork((1, SIDE, SIDE), 4, hidden=(16,)), Discriminator((1, SIDE, SIDE), hidden=(16,))
+    recipe = GANRecipe(*networks, options, Brightness())
+    events = list(iter_train(recipe, sets.train, options, run="run"))
+    measured = {
+        event.step: event.measures
+        for event in events
+        if isinstance(event, Step) and event.phase == "train" and event.measures
+    }
+    assert list(measured) == [5, 10] and notes(events)[-1].startswith("brightness 0.")
+    results = load_state("run/model.safetensors")[1]["results"]
+    assert results["score"] == min(one["brightness"] for one in measured.values()) == results["brightness"]
+    told = list(iter_evaluate("run", options=QUICK, monitor=Brightness()))
+    assert found(told)["brightness"] == pytest.approx(results["brightness"], rel=1e-6)
+    assert notes(told) == ["ready", notes(events)[-1]] and found(told)["model"]["network"] == "generator"
+
+
+def test_an_evaluation_is_a_mapping_with_tables(sets):
+    told = found(iter_evaluate(maker(Printer(sets.test.images)), sets, QUICK))
+    told["model"]["path"] = "<made>"
+    result = Evaluation(told)
+    assert result["sets"] is result.sets is told["sets"] and dict(result) == result.as_dict() == told
+    assert [table.headings for table in result.tables()] == [one.headings for one in evaluation_tables(told)]
+    with pytest.raises(AttributeError, match="this evaluation has no 'modes'; it has "):
+        result.modes  # noqa: B018
+    assert copy.deepcopy(result) == result and pickle.loads(pickle.dumps(result)).sets == told["sets"]
+    page = result._repr_html_()
+    assert "<made>" not in page and "&lt;made&gt;" in page and page.count("<table>") == len(result.tables())
+    assert "Fréchet distance" in str(result) and repr(result).startswith("Evaluation of <made>: ")
+
+
 # --- what can be wrong ---------------------------------------------------------------------------
 
 
-def test_what_weakens_the_numbers_is_said(sets):
+def test_notes_on_what_weakens_the_measures(sets):
     options = QUICK.changed(count=500)
     weak = maker(Printer(sets.test.images), options={"crop": 0, "targets": "static"})
-    told = notes(iter_evaluate(weak, options, pictures=sets))
+    told = notes(iter_evaluate(weak, sets, options))
     assert "Fréchet distances of 200 pictures are unsteady; compare them only with those of as many" in told
-    assert "200 pictures are compared instead of 500: there are no more real ones held out" in told
-    assert "it learned from black and white pixels, and what it makes is compared with gray ones" in told
+    assert "200 pictures are compared instead of 500: no more real ones are held out" in told
+    assert "it learned from black and white pixels, and its samples are compared with gray ones" in told
     random = torch.randint(CLASSES, (400,), generator=torch.Generator().manual_seed(0))
     wrong = Sets(small_set(sets.train.images.permute(0, 2, 3, 1), random), sets.test)
-    told = notes(iter_evaluate(maker(Printer(sets.test.images)), QUICK, pictures=wrong))
-    assert [text for text in told if text.startswith("the classifier names only ")]
+    told = notes(iter_evaluate(maker(Printer(sets.test.images)), wrong, QUICK))
+    assert [text for text in told if text.startswith("the classifier has an accuracy of only ")]
 
 
-def test_a_broken_maker_is_refused(sets):
+def test_a_broken_generator_is_refused(sets):
     network = Printer(sets.test.images)
     network.pictures[3:] = math.nan
-    with pytest.raises(ImageError, match="some of what it makes is not finite"):
-        list(iter_evaluate(maker(network), QUICK, pictures=sets))
+    with pytest.raises(ImageError, match="some samples are not finite"):
+        list(iter_evaluate(maker(network), sets, QUICK))
 
 
-def test_everything_is_checked_before_anything_begins(sets, tmp_path):
+def test_everything_is_checked_before_the_start(sets, tmp_path):
     network = maker(Printer(sets.test.images))
     (tmp_path / "there.json").write_text("mine")
     with pytest.raises(FileExists, match="there.json exists already"):
-        iter_evaluate(network, QUICK, pictures=sets, output="there.json")
-    with pytest.raises(OptionError, match="does not say what it learned from; name the pictures"):
-        iter_evaluate(network, QUICK)
-    with pytest.raises(OptionError, match="does not say what it learned from"):
-        iter_evaluate(network, QUICK.changed(stacked=True))
-    with pytest.raises(WeightsError, match="none does not exist"):
-        iter_evaluate("none", QUICK)
+        iter_evaluate(network, sets, QUICK, output="there.json")
+    with pytest.raises(OptionError, match="does not say its training set; name it by --pictures"):
+        iter_evaluate(network, options=QUICK)
+    with pytest.raises(OptionError, match="does not say its training set"):
+        iter_evaluate(network, options=QUICK.changed(stacked=True))
+    with pytest.raises(UnknownName, match="'none' is not the name of a network"):
+        iter_evaluate("none", options=QUICK)
     with pytest.raises(OptionError, match="count is 3; expected 10 or more"):
         EvaluateOptions(count=3)
-    list(iter_evaluate(network, QUICK, pictures=sets, output="there.json", force=True))
+    list(iter_evaluate(network, sets, QUICK, output="there.json", force=True))
     assert json.loads(Path("there.json").read_text())["operation"] == "evaluate"
 
 
@@ -386,7 +482,7 @@ def test_everything_is_checked_before_anything_begins(sets, tmp_path):
 
 @pytest.fixture
 def trained(tmp_path):
-    """A small VAE of bars, that has learned nearly nothing, and the set as a file."""
+    """A small VAE of bars after a very short training, and the set as a file."""
     (train, labels), (test, held) = bars(120, seed=3), bars(60, seed=4)
     np.savez("bars.npz", images=train[:, 0], labels=labels, test_images=test[:, 0], test_labels=held)
     options = VAEOptions(steps=20, hidden=(16,), latent=3, importance_samples=0, device="cpu", preview_seconds=1e9)
@@ -400,20 +496,20 @@ def test_the_command_in_a_process_of_its_own(trained):
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
     assert lines[0] == "run/evaluation.json" and lines[1].startswith("classifier ") and "of 4 classes" in lines[1]
-    assert lines[2].split() == ["measure", "made", "reconstructed", "real", "one", "class", "best"]
+    assert lines[2].split() == ["measure", "generated", "reconstructed", "real", "one", "class", "best"]
     told = json.loads((trained / "evaluation.json").read_text())
-    assert f"{told['sets']['made']['coverage']:.3g}" in next(line for line in lines if line.startswith("coverage"))
+    assert f"{told['sets']['generated']['coverage']:.3g}" in next(line for line in lines if line.startswith("coverage"))
     assert next(line for line in lines if line.startswith("prior hole")) and any("class 3" in line for line in lines)
     assert next(line for line in lines if "negative elbo" in line)
     assert "classifier: " in done.stderr and "50 pictures in " in done.stderr
     assert told["pictures"] == "bars.npz" and told["model"]["path"] == "run/model.safetensors"
-    assert told["options"]["count"] == 50 and told["compared"]["made"] == 50
+    assert told["options"]["count"] == 50 and told["compared"]["generated"] == 50
     assert "Fréchet distance" in (trained / "report.html").read_text()  # the report shows it at once
     again = subprocess.run(words, capture_output=True, text=True)
     assert again.returncode == 2 and again.stderr.count("\n") == 1 and "exists already; pass --force" in again.stderr
     done = subprocess.run([*words, "--force", "--json"], capture_output=True, text=True, check=True)
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [event["event"] for event in events] == ["note", "judged", "saved", "done"]
+    assert [event["event"] for event in events] == ["note", "measured", "saved", "done"]
     assert events[1]["found"] == told
     quiet = subprocess.run([*words, "--force", "--quiet"], capture_output=True, text=True, check=True)
     assert quiet.stdout == "run/evaluation.json\n" and quiet.stderr == ""
@@ -422,7 +518,7 @@ def test_the_command_in_a_process_of_its_own(trained):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("nothing", "nothing does not exist; expected a network of"),
+        ("nothing", "'nothing' is not the name of a network or of a style"),
         ("bars.npz", "cannot be read: it is damaged, or neither"),
         ("run --count none", "count is 'none'; expected a whole number."),
         ("run --pictures gone.npz", "gone.npz does not exist; expected a folder"),
@@ -437,34 +533,46 @@ def test_bad_words_are_one_sentence(trained, capfd, words, sentence):
     assert sentence in said and said.count("\n") == 1
 
 
-def test_a_set_that_was_named_from_another_folder_is_asked_for(trained, capfd, monkeypatch):
+def test_a_training_set_that_is_not_found_must_be_named(trained, capfd, monkeypatch):
     (trained / "below").mkdir()
     monkeypatch.chdir(trained / "below")
-    for words in (["evaluate", ".."], ["evaluate", "..", "--stacked"], ["sample", "..", "--kind", "codes"]):
+    for words in (["evaluate", ".."], ["evaluate", "..", "--stacked"], ["sample", "..", "--kind", "embeddings"]):
         assert main([*words, "--device", "cpu"]) == 2
         said = capfd.readouterr().err
-        assert "../model.safetensors learned from bars.npz, which is not there; name where it is by --pictures." in said
+        assert "the training set of ../model.safetensors, bars.npz, does not exist; name it by --pictures." in said
         assert said.count("\n") == 1
-    words = ["sample", "..", "--kind", "codes", "--pictures", "../../bars.npz", "--device", "cpu", "-o", "codes.png"]
+    words = [
+        "sample",
+        "..",
+        "--kind",
+        "embeddings",
+        "--pictures",
+        "../../bars.npz",
+        "--device",
+        "cpu",
+        "-o",
+        "codes.png",
+    ]
     assert main(words) == 0
 
 
 def test_a_classifier_is_trained_by_a_command(trained, capfd):
     words = ["train", "classifier", "bars.npz", "--steps", "5", "--device", "cpu"]
     assert main(words) == 0
-    assert capfd.readouterr().out == "classifier/model.safetensors\n"
-    told = load_state("classifier/model.safetensors")[1]
+    assert capfd.readouterr().out == "classifier-bars/model.safetensors\n"
+    told = load_state("classifier-bars/model.safetensors")[1]
     assert told["pictures"] == "bars.npz" and told["held"] == 60 and told["settings"]["classes"] == 4
-    assert "held-out pictures" in Path("classifier/report.html").read_text().lower()
-    assert main(words) == 2 and "classifier is not empty; --resume goes on" in capfd.readouterr().err
+    assert "held-out pictures" in Path("classifier-bars/report.html").read_text().lower()
+    assert main([*words, "-o", "classifier-bars"]) == 2
+    assert "classifier-bars is not empty; --resume goes on" in capfd.readouterr().err
 
 
 def test_networks_load_with_and_without_labels(trained):
-    from impasto.inference.generator import load_maker
+    from impasto.inference.load import load_generator
 
-    loaded = load_maker(trained)
+    loaded = load_generator(trained, device="cpu")
     assert isinstance(loaded.network, VAE)
-    assert loaded.make(torch.zeros(3, 3)).shape == (3, 1, SIDE, SIDE)
+    assert loaded.decode(torch.zeros(3, 3)).shape == (3, 1, SIDE, SIDE)
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["train", "classifier"], ["report"]])

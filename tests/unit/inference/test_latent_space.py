@@ -14,16 +14,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from impasto.api.learning import iter_autoencoder, iter_vae
 from impasto.checkpoints import catalog
-from impasto.checkpoints.load import load_model
 from impasto.cli.main import main
 from impasto.data.arrays import Sets, small_set
 from impasto.errors import FileExists, ImageError, OptionError, WeightsError
-from impasto.events import Done, Note, Saved
+from impasto.events import Done, Note, Saved, Step
 from impasto.inference import latent_space
-from impasto.inference.generator import Maker, load_maker
+from impasto.inference.generator import Autoencoder, Generator
+from impasto.inference.load import load_generator
 from impasto.inference.options import SampleOptions
+from impasto.inference.sheets import _by_class, iter_sample, progress_frames
 from impasto.io.animation import save_animation
 from impasto.io.decode import load_picture
 from impasto.io.embedded import read_metadata
@@ -32,7 +32,8 @@ from impasto.networks.autoencoder import VAE
 from impasto.recipes.autoencoder.options import AutoencoderOptions
 from impasto.recipes.vae.options import VAEOptions
 from impasto.recipes.vae.recipe import importance_bound
-from impasto.reports.sheets import _by_class, film_frames, iter_sample
+from nets import loaded
+from trainings import iter_autoencoder, iter_vae
 
 CPU = {"device": "cpu"}
 QUICK = {"batch": 16, "device": "cpu", "precision": "float32", "hidden": (24,), "ema": 0.9, "save_seconds": 1e9,
@@ -75,15 +76,18 @@ def weight(latent=4, seed=0, size=0.02):
     return size * torch.randn(6, latent, generator=chance(seed))
 
 
-def maker(network, codes=None, **header):
-    return Maker(network.eval(), {"network": "vae", "options": {}, **header}, Path("toy/model.safetensors"), codes)
+def generator(network, prior=None, **card):
+    kind = Autoencoder if hasattr(network, "encode") else Generator
+    extra = {} if prior is None else dict(zip(("codes.mean", "codes.root"), prior, strict=True))
+    card = {"network": "custom", "options": {}, **card}
+    return kind(network.eval(), card, path=Path("toy/model.safetensors"), extra=extra)
 
 
 def pictures_of(network, codes, labels=None):
     return network.decode(codes, labels)
 
 
-# --- between numbers -----------------------------------------------------------------------------
+# --- between latent codes ------------------------------------------------------------------------
 
 
 def test_a_quarter_turn_by_hand():
@@ -163,12 +167,14 @@ def test_class_means_by_hand():
 
 def test_numbers_of_an_autoencoder_go_to_the_gaussian_and_back():
     mean, root = torch.tensor([1.0, -2.0, 0.0]), torch.tensor([[2.0, 1, 0], [1, 3, 0], [0, 0, 0]])  # one is unused
-    network = maker(Both(weight(3)), (mean, root))
-    torch.testing.assert_close(network.placed(torch.tensor([[1.0, 1.0, 5.0]])), torch.tensor([[4.0, 2.0, 0.0]]))
-    there = network.placed(torch.randn(50, 3, generator=chance()))
-    torch.testing.assert_close(network.placed(network.standard(there)), there, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(network.standard(there)[:, 2], torch.zeros(50), atol=1e-5, rtol=0)
-    torch.testing.assert_close(latent_space.deviations(network), torch.tensor([math.sqrt(5), math.sqrt(10), 0]))
+    network = generator(Both(weight(3)), (mean, root))
+    torch.testing.assert_close(network.from_normal(torch.tensor([[1.0, 1.0, 5.0]])), torch.tensor([[4.0, 2.0, 0.0]]))
+    there = network.from_normal(torch.randn(50, 3, generator=chance()))
+    torch.testing.assert_close(network.from_normal(network.to_normal(there)), there, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.to_normal(there)[:, 2], torch.zeros(50), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        latent_space.standard_deviations(network), torch.tensor([math.sqrt(5), math.sqrt(10), 0])
+    )
     drawn = network.draw(20_000, chance())
     torch.testing.assert_close(drawn.std(0), torch.tensor([math.sqrt(5), math.sqrt(10), 0]), rtol=0.03, atol=1e-6)
 
@@ -178,7 +184,7 @@ def test_numbers_of_an_autoencoder_go_to_the_gaussian_and_back():
 
 def test_a_grid_is_of_drawn_numbers():
     network = Linear(weight())
-    sheet = latent_space.grid(maker(network), 3, 5, chance(1))
+    sheet = latent_space.grid(generator(network), 3, 5, chance(1))
     wanted = pictures_of(network, torch.randn(15, 4, generator=chance(1)))
     torch.testing.assert_close(torch.cat(list(sheet.cells)), wanted)
     assert [len(row) for row in sheet.cells] == [5, 5, 5] and not sheet.rows
@@ -186,12 +192,12 @@ def test_a_grid_is_of_drawn_numbers():
 
 def test_a_grid_of_classes_has_the_same_numbers_in_each_row():
     network = Linear(weight(), classes=3)
-    sheet = latent_space.grid(maker(network), 99, 5, chance(1), (2, 0))
+    sheet = latent_space.grid(generator(network), 99, 5, chance(1), (2, 0))
     drawn = torch.randn(5, 4, generator=chance(1))
     for row, label in zip(sheet.cells, (2, 0), strict=True):
         torch.testing.assert_close(row, pictures_of(network, drawn, torch.full((5,), label)))
     assert sheet.rows == ["2", "0"]
-    assert len(latent_space.grid(maker(network), 1, 2, chance()).cells) == 3
+    assert len(latent_space.grid(generator(network), 1, 2, chance()).cells) == 3
 
 
 @pytest.mark.parametrize("path", ["linear", "spherical"])
@@ -199,19 +205,19 @@ def test_ways_between_numbers(path):
     network, between = Both(weight()), {"linear": latent_space.lerp, "spherical": latent_space.slerp}[path]
     first, second = torch.randn(2, 3, 4, generator=chance()).unbind()
     shown = pictures_of(network, first), pictures_of(network, second)
-    sheet = latent_space.interpolation(maker(network), first, second, 5, path=path, pictures=shown)
+    sheet = latent_space.interpolation(generator(network), first, second, 5, path=path, pictures=shown)
     wanted = pictures_of(network, between(first, second, torch.linspace(0, 1, 5)).flatten(0, 1)).view(3, 5, 1, 2, 3)
     cells = torch.stack(list(sheet.cells))
     torch.testing.assert_close(cells[:, 1:-1], wanted)
-    torch.testing.assert_close(cells[:, 0], cells[:, 1])  # a picture, and what its numbers make
+    torch.testing.assert_close(cells[:, 0], cells[:, 1])  # a picture, and its reconstruction
     torch.testing.assert_close(cells[:, -1], cells[:, -2])
     assert sheet.columns == ["picture", "0", "0.25", "0.5", "0.75", "1", "picture"]
 
 
 def test_arcs_of_an_autoencoder_go_around_its_own_middle():
-    """Of two numbers at the same distance from the mean, so is what lies between."""
+    """Between two codes at the same distance from the mean, all codes have that distance."""
     mean = torch.tensor([10.0, 0.0])
-    network = maker(Both(torch.eye(6)[:, :2]), (mean, 2 * torch.eye(2)))
+    network = generator(Both(torch.eye(6)[:, :2]), (mean, 2 * torch.eye(2)))
     sheet = latent_space.interpolation(
         network, mean[None] + torch.tensor([[2.0, 0]]), mean[None] + torch.tensor([[0.0, 2]]), 3
     )
@@ -221,12 +227,12 @@ def test_arcs_of_an_autoencoder_go_around_its_own_middle():
 
 def test_the_manifold_of_two_numbers():
     network = Linear(weight(2))
-    sheet = latent_space.manifold(maker(network), 3, 5, chance())
+    sheet = latent_space.manifold(generator(network), 3, 5, chance())
     for row, below in enumerate((1 / 6, 1 / 2, 5 / 6)):
         for column, right in enumerate((0.1, 0.3, 0.5, 0.7, 0.9)):
             z = torch.tensor([[NormalDist().inv_cdf(right), NormalDist().inv_cdf(below)]])
             torch.testing.assert_close(sheet.cells[row][column : column + 1], pictures_of(network, z))
-    one = latent_space.manifold(maker(Linear(weight(1))), 3, 5, chance())
+    one = latent_space.manifold(generator(Linear(weight(1))), 3, 5, chance())
     assert [len(row) for row in one.cells] == [5]
 
 
@@ -236,7 +242,7 @@ def test_the_manifold_in_the_plane_where_codes_vary_most():
     spread = torch.tensor([2.0, 0.1, 3.0, 0.1])
     codes = 1 + (torch.randn(4000, 4, generator=chance(1)) * spread) @ directions
     network = Both(weight(size=0.01))
-    sheet = latent_space.manifold(maker(network), 3, 3, chance(), codes=codes)
+    sheet = latent_space.manifold(generator(network), 3, 3, chance(), codes=codes)
     found = network.encode(torch.cat(list(sheet.cells))).view(3, 3, 4)
     q = NormalDist().inv_cdf(5 / 6)
     torch.testing.assert_close(found[1, 1], torch.ones(4), atol=0.1, rtol=0)
@@ -244,25 +250,25 @@ def test_the_manifold_in_the_plane_where_codes_vary_most():
     assert across.norm().item() == pytest.approx(3 * q, rel=0.05)
     assert down.norm().item() == pytest.approx(2 * q, rel=0.05)
     assert abs(across @ directions[2]).item() == pytest.approx(3 * q, rel=0.05)
-    assert "vary most" in sheet.caption
+    assert "the first two principal components" in sheet.caption
 
 
 def test_the_manifold_of_two_chosen_numbers():
     network = Both(weight())
-    sheet = latent_space.manifold(maker(network), 3, 3, chance(), axes=(4, 2))
+    sheet = latent_space.manifold(generator(network), 3, 3, chance(), axes=(4, 2))
     found = network.encode(torch.cat(list(sheet.cells))).view(3, 3, 4)
     q = NormalDist().inv_cdf(5 / 6)
     torch.testing.assert_close(found[0, 2], torch.tensor([0, -q, 0, q]), atol=1e-4, rtol=0)
     for axes in ((1, 5), (2, 2), (0, 1)):
-        with pytest.raises(OptionError, match="expected two different numbers from 1 to 4"):
-            latent_space.manifold(maker(network), 3, 3, chance(), axes=axes)
+        with pytest.raises(OptionError, match="expected two different dimensions from 1 to 4"):
+            latent_space.manifold(generator(network), 3, 3, chance(), axes=axes)
 
 
 def test_the_manifold_of_a_generator_is_where_pictures_change():
     gains = torch.tensor([0.001, 0.03, 0.0, 0.02])
     network = Linear(torch.cat([torch.diag(gains), torch.zeros(2, 4)]))
-    sheet = latent_space.manifold(maker(network), 3, 3, chance(3))
-    assert "of the numbers 2, across, and 4, down" in sheet.caption
+    sheet = latent_space.manifold(generator(network), 3, 3, chance(3))
+    assert "of latent dimensions 2, across, and 4, down" in sheet.caption
     drawn = torch.randn(1, 4, generator=chance(3))[0]
     torch.testing.assert_close(sheet.cells[1][1].flatten()[0], 0.5 + 0.001 * drawn[0])  # as drawn
     torch.testing.assert_close(sheet.cells[1][1].flatten()[1], torch.tensor(0.5))
@@ -270,18 +276,18 @@ def test_the_manifold_of_a_generator_is_where_pictures_change():
 
 def test_planes_and_strips_are_of_the_class_that_is_asked_for():
     network = Linear(weight(2), classes=3)
-    sheet = latent_space.manifold(maker(network), 1, 1, chance(), label=2)
+    sheet = latent_space.manifold(generator(network), 1, 1, chance(), label=2)
     torch.testing.assert_close(sheet.cells[0], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
-    strip = latent_space.traversal(maker(network, classes=["cat", "dog", "owl"]), torch.zeros(2), 2, 3, label=2)
+    strip = latent_space.traversal(generator(network, classes=["cat", "dog", "owl"]), torch.zeros(2), 2, 3, label=2)
     assert sheet.caption.endswith(", of class 2") and strip.caption.endswith(", of class owl")
     torch.testing.assert_close(strip.cells[0][1:2], pictures_of(network, torch.zeros(1, 2), torch.tensor([2])))
 
 
 def test_activity_by_hand():
-    """Seven places from -3 to 3 have the variance 28 / 6; one of six pixels moves."""
+    """Seven positions from -3 to 3 have the variance 28 / 6; one of six pixels moves."""
     gains = torch.tensor([0.01, 0.03, 0.0])
     network = Linear(torch.cat([torch.diag(gains), torch.zeros(3, 3)]))
-    found = latent_space.activity(maker(network), torch.zeros(3))
+    found = latent_space.activity(generator(network), torch.zeros(3))
     assert found.tolist() == pytest.approx((gains * math.sqrt(28 / 6 / 6)).tolist(), rel=1e-3, abs=1e-9)
 
 
@@ -289,17 +295,17 @@ def test_a_strip_for_each_number_the_most_active_first():
     gains = torch.tensor([0.01, 0.03, 0.0, 0.02])
     network = Linear(torch.cat([torch.diag(gains), torch.zeros(2, 4)]))
     base = torch.tensor([0.5, -0.5, 1.0, 2.0])
-    sheet = latent_space.traversal(maker(network), base, 3, 7)
-    assert sheet.rows == ["number 2", "number 4", "number 1"]
+    sheet = latent_space.traversal(generator(network), base, 3, 7)
+    assert sheet.rows == ["dimension 2", "dimension 4", "dimension 1"]
     assert sheet.columns == ["-3", "-2", "-1", "0", "+1", "+2", "+3"]
     for row, number in zip(sheet.cells, (1, 3, 0), strict=True):
         for picture, place in zip(row, range(-3, 4), strict=True):
             z = base.clone()
             z[number] = place
             torch.testing.assert_close(picture[None], pictures_of(network, z[None]))
-    wide = maker(network, (torch.tensor([0.0, 10, 0, 0]), 2 * torch.eye(4)))
+    wide = generator(network, (torch.tensor([0.0, 10, 0, 0]), 2 * torch.eye(4)))
     moved = base.clone()
-    moved[1] = 10 + 3 * 2  # three deviations above the mean
+    moved[1] = 10 + 3 * 2  # three standard deviations above the mean
     torch.testing.assert_close(
         latent_space.traversal(wide, base, 1, 7).cells[0][-1:], pictures_of(network, moved[None])
     )
@@ -310,22 +316,22 @@ def test_sums_of_classes():
     means = torch.randn(3, 4, generator=chance(1))
     codes = torch.randn(2, 4, generator=chance(2))
     shown = pictures_of(network, codes)
-    sheet = latent_space.arithmetic(maker(network), means, (3, 5, 8), shown, 3, torch.full((1, 2, 3), 0.7))
+    sheet = latent_space.arithmetic(generator(network), means, (3, 5, 8), shown, 3, torch.full((1, 2, 3), 0.7))
     torch.testing.assert_close(sheet.cells[0][-1:], pictures_of(network, means[:1] - means[1:2] + means[2:]))
     for row, code in zip(sheet.cells[1:], codes, strict=True):
         torch.testing.assert_close(row[0], row[1])
         torch.testing.assert_close(row[3:4], pictures_of(network, (code - means[1] + means[2])[None]))
         torch.testing.assert_close(row[2:3], pictures_of(network, (code + (means[2] - means[1]) / 2)[None]))
     assert sheet.cells[0][0].unique().tolist() == pytest.approx([0.7])
-    assert sheet.caption.startswith("3 - 5 + 8: what the mean numbers of 8 have more than those of 5")
-    same = latent_space.arithmetic(maker(network), means, (4, 4, 9), shown, 3, torch.full((1, 2, 3), 0.7))
-    assert same.caption.startswith("4 turned into 9: what the mean numbers of 9 have more than those of 4")
+    assert sheet.caption.startswith("3 - 5 + 8: the mean code of 8 minus that of 5, added to")
+    same = latent_space.arithmetic(generator(network), means, (4, 4, 9), shown, 3, torch.full((1, 2, 3), 0.7))
+    assert same.caption.startswith("4 turned into 9: the mean code of 9 minus that of 4, added")
 
 
 def test_a_picture_in_every_class():
     network = Both(weight(), classes=4)
     codes, labels = torch.randn(2, 4, generator=chance(2)), torch.tensor([3, 1])
-    sheet = latent_space.analogies(maker(network), pictures_of(network, codes, labels), labels)
+    sheet = latent_space.analogies(generator(network), pictures_of(network, codes, labels), labels)
     for row, code, label in zip(sheet.cells, codes, labels, strict=True):
         torch.testing.assert_close(row[0], row[1 + label])
         torch.testing.assert_close(row[1:], pictures_of(network, code.repeat(4, 1), torch.arange(4)))
@@ -342,31 +348,33 @@ def test_bars_by_hand():
 def test_reconstructions_of_what_loses_nothing():
     network = Both(weight(6))
     shown = pictures_of(network, torch.randn(4, 6, generator=chance()))
-    sheet = latent_space.reconstructions(maker(network), shown)
+    sheet = latent_space.reconstructions(generator(network), shown)
     assert [row.shape[-2:] for row in sheet.cells] == [(2, 3), (42, 63), (2, 3)]  # 64 // 3 = 21 times
     torch.testing.assert_close(sheet.cells[2], shown)
-    assert sheet.told["mse"] < 1e-10 and list(sheet.rows) == ["picture", "6 numbers", "given back"]
-    other = latent_space.reconstructions(maker(network), shown, given=shown + 0.1)
+    assert sheet.told["mse"] < 1e-10 and list(sheet.rows) == ["picture", "code, 6 values", "reconstruction"]
+    other = latent_space.reconstructions(generator(network), shown, given=shown + 0.1)
     assert other.told["given_mse"] == pytest.approx(0.01, rel=1e-4)
     torch.testing.assert_close(other.cells[-1], shown + 0.1)
     torch.testing.assert_close(other.cells[1], shown + 0.1)
-    assert list(other.rows) == ["picture", "noisy", "6 numbers", "given back"]
+    assert list(other.rows) == ["picture", "noisy", "code, 6 values", "reconstruction"]
 
 
 def test_copies_are_seen():
     training = torch.randint(0, 256, (50, 1, 4, 4), dtype=torch.uint8, generator=chance())
-    made = training[[7, 30, 3]].float() / 255
-    made[2] = 0.5
-    sheet = latent_space.copies(made, training, 2)
-    assert torch.equal(sheet.cells[1][:2], made[:2]) and len(sheet.cells) == 3
+    samples = training[[7, 30, 3]].float() / 255
+    samples[2] = 0.5
+    sheet = latent_space.nearest_neighbors(samples, training, 2)
+    assert torch.equal(sheet.cells[1][:2], samples[:2]) and len(sheet.cells) == 3
     assert sheet.columns[:2] == ["0.000", "0.000"] and sheet.told["copies"] == 2
     assert sheet.told["nearest"] == 0
     gray = (128 / 255 - training.double() / 255).square().mean((1, 2, 3)).sqrt()
     assert float(sheet.columns[2]) == pytest.approx(float(gray.min()), abs=5e-4)
     torch.testing.assert_close(sheet.cells[2][2], training[gray.argsort()[1]].float() / 255)
-    assert latent_space.copies(made, training, 1).told["copies"] == 2  # one is shown, two are measured
+    assert latent_space.nearest_neighbors(samples, training, 1).told["copies"] == 2  # one is shown, two are measured
     pair = torch.tensor([10, 11, 100, 101], dtype=torch.uint8).view(4, 1, 1, 1)
-    assert latent_space.copies(torch.full((1, 1, 1, 1), 9 / 255), pair, 3).told["copies"] == 0  # as near to the second
+    assert (
+        latent_space.nearest_neighbors(torch.full((1, 1, 1, 1), 9 / 255), pair, 3).told["copies"] == 0
+    )  # as near to the second
 
 
 class Spread(Both):
@@ -389,47 +397,48 @@ def test_codes_lie_in_the_plane_where_they_vary_most():
     raw = raw * torch.tensor([1.0, 3.0, 2.0])
     network = Both(torch.linalg.qr(weight(3))[0])
     pictures = pictures_of(network, (raw @ turn + 7).float())
-    found = latent_space.codes(maker(network), pictures)
+    found = latent_space.embeddings(generator(network), pictures)
     assert found.told == {"variance": pytest.approx(13 / 14, rel=1e-4)} and found.kl is None
-    assert found.axes == ("first direction, 64% of the variance", "second direction, 29% of the variance")
+    assert found.axes == (
+        "first principal component, 64% of the variance",
+        "second principal component, 29% of the variance",
+    )
     wanted = raw[:, [1, 2]]
-    torch.testing.assert_close(found.places.abs(), wanted.abs(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.positions.abs(), wanted.abs(), atol=1e-3, rtol=0)
     for across in range(2):  # of a direction and its opposite, that whose largest part is above 0
         row = turn[across + 1]
         sign = row[row.abs().argmax()].sign()
-        torch.testing.assert_close(found.places[:, across], sign * wanted[:, across], atol=1e-3, rtol=0)
-    assert found.caption == "400 test pictures, by the two directions in which their 3 numbers vary most"
+        torch.testing.assert_close(found.positions[:, across], sign * wanted[:, across], atol=1e-3, rtol=0)
+    assert found.caption == "400 test pictures, by the first two principal components of their 3-dimensional codes"
 
 
 def test_codes_of_a_vae_lie_around_the_middle_of_the_gaussian():
-    """KL by hand: (m^2 + v - 1 - log v) / 2; of numbers that are 1 and 3 by turns, and a variance of 1: (1 + 9) / 4."""
+    """KL by hand: (m^2 + v - 1 - log v) / 2; of codes that are 1 and 3 by turns, and a variance of 1: (1 + 9) / 4."""
     network = Spread(torch.linalg.qr(weight(4))[0], [0.0, math.log(0.25), 0.0, 0.0])
-    numbers = torch.tensor([[1.0, 2.0, 0.0, 0.05], [3.0, 2.0, 0.0, -0.05]]).repeat(3, 1)
-    found = latent_space.codes(maker(network), pictures_of(network, numbers))
+    codes = torch.tensor([[1.0, 2.0, 0.0, 0.05], [3.0, 2.0, 0.0, -0.05]]).repeat(3, 1)
+    found = latent_space.embeddings(generator(network), pictures_of(network, codes))
     wanted = [10 / 4, (4 + 0.25 - 1 + math.log(4)) / 2, 0.0, 0.05**2 / 2]
     torch.testing.assert_close(found.kl, torch.tensor(wanted, dtype=torch.float64), atol=1e-5, rtol=1e-5)
     assert found.used.tolist() == [True, False, False, False]
     assert found.told["kl"] == pytest.approx(sum(wanted), rel=1e-5)
     assert (found.told["active"], found.told["latent"]) == (1, 4)
-    assert found.places[:, 0].abs().tolist() == pytest.approx([1, 3] * 3, abs=0.02)  # not around their mean, 2
+    assert found.positions[:, 0].abs().tolist() == pytest.approx([1, 3] * 3, abs=0.02)  # not around their mean, 2
     assert found.told["variance"] == pytest.approx(1, rel=1e-4)
 
 
 def test_codes_of_one_and_two_numbers_are_those():
     for size in (1, 2):
         network = Both(torch.linalg.qr(weight(size))[0], classes=3)
-        numbers, labels = torch.randn(9, size, generator=chance()), torch.arange(9) % 3
-        found = latent_space.codes(maker(network), pictures_of(network, numbers, labels), labels)
-        torch.testing.assert_close(found.places.float(), numbers, atol=1e-5, rtol=0)
-        assert found.axes == ("number 1", "number 2")[:size] and found.told == {}
+        codes, labels = torch.randn(9, size, generator=chance()), torch.arange(9) % 3
+        found = latent_space.embeddings(generator(network), pictures_of(network, codes, labels), labels)
+        torch.testing.assert_close(found.positions.float(), codes, atol=1e-5, rtol=0)
+        assert found.axes == ("dimension 1", "dimension 2")[:size] and found.told == {}
     network = Both(weight(5))
-    one = latent_space.codes(maker(network), pictures_of(network, torch.ones(1, 5)))
-    assert one.places.tolist() == [[0, 0]] and one.told["variance"] == 0  # of one picture there is nothing to see
-    with pytest.raises(OptionError, match="cannot read them"):
-        latent_space.codes(maker(Linear(weight())), torch.zeros(1, 1, 2, 3))
+    one = latent_space.embeddings(generator(network), pictures_of(network, torch.ones(1, 5)))
+    assert one.positions.tolist() == [[0, 0]] and one.told["variance"] == 0  # of one picture there is nothing to see
 
 
-# --- a VAE that knows classes --------------------------------------------------------------------
+# --- a class-conditional VAE ---------------------------------------------------------------------
 
 
 def bars(count, seed, side=12):
@@ -449,10 +458,10 @@ def sets():
 
 @pytest.fixture(scope="module")
 def runs(sets, tmp_path_factory):
-    """A VAE, one that knows classes, and an autoencoder that removes noise."""
+    """A VAE, a class-conditional one, and a denoising autoencoder."""
     folder = tmp_path_factory.mktemp("runs")
     torch.set_num_threads(1)
-    vae = VAEOptions(**QUICK, latent=3, epochs=30, learning_rate=1e-2, importance_samples=4, film=(1, 2, 5))
+    vae = VAEOptions(**QUICK, latent=3, epochs=30, learning_rate=1e-2, importance_samples=4, progress_epochs=(1, 2, 5))
     list(iter_vae(sets, vae, run=folder / "vae"))
     list(iter_vae(sets, vae.changed(conditional=True), run=folder / "classes"))
     auto = AutoencoderOptions(**QUICK, latent=3, epochs=12, learning_rate=1e-2, noise=0.2)
@@ -464,19 +473,21 @@ def runs(sets, tmp_path_factory):
 
 @pytest.mark.parametrize("kind", ["dense", "conv"])
 def test_a_class_is_told_to_both_halves(kind):
-    """Beside numbers, and what is left of the picture, stand zeros and a 5: five times a column of the next layer."""
+    """Beside codes, and what is left of the picture, stand zeros and a 5: five times a column of the next layer."""
     network = VAE((1, 16, 16), 3, kind, (5,), 4, classes=4).eval()
     codes, labels = torch.randn(2, 3), torch.tensor([3, 0])
     first = network.decoder[0]
     wanted = codes @ first.weight[:, :3].T + 5 * first.weight[:, 3 + labels].T + first.bias
-    torch.testing.assert_close(first(network._told(codes, labels)), wanted)
+    torch.testing.assert_close(first(network._with_labels(codes, labels)), wanted)
     pictures = torch.rand(2, 1, 16, 16)
     seen = [network.encode(pictures, torch.tensor(pair))[0] for pair in ((3, 0), (3, 1))]
     assert torch.equal(seen[0][0], seen[1][0]) and not torch.equal(seen[0][1], seen[1][1])
     again = VAE(**json.loads(json.dumps(network.settings)))
     again.load_state_dict(network.state_dict())
     assert torch.equal(again(pictures, labels), network(pictures, labels))
-    with pytest.raises(OptionError, match="this network knows 4 classes; expected a label for each picture"):
+    with pytest.raises(
+        OptionError, match="this network is conditional on 4 classes; expected a label for each picture"
+    ):
         network(pictures)
 
 
@@ -497,30 +508,30 @@ def test_the_likelihood_given_a_class():
 
 
 def test_a_class_can_be_asked_for(runs, sets):
-    made = load_maker(runs / "classes")
-    assert made.classes == 2
-    numbers = made.draw(30, chance())
+    model = load_generator(runs / "classes")
+    assert model.classes == 2
+    codes = model.draw(30, chance())
     for label in (0, 1):
-        pictures = made.make(numbers, torch.full((30,), label))[:, 0]
+        pictures = model.decode(codes, torch.full((30,), label))[:, 0]
         level = pictures.std(1).mean(1) > pictures.std(2).mean(1)  # do columns or rows vary
         assert (level == bool(label)).double().mean() > 0.9
-    results = [load_maker(runs / name).header["results"] for name in ("vae", "classes")]
-    assert results[1]["kl"] < results[0]["kl"]  # the class need not be told by the numbers
+    results = [load_generator(runs / name).card["results"] for name in ("vae", "classes")]
+    assert results[1]["kl"] < results[0]["kl"]  # the codes need not tell the class
     for labels, sentence in (
-        (None, "knows 2 classes, and labels are missing"),
-        (torch.full((30,), 2), "class 2 is asked for"),
+        (None, "is class-conditional with 2 classes, and labels are missing"),
+        (torch.full((30,), 2), "there is no class 2"),
     ):
         with pytest.raises(OptionError, match=sentence):
-            made.make(numbers, labels)
-    with pytest.raises(OptionError, match="knows no classes"):
-        load_maker(runs / "vae").make(numbers, torch.zeros(30, dtype=torch.long))
+            model.decode(codes, labels)
+    with pytest.raises(OptionError, match="is not class-conditional"):
+        load_generator(runs / "vae").decode(codes, torch.zeros(30, dtype=torch.long))
 
 
 def test_a_set_without_labels_makes_no_conditional_vae(tmp_path):
     plain, labels = bars(20, 0)
-    with pytest.raises(OptionError, match="has no labels; a conditional VAE needs some"):
+    with pytest.raises(OptionError, match="has no labels; a class-conditional VAE needs them"):
         iter_vae(Sets(small_set(plain), small_set(plain)), VAEOptions(**QUICK, conditional=True), run=tmp_path / "a")
-    with pytest.raises(OptionError, match="a conditional VAE needs the same"):
+    with pytest.raises(OptionError, match="the test set has other classes, or no labels"):
         iter_vae(
             Sets(small_set(plain, labels), small_set(plain, labels + 1)),
             VAEOptions(**QUICK, conditional=True),
@@ -538,7 +549,7 @@ def test_every_kind_is_written(runs, tmp_path):
         events = list(iter_sample(runs / name, options, output=tmp_path / name))
         kinds = [event.path.stem for event in events if isinstance(event, Saved)]
         assert kinds == ["grid", "interpolation", "manifold", "traversal", "arithmetic", "reconstructions", "nearest",
-                         "codes", "film"]  # fmt: skip
+                         "embeddings", "progress"]  # fmt: skip
         assert len([event for event in events if isinstance(event, Note)]) == 9
         assert isinstance(events[-1], Done) and events[-1].steps == 9
         record = read_metadata(tmp_path / name / "grid.png")
@@ -549,26 +560,56 @@ def test_every_kind_is_written(runs, tmp_path):
         assert note.text.endswith(", of class 1")
     shown = load_picture(tmp_path / "vae" / "grid.png")
     assert shown.size == (8 * 64 + 4, 10 * 64 + 4)  # pictures of 12 px five times as large, and 4 px between
-    wanted = load_maker(runs / "vae").make(torch.randn(80, 3, generator=chance()))
+    wanted = load_generator(runs / "vae").decode(torch.randn(80, 3, generator=chance()))
     cut = torch.from_numpy(shown.pixels[4 + 64 : 64 + 64 : 5, 4 + 64 : 64 + 64 : 5, 0])
     torch.testing.assert_close(cut, wanted[11, 0], atol=0.003, rtol=0)
-    with Image.open(tmp_path / "classes" / "film.webp") as film:
+    with Image.open(tmp_path / "classes" / "progress.webp") as film:
         assert film.n_frames == 4  # after 1, 2, 5 and 30 epochs
+
+
+def test_single_samples_are_written_into_a_folder(runs, tmp_path):
+    events = list(iter_sample(runs / "classes", SampleOptions(**CPU, count=12, seed=3), output=tmp_path / "many"))
+    assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [f"{index:02}.png" for index in range(12)]
+    wanted = load_generator(runs / "classes", device="cpu").sample(12, seed=3)
+    for index in (0, 7):
+        shown = torch.from_numpy(load_picture(tmp_path / "many" / f"{index:02}.png").pixels[..., 0])
+        torch.testing.assert_close(shown, wanted[index, 0], atol=0.003, rtol=0)
+    assert [event.path for event in events if isinstance(event, Saved)] == [tmp_path / "many"] and events[
+        -1
+    ].steps == 12
+    only = list(iter_sample(runs / "classes", SampleOptions(**CPU, count=2, classes=[1]), output=tmp_path / "ones"))
+    assert only[0].text == "2 random samples, latent size 3"
+    with pytest.raises(FileExists, match="is not empty"):
+        iter_sample(runs / "vae", SampleOptions(**CPU, count=2), output=tmp_path / "many")
+    with pytest.raises(OptionError, match="expected a folder for them as output"):
+        iter_sample(runs / "vae", SampleOptions(**CPU, count=2), write=False)
+
+
+@pytest.mark.parametrize("kind", ["grid", "progress", "all"])
+def test_sheets_can_be_made_without_files(runs, tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    options = SampleOptions(**CPU, kind=kind, pictures=str(runs / "set.npz"), rows=2, columns=2)
+    events = list(iter_sample(runs / "vae", options, write=False))
+    assert isinstance(events[-1], Done) and events[-1].image.shape[1] == 3 and not list(tmp_path.iterdir())
+    assert not [event for event in events if isinstance(event, Saved)]
 
 
 def test_codes_are_of_the_test_set_and_colored_by_its_classes(runs, sets, tmp_path):
     """Of 40 pictures of two classes; the colors of both are seen, and of pictures without labels only the first."""
-    options, found = SampleOptions(**CPU, kind="codes", pictures=str(runs / "set.npz")), {}
+    options, found = SampleOptions(**CPU, kind="embeddings", pictures=str(runs / "set.npz")), {}
     colors = [(63, 144, 218), (255, 169, 14)]
     for name in ("vae", "classes", "auto"):
         found[name] = list(iter_sample(runs / name, options, output=tmp_path / f"{name}.png"))[0].text
-    assert "40 test pictures, by the two directions in which their 3 numbers vary" in found["vae"]
-    assert "most, colored by class" in found["vae"]
-    assert "circles: 1, 2 and 3 deviations of the Gaussian" in found["classes"] and "circles" not in found["auto"]
+    assert "40 test pictures, by the first two principal components of their 3-dim" in found["vae"]
+    assert "ensional codes, colored by class" in found["vae"]
+    assert "circles: 1, 2 and 3 standard deviations of the prior" in found["classes"] and "circles" not in found["auto"]
     told = read_metadata(tmp_path / "vae.png")["told"]
-    results = load_maker(runs / "vae").header["results"]
+    results = load_generator(runs / "vae").card["results"]
     assert told["kl"] == pytest.approx(results["kl"], rel=1e-4) and told["active"] == results["active_units"]
-    assert f"KL {results['kl']:.2f} nats in all, {results['active_units']} of 3 numbers are used" in found["vae"]
+    assert (
+        f"KL {results['kl']:.2f} nats in total, {results['active_units']} of 3 latent dimensions are active"
+        in found["vae"]
+    )
 
     def seen(path):
         pixels = np.round(255 * load_picture(path).pixels)
@@ -584,11 +625,11 @@ def test_codes_are_of_the_test_set_and_colored_by_its_classes(runs, sets, tmp_pa
 def test_the_rarest_classes_are_others():
     """Of 13 classes, of which class k has k + 1 pictures, the last ten are named."""
     labels = torch.cat([torch.full((one + 1,), one) for one in range(13)])
-    kinds = _by_class(maker(Linear(weight())), labels, len(labels))
+    kinds = _by_class(generator(Linear(weight())), labels, len(labels))
     assert [name for name, _ in kinds] == [*map(str, range(3, 13)), "3 others"]
     assert [len(mine) for _, mine in kinds] == [*range(4, 14), 1 + 2 + 3]
     assert sorted(torch.cat([mine for _, mine in kinds]).tolist()) == list(range(len(labels)))
-    assert [name for name, _ in _by_class(maker(Linear(weight())), None, 5)] == [""]
+    assert [name for name, _ in _by_class(generator(Linear(weight())), None, 5)] == [""]
 
 
 def test_the_same_seed_makes_the_same_bytes(runs, tmp_path):
@@ -600,27 +641,27 @@ def test_the_same_seed_makes_the_same_bytes(runs, tmp_path):
 
 
 def test_a_film_is_the_previews_of_the_training(runs, tmp_path):
-    frames = film_frames(load_maker(runs / "vae"))
+    frames = progress_frames(load_generator(runs / "vae"))
     assert [name for _, name, _ in frames] == ["1 epoch", "2 epochs", "5 epochs", "30 epochs"]
     assert [step for step, _, _ in frames] == [10, 20, 50, 300]
     _, _, last = frames[-1]
     noise = torch.randn(30, 3, generator=chance())  # as the method draws for previews
-    wanted = load_maker(runs / "vae").make(noise)[20:, 0].repeat_interleave(5, 1).repeat_interleave(5, 2)
+    wanted = load_generator(runs / "vae").decode(noise)[20:, 0].repeat_interleave(5, 1).repeat_interleave(5, 2)
     for cell, picture in zip(last[-1], wanted, strict=True):
         assert np.abs(cell[..., 0] - picture.numpy()).mean() < 0.02  # JPEG
-    list(iter_sample(runs / "vae", SampleOptions(**CPU, kind="film", columns=3), output=tmp_path / "strip.png"))
+    list(iter_sample(runs / "vae", SampleOptions(**CPU, kind="progress", columns=3), output=tmp_path / "strip.png"))
     high, wide = load_picture(tmp_path / "strip.png").size
     assert high == 4 * 64 + 4 and 3 * 64 < wide < 3 * 64 + 120
     record = read_metadata(tmp_path / "strip.png")
-    assert record["kind"] == "film" and record["options"]["columns"] == 3
-    assert record["text"] == "4 moments of the training, 1 epoch to 30 epochs"
+    assert record["kind"] == "progress" and record["options"]["columns"] == 3
+    assert record["text"] == "4 previews of the training, 1 epoch to 30 epochs"
     with pytest.raises(OptionError, match="holds no previews of a training"):
-        film_frames(maker(Linear(weight())))
+        progress_frames(generator(Linear(weight())))
     for name in ("film.gif", "film.webp"):
         save_animation(tmp_path / name, [np.zeros((4, 5, 3)), np.ones((4, 5, 3))], seconds=0.5)
         with Image.open(tmp_path / name) as film:
             assert film.n_frames == 2 and film.size == (5, 4)
-    with pytest.raises(ImageError, match="names no format that moves; end it in .webp or .gif"):
+    with pytest.raises(ImageError, match="names no format of animations; end it in .webp or .gif"):
         save_animation(tmp_path / "film.png", [np.zeros((4, 5, 3))], seconds=0.5)
     with pytest.raises(ImageError, match="expected one or more, all of one size"):
         save_animation(tmp_path / "b.webp", [np.zeros((4, 5, 3)), np.zeros((5, 5, 3))], seconds=0.5)
@@ -629,7 +670,7 @@ def test_a_film_is_the_previews_of_the_training(runs, tmp_path):
 
 
 def test_what_only_makes_pictures_shows_what_it_can(sets, tmp_path):
-    toy = maker(Linear(weight(5), classes=2), pictures="nowhere.npz", options={"crop": 0})
+    toy = generator(Linear(weight(5), classes=2), pictures="nowhere.npz", options={"crop": 0})
     events = list(iter_sample(toy, SampleOptions(**CPU, kind="all"), output=tmp_path / "all"))
     assert {path.name for path in (tmp_path / "all").iterdir()} == {
         "grid.png", "interpolation.png", "manifold.png", "traversal.png"
@@ -637,16 +678,16 @@ def test_what_only_makes_pictures_shows_what_it_can(sets, tmp_path):
     notes = [event.text for event in events if isinstance(event, Note)]
     assert len([text for text in notes if text.startswith("no ")]) == 5
     for kind, sentence in (
-        ("reconstructions", "learned from nowhere.npz, which is not there; name where it is by --pictures"),
-        ("arithmetic", "cannot read pictures"),
-        ("film", "no previews"),
+        ("reconstructions", "the training set of .*, nowhere.npz, does not exist; name it by --pictures"),
+        ("arithmetic", "has no encoder"),
+        ("progress", "no previews"),
     ):
         with pytest.raises((OptionError, ImageError), match=sentence):
             list(iter_sample(toy, SampleOptions(**CPU, kind=kind), output=tmp_path / "a.png"))
-    with pytest.raises(OptionError, match="cannot read pictures; use --ends drawn"):
+    with pytest.raises(OptionError, match="has no encoder; use --ends drawn"):
         list(iter_sample(toy, SampleOptions(**CPU, kind="traversal", ends="test"), output=tmp_path / "a.png"))
-    for known in (maker(Linear(weight(5), classes=2)), maker(Linear(weight(5)), pictures=str(tmp_path))):
-        with pytest.raises(OptionError, match="cannot read pictures; arithmetic needs an autoencoder or a VAE"):
+    for known in (generator(Linear(weight(5), classes=2)), generator(Linear(weight(5)), pictures=str(tmp_path))):
+        with pytest.raises(OptionError, match="has no encoder; this kind needs an autoencoder or a VAE"):
             list(iter_sample(known, SampleOptions(**CPU, kind="arithmetic"), output=tmp_path / "a.png"))
     assert not (tmp_path / "a.png").exists()
 
@@ -663,7 +704,7 @@ def impasto(folder, *words):
 def test_the_command_line_shows_a_model(runs, tmp_path):
     done = impasto(tmp_path, "sample", runs / "vae", "--rows", "2", "--columns", "3", "--device", "cpu")
     assert (done.returncode, done.stdout) == (0, "vae_grid.png\n"), done.stderr
-    assert "6 new pictures, each of 3 numbers that were drawn" in done.stderr and "1 sheet in " in done.stderr
+    assert "6 random samples, latent size 3" in done.stderr and "1 sheet in " in done.stderr
     assert load_picture(tmp_path / "vae_grid.png").size == (2 * 64 + 4, 3 * 64 + 4)
     again = impasto(tmp_path, "sample", runs / "vae", "--device", "cpu")
     assert again.returncode == 2 and "vae_grid.png exists already; pass --force" in again.stderr
@@ -687,61 +728,62 @@ def named(tmp_path_factory):
 
 def test_classes_have_the_names_of_their_folders(named, tmp_path):
     """They are sorted, so the folder 0 is the class 0 and upright is the class 1; and a name goes before a number."""
-    maker = load_maker(named / "classes")
-    assert maker.names == load_maker(named / "plain").names == ("0", "upright")
-    assert [maker.label(text) for text in ("upright", "0", "1")] == [1, 0, 1]
-    assert [maker.called(label) for label in (0, 1, 2)] == ["0", "upright", "2"]
-    turned = replace(maker, header={**maker.header, "classes": ["1", "0", "\x1b[31m\udcff"]})
-    assert turned.label("0") == 1 and turned.names[2] == " [31m "
-    shown = list(iter_sample(maker, SampleOptions(classes=["upright"], columns=3), output=tmp_path / "a.png"))
-    again = list(iter_sample(maker, SampleOptions(classes=[1], columns=3), output=tmp_path / "b.png"))
+    model = load_generator(named / "classes")
+    assert model.names == load_generator(named / "plain").names == ("0", "upright")
+    assert [model.class_index(text) for text in ("upright", "0", "1")] == [1, 0, 1]
+    assert [model.class_name(label) for label in (0, 1, 2)] == ["0", "upright", "2"]
+    turned = replace(model, card={**model.card, "classes": ["1", "0", "\x1b[31m\udcff"]})
+    assert turned.class_index("0") == 1 and turned.names[2] == " [31m "
+    shown = list(iter_sample(model, SampleOptions(classes=["upright"], columns=3), output=tmp_path / "a.png"))
+    again = list(iter_sample(model, SampleOptions(classes=[1], columns=3), output=tmp_path / "b.png"))
     assert torch.equal(shown[-1].image, again[-1].image)
     way = SampleOptions(kind="arithmetic", classes=["upright", "0"], rows=2, device="cpu")
     told = [
         event.text for event in iter_sample(named / "plain", way, output=tmp_path / "c.png") if hasattr(event, "text")
     ]
-    assert told[0].startswith(
-        "upright turned into 0: what the mean numbers of 0 have more than those of upright, added"
-    )
+    assert told[0].startswith("upright turned into 0: the mean code of 0 minus that of upright, added")
     for text in ("level", "2", "-1"):
-        with pytest.raises(OptionError, match=f"class {text} is asked for; .* knows 0, upright."):
-            maker.label(text)
+        with pytest.raises(OptionError, match=f"there is no class {text}; the classes of .* are 0, upright."):
+            model.class_index(text)
 
 
 def test_rows_and_columns_are_called_by_their_classes():
-    network = maker(Both(weight(), classes=3), classes=["cat", "dog", "owl"])
+    network = generator(Both(weight(), classes=3), classes=["cat", "dog", "owl"])
     random = torch.Generator().manual_seed(0)
     assert latent_space.grid(network, 1, 2, random).rows == ["cat", "dog", "owl"]
     pictures, labels = torch.rand(2, 1, 2, 3), torch.tensor([2, 0])
     assert latent_space.analogies(network, pictures, labels, (1, 2)).columns == ["picture", "dog", "owl"]
-    ends = torch.zeros(2, network.latent), torch.ones(2, network.latent)
+    ends = torch.zeros(2, network.latent_size), torch.ones(2, network.latent_size)
     assert latent_space.interpolation(network, *ends, 3, labels=labels).rows == ["owl", "cat"]
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("nothing", "nothing does not exist; expected a network of `impasto train autoencoder`"),
-        ("nothing", "`vae`, `gan` or `dcgan`."),
-        ("starry_night", "starry_night is a style of impasto's painters, see `impasto apply`; expected a network of"),
-        ("{runs}/vae --kind film -o film.mp4", "film.mp4 is no film that we can write; end it in .webp or .gif, or in"),
-        ("{runs}/vae --kind film -o film.mp4", "for a strip of its pictures."),
+        ("nothing", "'nothing' is not the name of a network or of a style."),
+        ("nothing.safetensors", "nothing.safetensors does not exist; expected the file or folder of a trained network"),
+        (
+            "starry_night",
+            "starry_night holds the network 'multistyle'; expected one of `impasto train autoencoder`, `vae`, `gan`",
+        ),
+        ("{runs}/vae --kind progress -o a.mp4", "a.mp4 names no format of animations; end it in .webp or .gif, or in"),
+        ("{runs}/vae --kind progress -o a.mp4", "for a strip of frames."),
         ("{runs}/vae -o nofolder/x8.png", "nofolder/x8.png cannot be written: there is no folder nofolder. Make it"),
         ("{runs}/vae --kind sphere", "kind is 'sphere'; expected"),
-        ("{runs}/vae --classes 1", "knows no classes; leave out --classes"),
+        ("{runs}/vae --classes 1", "is not class-conditional; leave out --classes"),
         (
             "{runs}/classes --classes 2",
-            "class 2 is asked for; {runs}/classes/model.safetensors knows those from 0 to 1.",
+            "there is no class 2; the classes of {runs}/classes/model.safetensors are 0 to 1.",
         ),
-        ("{runs}/classes --classes cat", "class cat is asked for"),
-        ("{runs}/vae --kind manifold --axes 1", "axes are 1; expected two numbers, as 1,2."),
-        ("{runs}/vae --kind manifold --axes 1,4", "expected two different numbers from 1 to 3"),
-        ("{runs}/vae --kind arithmetic", "does not say what it learned from; name the pictures"),
+        ("{runs}/classes --classes cat", "there is no class cat"),
+        ("{runs}/vae --kind manifold --axes 1", "axes are 1; expected two dimensions, as 1,2."),
+        ("{runs}/vae --kind manifold --axes 1,4", "expected two different dimensions from 1 to 3"),
+        ("{runs}/vae --kind arithmetic", "does not say its training set; name it by --pictures"),
         ("{runs}/vae --kind arithmetic --pictures {runs}/bare.npz", "the pictures have no labels; expected"),
         ("{runs}/vae --kind arithmetic --pictures {runs}/set.npz --classes 0,5", "no picture is of class 5"),
         ("{runs}/vae --kind nearest --pictures {runs}/small.npz", "has pictures of 1×6×6; expected 1×12×12"),
         ("{runs}/vae -o out.bmp", "names no format we can write"),
-        ("{runs}/vae --kind film -o no/film.webp", "there is no folder no"),
+        ("{runs}/vae --kind progress -o no/progress.webp", "there is no folder no"),
         ("{runs}/vae --kind all -o {runs}", "is not empty; pass --force"),
     ],
 )
@@ -762,25 +804,27 @@ def test_models_are_known_by_name(runs, tmp_path, monkeypatch, capfd):
     assert catalog.listed()["cleaner"].kind == "autoencoder"
     assert main(["sample", "cleaner", "--device", "cpu", "--rows", "1", "--columns", "2"]) == 0
     assert (tmp_path / "cleaner_grid.png").exists()
-    ours, kept = load_maker(runs / "auto"), load_maker("cleaner")
-    numbers = ours.draw(3, chance())
-    torch.testing.assert_close(kept.make(numbers), ours.make(numbers), atol=0.01, rtol=0)  # 16 bits
-    capfd.readouterr()
-    assert main(["apply", "cleaner", "examples/cat.jpg"]) != 0
-    said = capfd.readouterr().err
-    assert "which paints no pictures but makes them; see `impasto sample`" in said and said.count("\n") == 1
-    with pytest.raises(WeightsError, match="`impasto sample`"):
-        load_model("cleaner")
-    with pytest.raises(WeightsError, match="holds the network 'painter'"):
-        load_maker("painter")
+    ours, kept = load_generator(runs / "auto"), load_generator("cleaner")
+    codes = ours.draw(3, chance())
+    torch.testing.assert_close(kept.decode(codes), ours.decode(codes), atol=0.01, rtol=0)  # 16 bits
+    assert (
+        main(["apply", "cleaner", str(Path(__file__).parents[3] / "examples/cat.jpg"), "--device", "cpu"]) == 0
+    )  # it reconstructs
+    assert load_picture("cat_cleaner.png").size == (12, 12)
+    assert isinstance(loaded("cleaner"), Autoencoder)
+    with pytest.raises(WeightsError, match=r"holds the network 'multistyle'; expected one of .* See `impasto apply`\."):
+        load_generator("painter")
 
 
-def test_a_training_that_has_not_ended_is_refused(sets, tmp_path):
+def test_a_training_that_has_not_ended_is_sampled(sets, tmp_path, capfd):
     events = iter_vae(sets, VAEOptions(**QUICK, steps=20), run=tmp_path / "run")
-    next(events), next(events)
+    assert [next(event for event in events if isinstance(event, Step)).step for _ in range(2)] == [1, 2]
     events.close()
-    with pytest.raises(WeightsError, match="is a training that has not ended; go on with it, by --resume"):
-        load_maker(tmp_path / "run")
+    told = f"{tmp_path / 'run'} is a training that has not ended; its weights are those of step 2"
+    assert load_generator(tmp_path / "run").notes == (told,)
+    assert main(["sample", str(tmp_path / "run"), "-o", str(tmp_path / "a.png"), "--device", "cpu"]) == 0
+    done = capfd.readouterr()
+    assert done.out == f"{tmp_path / 'a.png'}\n" and f"{told}\n" in done.err
 
 
 def test_help_shows_every_setting_without_torch(monkeypatch):

@@ -1,4 +1,4 @@
-"""Statistics that frames of a film share: what they are, that bits stay, and that what stays keeps its look."""
+"""Statistics that the frames of a scene share: their values, equal bits, and steady results."""
 
 import subprocess
 import sys
@@ -10,10 +10,8 @@ from torch.nn import functional as F  # noqa: N812
 
 import clips
 from impasto.api.apply import iter_apply, open_painter
-from impasto.checkpoints.load import save_model
-from impasto.checkpoints.model import Model
 from impasto.errors import OptionError
-from impasto.events import Frame
+from impasto.events import Step
 from impasto.inference import strips
 from impasto.inference.brush import Brush
 from impasto.inference.options import ApplyOptions
@@ -24,13 +22,13 @@ from impasto.io.video.reader import iter_frames, iter_spans
 from impasto.networks import johnson, layers
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import Painter
+from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.ops.resize import resize
-from nets import picture, random_johnson, random_weights
+from nets import model_of, picture, random_johnson, random_weights, written
 
 CPU = {"device": "cpu", "precision": "float32"}
 NETWORKS = {
-    "painter": lambda: random_weights(Painter(16, 2, 8, styles=("identity", "a", "b"))),
+    "painter": lambda: random_weights(MultiStyleNetwork(16, 2, 8, styles=("identity", "a", "b"))),
     "johnson": lambda: random_johnson(),
     "lengstrom": lambda: random_weights(Lengstrom(4, 1)),
     "microast": lambda: random_microast(),
@@ -72,9 +70,9 @@ def test_a_mixture_of_two():
 def test_frames_share_them_as_batch_normalization_does(monkeypatch):
     """Another way to the same: torch's batch normalization takes the statistics of a batch, layer after layer."""
     network, frames = random_johnson(4, 1), torch.cat([picture(24, 28, 0), 0.4 * picture(24, 28, 1)])
-    found = measure(Model(network), frames)
-    painted = torch.cat([apply_model(Model(network), frame[None], statistics=found) for frame in frames])
-    assert (apply_model(Model(network), frames) - painted).abs().mean() > 0.01
+    found = measure(model_of(network), frames)
+    painted = torch.cat([apply_model(model_of(network), frame[None], statistics=found) for frame in frames])
+    assert (apply_model(model_of(network), frames) - painted).abs().mean() > 0.01
 
     def batch_norm(x, gamma, beta, eps, then=None):
         y = F.batch_norm(x, None, None, gamma[0], beta[0], training=True, eps=eps)
@@ -92,7 +90,7 @@ def test_frames_share_them_as_batch_normalization_does(monkeypatch):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_of_one_picture_they_change_no_bit(kind):
-    model, image = Model(NETWORKS[kind]()), picture(37, 50)
+    model, image = model_of(NETWORKS[kind]()), picture(37, 50)
     found = measure(model, image, style=style(kind), strength=0.8)
     alone = apply_model(model, image, style=style(kind), strength=0.8)
     assert torch.equal(apply_model(model, image, style=style(kind), strength=0.8, statistics=found), alone)
@@ -103,12 +101,12 @@ def test_of_one_picture_they_change_no_bit(kind):
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_neither_do_strips(kind):
-    model, frames = Model(NETWORKS[kind]()), torch.cat([picture(37, 50), 0.5 * picture(37, 50, 1)])
+    model, frames = model_of(NETWORKS[kind]()), torch.cat([picture(37, 50), 0.5 * picture(37, 50, 1)])
     painted, found = [], []
     for limit, strip in ((1e12, 1 << 30), (2e5, 1 << 14), (0, 1 << 13)):
         sharing = strips._Sharing(None)
         with torch.no_grad():
-            model(Strips.of(frames, Room(limit, strip), sharing), style=style(kind))
+            model.paint(Strips.of(frames, Room(limit, strip), sharing), style=style(kind))
             out = torch.empty_like(frames[:1])
             replay = strips._Sharing(tuple(sharing.found))
             strips._paint(model, frames[:1], style(kind), 1.0, "style", None, Room(limit, strip), out, replay)
@@ -118,7 +116,7 @@ def test_neither_do_strips(kind):
 
 
 def test_where_memory_is_short_fewer_frames_are_measured(monkeypatch):
-    model, frames = Model(NETWORKS["painter"]()), torch.cat([picture(64, 64, seed) for seed in range(8)])
+    model, frames = model_of(NETWORKS["painter"]()), torch.cat([picture(64, 64, seed) for seed in range(8)])
     plenty = measure(model, frames[::4])
     monkeypatch.setattr(strips, "used_memory", lambda device: 10**9)
     # a map at a joint has 16 channels of 24 x 24, 37 kB, and two are held: of two frames 147 kB, of four 295 kB
@@ -131,13 +129,13 @@ def test_where_memory_is_short_fewer_frames_are_measured(monkeypatch):
 
 def test_those_of_another_network_are_refused():
     image = picture(20, 24)
-    one, two = (Model(random_weights(Painter(8, blocks, 8))) for blocks in (1, 2))
+    one, two = (model_of(random_weights(MultiStyleNetwork(8, blocks, 8))) for blocks in (1, 2))
     for model, other in ((one, two), (two, one)):
         with pytest.raises(OptionError, match="^the statistics are not those of this network's layers; expected"):
             apply_model(model, image, statistics=measure(other, image))
 
 
-# --- films ---------------------------------------------------------------------------------------
+# --- videos --------------------------------------------------------------------------------------
 
 
 def entering(count=12, height=96, width=160):
@@ -151,8 +149,8 @@ def entering(count=12, height=96, width=160):
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("film")
-    save_model(folder / "net.safetensors", random_weights(Painter(8, 1, 8, styles=("identity", "red"))))
+    folder = tmp_path_factory.mktemp("video")
+    written(folder / "net.safetensors", random_weights(MultiStyleNetwork(8, 1, 8, styles=("identity", "red"))))
     clips.write(folder / "enters.mp4", entering(), crf="0")
     return folder
 
@@ -160,16 +158,16 @@ def film(tmp_path_factory):
 def painted(folder, source, output, **settings):
     options = ApplyOptions(**settings, **CPU)
     events = iter_apply(open_painter(folder / "net.safetensors", options), source, options, output=output)
-    return [event for event in events if isinstance(event, Frame)]
+    return [event for event in events if isinstance(event, Step) and event.phase == "frame"]
 
 
-def test_what_does_not_change_keeps_its_look(film, tmp_path):
+def test_what_does_not_change_keeps_its_pixels(film, tmp_path):
     change = {}
     for choice in ("scene", "frame"):
         frames = painted(film, film / "enters.mp4", tmp_path / f"{choice}.mp4", statistics=choice)
-        right = [frame.image[..., 100:] for frame in frames]  # what enters ends at 44, and a place sees 36 px far
+        right = [frame.image()[..., 100:] for frame in frames]  # what enters ends at 44; the receptive field reaches 36
         change[choice] = max((image - right[0]).abs().mean().item() for image in right)
-        assert (frames[0].source - frames[-1].source)[..., 100:].abs().mean() < 0.005  # the encoder's
+        assert (frames[0].source() - frames[-1].source())[..., 100:].abs().mean() < 0.005  # the encoder's
     assert change["scene"] < 0.1 * change["frame"]
 
 
@@ -181,10 +179,10 @@ def test_frames_get_those_of_a_sample_of_their_scene(film, tmp_path):
     frames = painted(film, clip, tmp_path / "out.mp4", size=48)
     model = open_painter(film / "net.safetensors", ApplyOptions(**CPU))
     for first, count in ((0, 6), (6, 9)):
-        small = [shrunk(frame.source) for frame in frames[first : first + count]]
+        small = [shrunk(frame.source()) for frame in frames[first : first + count]]
         found = measure(model, torch.cat(small[::4]))
         for frame, source in zip(frames[first : first + count], small, strict=True):
-            assert torch.equal(frame.image, apply_model(model, source, statistics=found))
+            assert torch.equal(frame.image(), apply_model(model, source, statistics=found))
 
 
 def shrunk(image):

@@ -9,19 +9,18 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 import impasto
-from impasto.checkpoints.model import Model
 from impasto.errors import ImageError, OptionError
 from impasto.inference import strips
 from impasto.inference.strips import Room, Strips, apply_model
 from impasto.networks import layers
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import Painter
+from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
-from nets import picture, random_johnson, random_weights
+from nets import model_of, picture, random_johnson, random_weights
 
 NETWORKS = {
-    "painter": lambda: random_weights(Painter(16, 2, 8, styles=("identity", "a", "b"))),
+    "painter": lambda: random_weights(MultiStyleNetwork(16, 2, 8, styles=("identity", "a", "b"))),
     "johnson": lambda: random_johnson(),
     "lengstrom": lambda: random_weights(Lengstrom(4, 1)),
     "microast": lambda: random_weights(MicroAST()),
@@ -39,11 +38,11 @@ def style(kind):
     return picture(30, 44, 9) if kind == "microast" else None
 
 
-def in_strips(model, image, look, limit, strip, colors="style", mask=None):
+def in_strips(model, image, blend, limit, strip, colors="style", mask=None):
     out = torch.full_like(image, torch.nan)
     room = Room(limit, strip)
     with torch.no_grad():
-        strips._paint(model, image, look, 1.0, colors, mask, room, out)
+        strips._paint(model, image, blend, 1.0, colors, mask, room, out)
     return out
 
 
@@ -56,32 +55,32 @@ SIZES = [(37, 50), (9, 9), (64, 203), (131, 45)]
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_strips_have_the_bits_of_the_whole(kind, size):
-    model, image = Model(NETWORKS[kind]()), picture(*size)
+    model, image = model_of(NETWORKS[kind]()), picture(*size)
     with torch.no_grad():
-        whole = model(image, style=style(kind))  # plain torch, nothing of `application`
+        whole = model.paint(image, style=style(kind))  # plain torch, nothing of `application`
     assert whole.std() > 0.005
     for limit, strip in ((0, 1 << 13), (0, 1 << 15), (2e5, 1 << 14), (1e12, 1 << 30)):
         assert torch.equal(in_strips(model, image, style(kind), limit, strip), whole)
 
 
 def test_so_has_bfloat16():
-    model, image = Model(NETWORKS["painter"]().to(torch.bfloat16)), picture(61, 90)
+    model, image = model_of(NETWORKS["painter"]().to(torch.bfloat16)), picture(61, 90)
     with torch.no_grad():
-        whole = model(image)
+        whole = model.paint(image)
     assert torch.equal(in_strips(model, image, None, 0, 1 << 14), whole)
 
 
 def test_so_have_maps_of_styles():
-    model, image = Model(NETWORKS["painter"]()), picture(61, 90)
+    model, image = model_of(NETWORKS["painter"]()), picture(61, 90)
     slope = torch.linspace(0, 1, 90).expand(1, 1, 61, 90)
-    look = {"a": slope, "b": 1 - slope}
+    blend = {"a": slope, "b": 1 - slope}
     with torch.no_grad():
-        whole = model(image, style=look)
-    assert torch.equal(in_strips(model, image, look, 0, 1 << 14), whole)
+        whole = model.paint(image, style=blend)
+    assert torch.equal(in_strips(model, image, blend, 0, 1 << 14), whole)
 
 
 def test_max_memory_changes_no_bit(monkeypatch):
-    model, image = Model(NETWORKS["painter"]()), picture(300, 201)
+    model, image = model_of(NETWORKS["painter"]()), picture(300, 201)
     rooms = []
 
     class Watched(Room):
@@ -99,7 +98,7 @@ def test_max_memory_changes_no_bit(monkeypatch):
 
 def test_too_little_memory_is_said():
     with pytest.raises(OptionError, match="max_memory is too small for this picture by .*M at least"):
-        apply_model(Model(NETWORKS["painter"]()), picture(64, 64), max_memory=1000)
+        apply_model(model_of(NETWORKS["painter"]()), picture(64, 64), max_memory=1000)
 
 
 def test_statistics_do_not_depend_on_strips():
@@ -170,16 +169,16 @@ def test_reflection_goes_on_as_often_as_it_takes():
 
 
 def test_each_picture_of_a_batch_is_painted_alone():
-    model = Model(NETWORKS["painter"]())
+    model = model_of(NETWORKS["painter"]())
     images = torch.cat([picture(30, 42, seed) for seed in (0, 1)])
-    rows = model.network.rows[[1, 2]]
+    rows = model.network.embeddings[[1, 2]]
     both = apply_model(model, images, style=rows)
     for index in (0, 1):
         assert torch.equal(both[index : index + 1], apply_model(model, images[index][None], style=rows[index]))
 
 
 def test_luminance_keeps_the_colors():
-    model, image = Model(NETWORKS["johnson"]()), 0.35 + 0.3 * picture(30, 42)
+    model, image = model_of(NETWORKS["johnson"]()), 0.35 + 0.3 * picture(30, 42)
     plain, grey = apply_model(model, image), apply_model(model, image, colors="luminance")
     weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
     inside = (grey > 0).all(1) & (grey < 1).all(1)  # where nothing was clamped
@@ -191,7 +190,7 @@ def test_luminance_keeps_the_colors():
 
 
 def test_a_mask_says_where():
-    model, image = Model(NETWORKS["johnson"]()), picture(30, 42)
+    model, image = model_of(NETWORKS["johnson"]()), picture(30, 42)
     mask = torch.zeros(1, 1, 30, 42)
     mask[..., :20] = 1
     mask[..., 20:25] = 0.25
@@ -203,7 +202,7 @@ def test_a_mask_says_where():
 def test_the_image_is_left_as_it_is():
     image = picture(30, 42)
     before = image.clone()
-    apply_model(Model(NETWORKS["lengstrom"]()), image, strength=0.5)
+    apply_model(model_of(NETWORKS["lengstrom"]()), image, strength=0.5)
     assert torch.equal(image, before)
 
 
@@ -212,7 +211,7 @@ def test_no_frame_is_painted_around_a_flat_picture():
     flat = torch.full((1, 3, 60, 72), 0.4)
     edges = {}
     for kind in ("painter", "johnson", "lengstrom"):
-        painted = apply_model(Model(NETWORKS[kind]()), flat)
+        painted = apply_model(model_of(NETWORKS[kind]()), flat)
         edges[kind] = (painted - painted[..., 30:31, 36:37]).abs().max().item()
     assert edges["painter"] < 1e-5 and edges["johnson"] < 1e-5
     assert edges["lengstrom"] > 0.01
@@ -231,7 +230,7 @@ def test_no_frame_is_painted_around_a_flat_picture():
 )
 def test_what_cannot_be_painted_is_refused(image, settings, error, message):
     with pytest.raises(error, match=message):
-        apply_model(Model(NETWORKS["johnson"]()), image, **settings)
+        apply_model(model_of(NETWORKS["johnson"]()), image, **settings)
 
 
 # --- memory --------------------------------------------------------------------------------------
@@ -239,11 +238,11 @@ def test_what_cannot_be_painted_is_refused(image, settings, error, message):
 MEASURE = """
 import re, sys, torch
 from impasto.inference.strips import apply_model
-from impasto.checkpoints.model import Model
-from impasto.networks.multistyle import Painter
+from impasto.inference.painter import Painter
+from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
 torch.set_num_threads(1)
-model = Model(Painter(16, 1, 48).requires_grad_(False))
+model = Painter(MultiStyleNetwork(16, 1, 48).requires_grad_(False))
 image = torch.rand(1, 3, 1200, 1600)
 apply_model(model, image[..., :64, :64])
 peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
@@ -276,9 +275,9 @@ def test_more_rows_than_a_strip_are_asked_for_at_joints_only():
     """Held maps are given back when nothing needs them: what is used at the end is the last joint."""
     room = Room(1e12)
     image = picture(64, 64)
-    model = Model(NETWORKS["johnson"]())
+    model = model_of(NETWORKS["johnson"]())
     with torch.no_grad():
-        result = model(Strips.of(image, room))
+        result = model.paint(Strips.of(image, room))
         held = room.used
         del result
     # 64 px: deconv2 at full resolution with 8 channels, and nothing before it
@@ -305,5 +304,5 @@ def test_a_room_counts():
 
 def test_flat_pictures_in_strips_too():
     flat = torch.full((1, 3, 90, 72), 0.25)
-    painted = in_strips(Model(NETWORKS["painter"]()), flat, None, 0, 1 << 13)
+    painted = in_strips(model_of(NETWORKS["painter"]()), flat, None, 0, 1 << 13)
     assert F.max_pool2d(painted, (90, 72)).sub(-F.max_pool2d(-painted, (90, 72))).abs().max() < 1e-5

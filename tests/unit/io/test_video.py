@@ -19,7 +19,7 @@ import impasto
 from clips import NTSC, pan, photograph, write
 from impasto.cli.progress import report_bar, report_lines
 from impasto.errors import FileExists, ImageError, MissingExtra, OptionError, VideoError
-from impasto.events import Done, Frame, Note, Saved, Started, as_json
+from impasto.events import Done, Note, Saved, Started, Step, as_json
 from impasto.io.video.probe import Clip, probe
 from impasto.io.video.reader import iter_frames
 from impasto.io.video.writer import iter_video
@@ -32,8 +32,8 @@ def same(image):
 def run(source, output, process=same, **settings):
     """Process a video; the events but for frames, and how many frames there were."""
     events = list(iter_video(source, output, process, **settings))
-    frames = [event for event in events if isinstance(event, Frame)]
-    return [event for event in events if not isinstance(event, Frame)], frames
+    frames = [event for event in events if isinstance(event, Step) and event.phase == "frame"]
+    return [event for event in events if not isinstance(event, Step)], frames
 
 
 def notes(events):
@@ -101,7 +101,7 @@ def test_frames_are_those_that_were_filmed(clip):
         # G = (y - .2126 R - .0722 B) / .7152 = (.296804 - .170715 - .004682) / .7152 = .169752.
         (1, 1, (0.802989, 0.169752, 0.064854)),
         # BT.601, with .299 and .114: R = y + 1.402 cr = .747447, B = y + 1.772 cb = .075304,
-        # G = (.296804 - .223487 - .008585) / .587 = .110277. Small frames that say nothing are taken for it.
+        # G = (.296804 - .223487 - .008585) / .587 = .110277. It is the default of small frames.
         (6, 1, (0.747447, 0.110277, 0.075304)),
         (2, 1, (0.747447, 0.110277, 0.075304)),
         # Full range: y = 81 / 255 = .317647, cb = -28 / 255 = -.109804, cr = 72 / 255 = .282353; BT.709:
@@ -191,7 +191,7 @@ def test_everything_is_kept(suffix, clip, tmp_path):
     assert [type(event) for event in events] == [Started, Saved, Done]
     assert events[0].scales == ((48, 64, 30),) and events[0].unit == "frame"
     assert events[1] == Saved(output, "result")
-    assert events[2].steps == 30 and torch.equal(events[2].image, frames[-1].image)
+    assert events[2].steps == 30 and torch.equal(events[2].image, frames[-1].image())
     found = probe(output)
     assert found == Clip((48, 64), NTSC, False, 30, 1.001, 0, ("aac",), {"model": "swirl", "size": 64})
     (before,), (after,) = clips.packets(clip), clips.packets(output)
@@ -202,7 +202,7 @@ def test_everything_is_kept(suffix, clip, tmp_path):
         assert clips.times(output) == clips.times(clip)
         assert after == before  # times, too
     for (image, _), frame in zip(iter_frames(output), frames, strict=True):
-        assert (image - frame.image).abs().mean() < 0.03
+        assert (image - frame.image()).abs().mean() < 0.03
     with av.open(str(output)) as file:
         assert {key.lower(): value for key, value in file.metadata.items()}["title"] == "Pan"
         assert file.streams.video[0].codec_context.name == "h264"
@@ -211,12 +211,20 @@ def test_everything_is_kept(suffix, clip, tmp_path):
 
 def test_events_tell_the_frames(clip, tmp_path, capsys):
     events = list(iter_video(clip, tmp_path / "out.mp4", lambda image: image / 2))
-    frames = [event for event in events if isinstance(event, Frame)]
+    frames = [event for event in events if isinstance(event, Step) and event.phase == "frame"]
     assert [(event.step, event.steps) for event in frames] == [(i, 30) for i in range(1, 31)]
     assert frames[3].time == pytest.approx(3003 / 30000) and frames[-1].remaining == 0
-    assert torch.equal(frames[5].image, frames[5].source / 2)
+    assert torch.equal(frames[5].image(), frames[5].source() / 2)
     plain = json.loads(json.dumps(as_json(frames[3])))
-    assert plain["event"] == "frame" and plain.keys() == {"event", "step", "steps", "time", "seconds", "remaining"}
+    assert plain["phase"] == "frame" and plain.keys() == {
+        "event",
+        "phase",
+        "step",
+        "steps",
+        "time",
+        "seconds",
+        "remaining",
+    }
     with report_lines() as report:
         for event in events:
             report(event)
@@ -294,7 +302,7 @@ def test_gif(tmp_path):
     found = probe(tmp_path / "b.gif")
     assert (found.size, found.frames, found.duration, found.sound) == ((48, 64), 10, 1.0, ())
     for (image, _), frame in zip(iter_frames(tmp_path / "b.gif"), frames, strict=True):
-        assert (image - frame.image).abs().mean() < 0.05
+        assert (image - frame.image()).abs().mean() < 0.05
 
 
 def test_odd_sizes_are_padded_and_said(tmp_path):
@@ -304,7 +312,7 @@ def test_odd_sizes_are_padded_and_said(tmp_path):
     assert notes(events) == ["frames of 63×47 px became 64×48, since video needs even sides"]
     image, _ = next(iter_frames(tmp_path / "b.mp4"))
     assert image.shape[-2:] == (48, 64)
-    assert (image[..., :47, :63] - frames[0].image).abs().mean() < 0.03
+    assert (image[..., :47, :63] - frames[0].image()).abs().mean() < 0.03
     assert (image[..., 47, :] - image[..., 46, :]).abs().mean() < 0.05
     run(source, tmp_path / "c.gif")
     assert probe(tmp_path / "c.gif").size == (47, 63)
@@ -360,7 +368,7 @@ def test_less_crf_is_better_and_larger(clip, tmp_path):
         _, frames = run(clip, tmp_path / "b.mp4", crf=crf, force=True)
         sizes.append((tmp_path / "b.mp4").stat().st_size)
         image, _ = next(iter_frames(tmp_path / "b.mp4"))
-        errors.append(float((image - frames[0].image).abs().mean()))
+        errors.append(float((image - frames[0].image()).abs().mean()))
     assert sizes == sorted(sizes, reverse=True) and errors == sorted(errors)
 
 
@@ -472,7 +480,7 @@ def test_an_interrupted_run_leaves_nothing(error, clip, tmp_path):
 
 def test_closing_the_stream_cancels(clip, tmp_path):
     events = iter_video(clip, tmp_path / "out.mp4", same)
-    while not isinstance(next(events), Frame):
+    while not isinstance(next(events), Step):
         pass
     assert len(list(tmp_path.iterdir())) == 1  # what is being written
     events.close()
@@ -520,7 +528,7 @@ def test_few_frames_are_in_memory(tmp_path):
     source = write(tmp_path / "a.mp4", [photograph(192, 320)] * 100)
     alive, most = [], 0
     for event in iter_video(source, tmp_path / "out.mp4", lambda image: image * 1.0):
-        if isinstance(event, Frame):
-            alive = [ref for ref in alive if ref() is not None] + [weakref.ref(event.image)]
+        if isinstance(event, Step) and event.phase == "frame":
+            alive = [ref for ref in alive if ref() is not None] + [weakref.ref(event.image())]
             most = max(most, len(alive))
     assert most <= 3

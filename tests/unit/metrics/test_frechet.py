@@ -6,12 +6,8 @@ import pytest
 import torch
 
 from impasto.errors import OptionError
-from impasto.metrics.classes import class_shares, divergence, entropy
-from impasto.metrics.frechet import (
-    frechet_distance,
-    gaussian_distance,
-    spread,  # fmt: skip
-)
+from impasto.metrics.classes import class_fractions, entropy, kl_divergence
+from impasto.metrics.frechet import frechet_distance, gaussian_distance, spread
 from impasto.metrics.precision_recall import Neighborhoods, nearest, neighborhoods
 
 
@@ -33,7 +29,7 @@ def test_frechet_distance_on_a_line_by_hand():
 
 def test_distance_of_gaussians_with_the_same_axes():
     a, b = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 6.0])
-    # (3, 4) apart: 25; deviations 1 and 3, 2 and 4: (1 - 3)² + (2 - 4)²
+    # (3, 4) apart: 25; standard deviations 1 and 3, 2 and 4: (1 - 3)² + (2 - 4)²
     found = gaussian_distance(a, torch.diag(torch.tensor([1.0, 4])), b, torch.diag(torch.tensor([9.0, 16])))
     assert found == pytest.approx(33, rel=1e-12)
 
@@ -70,13 +66,13 @@ def test_spread_by_hand():
 
 
 def test_neighborhoods_on_a_line_by_hand():
-    """Real 0 1 3 7 with balls of 1 1 2 4 around them, made 0.5 2.5 12 17 with 2 2 5 5."""
-    real, made = column(0, 1, 3, 7), column(0.5, 2.5, 12, 17)
+    """Real 0 1 3 7 with balls of 1 1 2 4 around them, fakes 0.5 2.5 12 17 with 2 2 5 5."""
+    real, fake = column(0, 1, 3, 7), column(0.5, 2.5, 12, 17)
     # 0.5 is in the balls of 0 and 1; 2.5 in that of 3; 12 and 17 in none. That of 7 is empty. 0, 1 and 3 are in balls
-    # of made ones, and 7 is just on the edge of that of 12.
-    assert neighborhoods(real, made, k=1) == Neighborhoods(precision=0.5, recall=1, density=0.75, coverage=0.75)
+    # of fakes, and 7 is just on the edge of that of 12.
+    assert neighborhoods(real, fake, k=1) == Neighborhoods(precision=0.5, recall=1, density=0.75, coverage=0.75)
     # To the second neighbor: real 3 2 3 6. 0.5 is in three of these, 2.5 in all four, 12 in that of 7.
-    assert neighborhoods(real, made, k=2) == Neighborhoods(precision=0.75, recall=1, density=8 / 8, coverage=1)
+    assert neighborhoods(real, fake, k=2) == Neighborhoods(precision=0.75, recall=1, density=8 / 8, coverage=1)
     # The other way round: of the real, only 7 is in none of 0.5 +- 2, 2.5 +- 2, 20 +- 1, 21 +- 1.
     assert neighborhoods(real, column(0.5, 2.5, 20, 21), k=1).recall == 0.75
 
@@ -92,22 +88,22 @@ def test_the_same_set_twice():
 
 def test_a_mode_that_is_dropped_lowers_recall_and_an_invented_one_precision():
     centers = 100 * torch.tensor([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], dtype=torch.float64)
-    real, made = (centers.repeat(50, 1) + cloud(200, 2, seed) for seed in (0, 1))
-    kept = made[torch.arange(200) % 4 > 0]
-    all_of_them, some, invented = (neighborhoods(*pair) for pair in ((real, made), (real, kept), (kept, real)))
+    real, fake = (centers.repeat(50, 1) + cloud(200, 2, seed) for seed in (0, 1))
+    kept = fake[torch.arange(200) % 4 > 0]
+    all_of_them, some, invented = (neighborhoods(*pair) for pair in ((real, fake), (real, kept), (kept, real)))
     assert all_of_them.precision > 0.9 and all_of_them.recall > 0.9
     assert some.recall == pytest.approx(0.75 * all_of_them.recall, abs=0.05) and some.precision > 0.9
     assert some.coverage == pytest.approx(0.75 * all_of_them.coverage, abs=0.05)
     assert invented.precision == pytest.approx(some.recall) and invented.recall == pytest.approx(some.precision)
     labels = torch.arange(200) % 4
-    assert divergence(class_shares(labels[labels > 0], 4)) == pytest.approx(math.log(4 / 3))
+    assert kl_divergence(class_fractions(labels[labels > 0], 4)) == pytest.approx(math.log(4 / 3))
 
 
 def test_outliers_count_less_in_density_than_in_precision():
     """One real point far away has a ball that holds everything."""
     real = torch.cat([cloud(50, 2), torch.full((1, 2), 1e3, dtype=torch.float64)])
-    made = cloud(50, 2, 1) + 500
-    found = neighborhoods(real, made, k=5)
+    fake = cloud(50, 2, 1) + 500
+    found = neighborhoods(real, fake, k=5)
     assert found.precision == 1
     assert found.density == pytest.approx(1 / 5) and found.coverage == pytest.approx(1 / 51)
 
@@ -117,8 +113,8 @@ def test_blocks_do_not_show(monkeypatch):
     whole, (distances, which) = neighborhoods(a, b), nearest(a, b, 3)
     monkeypatch.setattr("impasto.metrics.precision_recall._CELLS", 60)
     assert neighborhoods(a, b) == whole
-    again, places = nearest(a, b, 3)
-    assert torch.equal(distances, again) and torch.equal(which, places)
+    again, indices = nearest(a, b, 3)
+    assert torch.equal(distances, again) and torch.equal(which, indices)
     expected, order = (torch.cdist(a, b) / 2).sort(1)  # the root of a mean over four numbers
     torch.testing.assert_close(distances, expected[:, :3], rtol=1e-6, atol=0)
     assert torch.equal(which, order[:, :3])
@@ -141,17 +137,17 @@ def test_nearest_pictures_by_hand():
 
 
 def test_histograms_by_hand():
-    shares = class_shares(torch.tensor([0, 0, 2, 3]), 4)
-    assert shares.tolist() == [0.5, 0, 0.25, 0.25]
-    assert entropy(shares) == pytest.approx(1.5 * math.log(2))  # ½ log 2 + ½ log 4
-    assert divergence(shares) == pytest.approx(0.5 * math.log(2))  # log 4 less that
+    fractions = class_fractions(torch.tensor([0, 0, 2, 3]), 4)
+    assert fractions.tolist() == [0.5, 0, 0.25, 0.25]
+    assert entropy(fractions) == pytest.approx(1.5 * math.log(2))  # ½ log 2 + ½ log 4
+    assert kl_divergence(fractions) == pytest.approx(0.5 * math.log(2))  # log 4 less that
     expected = torch.tensor([0.25, 0.25, 0.25, 0.25])
-    assert divergence(shares, expected) == pytest.approx(divergence(shares))
+    assert kl_divergence(fractions, expected) == pytest.approx(kl_divergence(fractions))
     # ½ log (½ / ¼) + ¼ log (¼ / ½) + ¼ log 1
-    assert divergence(shares, torch.tensor([0.25, 0, 0.5, 0.25])) == pytest.approx(0.25 * math.log(2))
-    assert divergence(shares, torch.tensor([0.5, 0.5, 0, 0])) == math.inf
-    one = class_shares(torch.full((7,), 3), 10)
-    assert entropy(one) == 0 and divergence(one) == pytest.approx(math.log(10))
+    assert kl_divergence(fractions, torch.tensor([0.25, 0, 0.5, 0.25])) == pytest.approx(0.25 * math.log(2))
+    assert kl_divergence(fractions, torch.tensor([0.5, 0.5, 0, 0])) == math.inf
+    one = class_fractions(torch.full((7,), 3), 10)
+    assert entropy(one) == 0 and kl_divergence(one) == pytest.approx(math.log(10))
 
 
 # --- what is refused -----------------------------------------------------------------------------
@@ -166,9 +162,9 @@ def test_histograms_by_hand():
         (lambda: neighborhoods(torch.ones(5, 3), torch.ones(9, 3)), "features are 5 x 3; .* 6 at least"),
         (lambda: neighborhoods(torch.ones(5, 3), torch.ones(9, 3), 0), "k is 0"),
         (lambda: nearest(torch.ones(2, 4), torch.ones(1, 4), 2), "2 neighbors among 1"),
-        (lambda: nearest(torch.ones(2, 4), torch.ones(2, 4, dtype=torch.uint8)), "two kinds"),
-        (lambda: class_shares(torch.tensor([0, 10]), 10), "2 labels; expected one or more, from 0 to 9"),
-        (lambda: class_shares(torch.tensor([], dtype=torch.int64), 10), "0 labels"),
+        (lambda: nearest(torch.ones(2, 4), torch.ones(2, 4, dtype=torch.uint8)), "differ in shape or dtype"),
+        (lambda: class_fractions(torch.tensor([0, 10]), 10), "2 labels; expected one or more, from 0 to 9"),
+        (lambda: class_fractions(torch.tensor([], dtype=torch.int64), 10), "0 labels"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, text):

@@ -55,7 +55,7 @@ def pixels(*colors):
         ((0, 0, 1), (32.2970, 79.1875, -107.8602)),
         ((1, 1, 1), (100, 0, 0)),
         ((0, 0, 0), (0, 0, 0)),
-        # Grey of 0.5: linear ((.5 + .055) / 1.055)^2.4 = .214041, cube root .598183, L = 116 * .598183 - 16.
+        # Gray of 0.5: linear ((.5 + .055) / 1.055)^2.4 = .214041, cube root .598183, L = 116 * .598183 - 16.
         ((0.5, 0.5, 0.5), (53.3890, 0, 0)),
         # 2/255 is in both straight parts: Y = 2/255/12.92 = .000607, L = 24389/27 * Y.
         ((2 / 255, 2 / 255, 2 / 255), (0.548352, 0, 0)),
@@ -94,12 +94,12 @@ def test_lab_keeps_pictures_apart_and_takes_values_below_zero():
 
 
 def test_one_step_of_all_colors_is_its_own_length():
-    # All greys 10 L* apart: Y = ((L + 16) / 116)^3, encoded. The mean over directions is |step|² / 3.
-    def grey(lightness):
+    # All grays 10 L* apart: Y = ((L + 16) / 116)^3, encoded. The mean over directions is |step|² / 3.
+    def gray(lightness):
         light = ((lightness + 16) / 116) ** 3
         return (1.055 * light ** (1 / 2.4) - 0.055,) * 3
 
-    dark, light = pixels(*map(grey, (20, 30, 50))), pixels(*map(grey, (30, 40, 60)))
+    dark, light = pixels(*map(gray, (20, 30, 50))), pixels(*map(gray, (30, 40, 60)))
     assert color_distance(dark, [light]) == pytest.approx(10, abs=1e-6)
 
 

@@ -1,4 +1,4 @@
-"""Translations are measured as by hand, and beside what costs nothing."""
+"""Measures of translation, by hand and beside the trivial baselines."""
 
 import numpy as np
 import pytest
@@ -7,26 +7,25 @@ import torch
 from impasto.checkpoints.classifier import load_classifier
 from impasto.checkpoints.files import load_state
 from impasto.errors import ImageError, OptionError
-from impasto.events import Taught
-from impasto.metrics.classifier import look
+from impasto.events import Step
+from impasto.metrics.classifier import classify
 from impasto.metrics.frechet import frechet_distance
 from impasto.metrics.translation import (
     baselines,
-    judge_pairs,
-    judge_translation,
-    judged,
-    judged_pairs,
+    compare_pairs,
+    compare_translations,
+    measure_pairs,
+    measure_translation,
     psnr,
     structure_distance,
     translation_score,
     unrelated_structure,
 )
 from impasto.ops.color_transfer import reinhard
-from impasto.recipes.classifier.lesson import iter_domains
-from impasto.recipes.classifier.options import ClassifierOptions
+from impasto.recipes.classifier.train_beside import train_domain_classifier
 from nets import picture
 
-OPTIONS = ClassifierOptions(steps=60, device="cpu", batch=16, shift=1, preview_seconds=1e9)
+OPTIONS = {"steps": 60, "device": "cpu", "batch": 16, "shift": 1}
 
 
 def scenes(count, seed=0):
@@ -39,11 +38,11 @@ def red(pictures):
 
 
 @pytest.fixture(scope="module")
-def judge(tmp_path_factory):
-    path = tmp_path_factory.mktemp("judge") / "classifier.safetensors"
+def trained(tmp_path_factory):
+    path = tmp_path_factory.mktemp("classifier") / "classifier.safetensors"
     held = scenes(20, 300), red(scenes(20, 300))
-    told = list(iter_domains(scenes(40), red(scenes(40, 100)), held, OPTIONS, path=path))
-    assert [(event.step, event.steps) for event in told if isinstance(event, Taught)] == [
+    told = list(train_domain_classifier(scenes(40), red(scenes(40, 100)), held, path=path, **OPTIONS))
+    assert [(event.step, event.steps) for event in told if isinstance(event, Step) and event.phase == "fit"] == [
         (n, 60) for n in range(12, 61, 12)
     ]
     return load_classifier(path), load_state(path)[1]
@@ -63,7 +62,7 @@ def test_structure_is_where_edges_are():
     shuffled = a.flatten(2)[:, :, torch.randperm(256, generator=torch.Generator().manual_seed(0))].view_as(a)
     assert (structure_distance(shuffled, a) - 1).abs().max() < 0.3
     assert torch.equal(structure_distance(torch.zeros_like(a), a), torch.ones(4, dtype=torch.float64))
-    # by hand: a step across and one down, on 3 x 3: slopes at four places
+    # by hand: a step across and one down, on 3 x 3: slopes at four positions
     across, down = torch.zeros(1, 3, 3, 3), torch.zeros(1, 3, 3, 3)
     across[..., 2], down[..., 2, :] = 1, 1
     first, second = np.array([0, 1, 0, 1]), np.array([0, 0, 1, 1])
@@ -93,102 +92,107 @@ def test_colors_move_as_reinhard_says():
     torch.testing.assert_close(reinhard(source[:1], source[:1]), source[:1], rtol=0, atol=1e-3)
 
 
-def test_a_classifier_learns_the_two_kinds(judge):
-    classifier, told = judge
-    right = [(look(classifier, red(scenes(20, 300))).labels == 1), (look(classifier, scenes(20, 300)).labels == 0)]
+def test_a_classifier_learns_the_two_domains(trained):
+    classifier, told = trained
+    right = [
+        (classify(classifier, red(scenes(20, 300))).labels == 1),
+        (classify(classifier, scenes(20, 300)).labels == 0),
+    ]
     assert min(some.double().mean() for some in right) >= 0.9
     assert told["accuracy"] == pytest.approx(float(torch.cat(right).double().mean())) and told["held"] == 40
 
 
-def test_measures_of_the_truth_and_of_what_costs_nothing(judge):
-    classifier, _ = judge
+def test_measures_of_the_truth_and_of_the_baselines(trained):
+    classifier, _ = trained
     source, wanted = scenes(90, 500), red(scenes(80, 700))
     truth = red(source)
     bleak = torch.full_like(source, 0.5)
-    found = judged({"truth": truth, "bleak": bleak}, source, wanted, classifier, truth=truth, back={"truth": source})
-    assert list(found) == ["as they are", "colors changed", "truth", "bleak"]
+    found = compare_translations(
+        {"truth": truth, "bleak": bleak}, source, wanted, classifier, truth=truth, cycle={"truth": source}
+    )
+    assert list(found) == ["identity", "color transfer", "truth", "bleak"]
     best = found["truth"]
     assert best.accuracy >= 0.9 and best.psnr == pytest.approx(100) and best.cycle_psnr == pytest.approx(100)
     assert best.cycle_ssim == pytest.approx(1, abs=1e-5) and best.structure < 0.4 and best.pictures == 90
-    same = found["as they are"]
+    same = found["identity"]
     assert same.accuracy <= 0.1 and same.structure == pytest.approx(0, abs=1e-6) and same.cycle_psnr is None
     assert same.psnr == pytest.approx(float((-10 * (source - truth).square().mean((1, 2, 3)).log10()).mean()), rel=1e-4)
-    assert found["colors changed"].psnr > same.psnr and found["colors changed"].frechet < same.frechet
+    assert found["color transfer"].psnr > same.psnr and found["color transfer"].frechet < same.frechet
     assert found["bleak"].structure == 1
     assert best.frechet < 0.3 * same.frechet
-    seen, real = look(classifier, truth).features, look(classifier, wanted).features
-    assert best.frechet == pytest.approx(frechet_distance(real, seen))
+    fake, real = classify(classifier, truth).features, classify(classifier, wanted).features
+    assert best.frechet == pytest.approx(frechet_distance(real, fake))
     assert set(best.as_dict()) >= {"accuracy", "frechet", "kept"} and best.kept is None
 
 
-def test_labels_are_those_that_were_kept(judge):
-    classifier, _ = judge
+def test_labels_are_those_that_were_kept(trained):
+    classifier, _ = trained
     source = scenes(10)
     labels = torch.tensor([1] * 7 + [0] * 3)
-    found = judge_translation(red(source), source, red(scenes(8, 50)), classifier, labels=(classifier, labels))
-    seen = look(classifier, red(source)).labels
-    assert found.kept == pytest.approx(float((seen == labels).double().mean()))
+    found = measure_translation(red(source), source, red(scenes(8, 50)), classifier, labels=(classifier, labels))
+    found_labels = classify(classifier, red(source)).labels
+    assert found.kept == pytest.approx(float((found_labels == labels).double().mean()))
 
 
-def test_what_does_not_fit_is_refused(judge, tmp_path):
+def test_what_does_not_fit_is_refused(trained, tmp_path):
     source = scenes(4)
     with pytest.raises(ImageError, match=r"truth is \(3, 3, 16, 16\); expected \(4, 3, 16, 16\)"):
-        judge_translation(source, source, source, judge[0], truth=source[:3])
+        measure_translation(source, source, source, trained[0], truth=source[:3])
     held = source, source
     with pytest.raises(ImageError, match="expected the same size"):
-        iter_domains(source, picture(8, 8), held, OPTIONS, path=tmp_path / "a")
+        train_domain_classifier(source, picture(8, 8), held, path=tmp_path / "a", **OPTIONS)
     with pytest.raises(ImageError, match="expected the same size"):
-        iter_domains(source, source, (source, picture(8, 8)), OPTIONS, path=tmp_path / "a")
-    with pytest.raises(OptionError, match="there are 4 and 40 pictures; expected 5 or more"):
-        iter_domains(source, scenes(40), held, OPTIONS, path=tmp_path / "a")
-    with pytest.raises(ImageError, match=r"pictures are \(4, 3, 16, 16\); expected \(3, 3, 16, 16\), as the truth"):
-        judge_pairs(source, source[:3])
-    assert list(baselines(source, source)) == ["as they are", "colors changed"]
+        train_domain_classifier(source, source, (source, picture(8, 8)), path=tmp_path / "a", **OPTIONS)
+    with pytest.raises(OptionError, match="there are 4 and 40 images; expected 5 or more"):
+        train_domain_classifier(source, scenes(40), held, path=tmp_path / "a", **OPTIONS)
+    with pytest.raises(ImageError, match=r"images are \(4, 3, 16, 16\); expected \(3, 3, 16, 16\), as the truth"):
+        measure_pairs(source, source[:3])
+    assert list(baselines(source, source)) == ["identity", "color transfer"]
 
 
-def test_the_way_back_is_measured_against_the_other_kind(judge):
-    classifier, _ = judge
+def test_the_other_direction_is_measured_against_the_other_domain(trained):
+    classifier, _ = trained
     source, wanted = red(scenes(30, 500)), scenes(30, 700)
-    found = judged({"truth": scenes(30, 500)}, source, wanted, classifier, kind=0)
-    assert found["truth"].accuracy >= 0.9 and found["as they are"].accuracy <= 0.1
-    assert found["truth"].frechet < 0.3 * found["as they are"].frechet
+    found = compare_translations({"truth": scenes(30, 500)}, source, wanted, classifier, target_label=0)
+    assert found["truth"].accuracy >= 0.9 and found["identity"].accuracy <= 0.1
+    assert found["truth"].frechet < 0.3 * found["identity"].frechet
 
 
-def test_pictures_larger_than_the_classifier_are_looked_at_smaller(judge):
-    classifier, _ = judge
+def test_images_larger_than_the_classifier_are_resized(trained):
+    classifier, _ = trained
     source, wanted = scenes(30, 500), red(scenes(30, 700))
     large = [torch.nn.functional.interpolate(some, scale_factor=2, mode="bilinear") for some in (source, wanted)]
-    small = judge_translation(red(source), source, wanted, classifier)
-    found = judge_translation(red(large[0]), large[0], large[1], classifier)
+    small = measure_translation(red(source), source, wanted, classifier)
+    found = measure_translation(red(large[0]), large[0], large[1], classifier)
     assert found.accuracy == pytest.approx(small.accuracy, abs=0.1) and found.frechet == pytest.approx(
         small.frechet, rel=0.4
     )
 
 
-def test_neither_way_to_cheat_pays(judge):
+def test_neither_way_to_cheat_pays(trained):
     """The declared score: doing nothing gets 1, and so does what has nothing to do with the picture."""
-    classifier, _ = judge
+    classifier, _ = trained
     source, wanted = scenes(60, 500), red(scenes(60, 700))
     random = torch.Generator().manual_seed(0)
-    ways = {
+    fakes = {
         "truth": red(source),
         "half": (source + red(source)) / 2,
         "others": red(scenes(60, 900)),
         "one": red(scenes(1, 900)).expand_as(source),
         "noise": torch.rand(source.shape, generator=random),
     }
-    found = judged(ways, source, wanted, classifier)
-    same = found["as they are"]
+    found = compare_translations(fakes, source, wanted, classifier)
+    same = found["identity"]
     unrelated = unrelated_structure(source, wanted)
     scores = {name: translation_score(one, same, unrelated) for name, one in found.items()}
-    assert scores["as they are"] == pytest.approx(1, abs=1e-6)
+    assert scores["identity"] == pytest.approx(1, abs=1e-6)
     assert scores["truth"] < 0.5 and scores["half"] < 0.5
     assert min(scores[name] for name in ("others", "one", "noise")) > 0.9
-    made = found["half"]
-    assert scores["half"] == pytest.approx(made.frechet / same.frechet + made.structure / unrelated)
+    half = found["half"]
+    assert scores["half"] == pytest.approx(half.frechet / same.frechet + half.structure / unrelated)
 
 
-def test_what_is_unrelated_leaves_out_what_shows_the_same():
+def test_unrelated_structure_leaves_out_images_of_the_same():
     source = scenes(6)
     pairs = [
         structure_distance(source[i : i + 1], red(source)[j : j + 1]) for i in range(6) for j in range(6) if i != j
@@ -201,12 +205,12 @@ def test_pairs_are_measured_against_the_truth_by_hand():
     source = torch.tensor([0.2, 0.4]).view(2, 1, 1, 1).expand(2, 3, 12, 12)
     truth = torch.tensor([0.3, 0.7]).view(2, 1, 1, 1).expand(2, 3, 12, 12).clone()
     truth[1, 0] = 0.1  # one channel of one picture
-    found = judged_pairs({"half": (source + truth) / 2}, source, truth)
-    assert list(found) == ["as they are", "median color", "colors changed", "half"]
-    assert found["as they are"].l1 == pytest.approx((3 * 0.1 + 2 * 0.3 + 0.3) / 6)
-    assert found["half"].l1 == pytest.approx(found["as they are"].l1 / 2)
-    assert found["half"].psnr == pytest.approx(found["as they are"].psnr + 20 * np.log10(2), abs=1e-4)
+    found = compare_pairs({"half": (source + truth) / 2}, source, truth)
+    assert list(found) == ["identity", "median color", "color transfer", "half"]
+    assert found["identity"].l1 == pytest.approx((3 * 0.1 + 2 * 0.3 + 0.3) / 6)
+    assert found["half"].l1 == pytest.approx(found["identity"].l1 / 2)
+    assert found["half"].psnr == pytest.approx(found["identity"].psnr + 20 * np.log10(2), abs=1e-4)
     # of two values each lies at the same mean distance, so any between them is a median: (0.2 + 0.4 + 0.4) / 2 / 3
     assert found["median color"].l1 == pytest.approx((0.2 / 2 + 0.4 / 2 + 0.4 / 2) / 3)
-    exact = judge_pairs(truth, truth)
+    exact = measure_pairs(truth, truth)
     assert (exact.l1, exact.psnr, exact.pictures) == (0, pytest.approx(100), 2) and exact.ssim == pytest.approx(1)

@@ -68,7 +68,7 @@ def test_ranks_that_do_not_fit_are_refused():
         tiny(ranks={**FEW, "conv3_2": (0, 4)})
     with pytest.raises(OptionError, match="the ranks of conv5_4 are 0 and 0"):
         tiny(ranks={name: rank for name, rank in FEW.items() if name != "conv5_4"})
-    with pytest.raises(UnknownName, match="'conv1_1' is not the name of a convolution that can be squeezed"):
+    with pytest.raises(UnknownName, match="'conv1_1' is not the name of a convolution that has ranks"):
         tiny(ranks={**FEW, "conv1_1": (1, 1)})
 
 

@@ -9,17 +9,17 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 import clips
-from impasto.api.apply import open_painter
-from impasto.checkpoints.load import load_model, pack, save_model
+from impasto.checkpoints.load import pack
 from impasto.cli.main import main
 from impasto.errors import OptionError, WeightsError
+from impasto.inference.brush import Brush
 from impasto.inference.options import ApplyOptions
 from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.video.probe import probe
 from impasto.networks.patchgan import PatchDiscriminator, PixelDiscriminator, field_of_view
 from impasto.networks.translators import Blur, ResNetGenerator, UNetGenerator
-from nets import picture, random_johnson, random_weights
+from nets import loaded, picture, random_johnson, random_weights, written
 
 # --- the layouts, from their tables, as plain functions of a state dict ---------------------------
 
@@ -252,15 +252,15 @@ def test_first_weights_are_those_of_the_papers():
 # --- discriminators -------------------------------------------------------------------------------
 
 
-def test_a_patch_is_judged_by_what_lies_in_it():
+def test_a_logit_depends_on_its_patch_alone():
     assert [field_of_view(layers) for layers in range(1, 7)] == [16, 34, 70, 142, 286, 574]
     for layers in (1, 2, 3):
         network, side = PatchDiscriminator(2, layers, "none").eval(), 8 * 2**layers + 40
         random_weights(network)
         x = torch.randn(1, 3, side, side, requires_grad=True)
-        judged = network(x)
-        middle = judged.shape[-1] // 2
-        judged[0, 0, middle, middle].backward()
+        logits = network(x)
+        middle = logits.shape[-1] // 2
+        logits[0, 0, middle, middle].backward()
         seen = x.grad[0].abs().sum(0).nonzero()
         assert (seen.max(0).values - seen.min(0).values + 1).tolist() == [field_of_view(layers)] * 2
 
@@ -338,7 +338,8 @@ def test_there_are_54_variants():
 def test_every_layout_is_recognized_without_a_word(kind, settings, tmp_path):
     state = official(kind, settings)
     torch.save(state, tmp_path / "latest_net_G.pth")
-    model = load_model(tmp_path / "latest_net_G.pth", dtype=torch.float64)  # so that only rounding is rounded away
+    model = loaded(tmp_path / "latest_net_G.pth")
+    model.network.double()  # so that only rounding is rounded away
     assert model.architecture == kind and model.notes == ()
     assert settings.items() <= model.network.settings.items()
     side = 16 if kind == "resnet" else 2 ** settings["downs"]
@@ -347,7 +348,7 @@ def test_every_layout_is_recognized_without_a_word(kind, settings, tmp_path):
         exact = {key: value.double() for key, value in state.items()}
         wanted = by_hand(kind, settings, exact, 2 * image - 1)
         torch.testing.assert_close(model.network.translate(2 * image - 1), wanted, rtol=0, atol=1e-10)
-        torch.testing.assert_close(model(image), (wanted / 2 + 0.5).clamp(0, 1), rtol=0, atol=1e-10)
+        torch.testing.assert_close(model.paint(image), (wanted / 2 + 0.5).clamp(0, 1), rtol=0, atol=1e-10)
     assert wanted.std() > 0.02
 
 
@@ -364,7 +365,7 @@ def test_wrapped_files_are_the_same(how, tmp_path):
     torch.save(WRAPPED[how](state), tmp_path / "a.pth")
     with torch.no_grad():
         x = 2 * picture(8, 8) - 1
-        found = load_model(tmp_path / "a.pth").network.translate(x)
+        found = loaded(tmp_path / "a.pth").network.translate(x)
         torch.testing.assert_close(found, resnet(state, x, 2, "batch"), rtol=0, atol=1e-5)
 
 
@@ -374,7 +375,7 @@ def test_statistics_of_instance_norms_are_left_out(tmp_path):
     old = {f"model.{key}.running_mean": torch.ones(count) for key, count in norms.items()}
     old |= {key.replace("mean", "var"): value for key, value in old.items()}
     torch.save(state | old, tmp_path / "a.pth")
-    model = load_model(tmp_path / "a.pth")
+    model = loaded(tmp_path / "a.pth")
     assert model.notes == ("12 running statistics of an old file were left out: they are never used",)
     assert model.network.norm == "instance"
     with torch.no_grad():
@@ -392,13 +393,13 @@ def test_networks_without_norm_blurred_one_way_or_gray_are_recognized(tmp_path):
     ]  # fmt: skip
     for index, (kind, settings) in enumerate(cases):
         torch.save(official(kind, settings), tmp_path / f"{index}.pth")
-        network = load_model(tmp_path / f"{index}.pth").network
+        network = loaded(tmp_path / f"{index}.pth").network
         assert settings.items() <= network.settings.items()
 
 
 def test_the_published_sizes_are_read(tmp_path):
     torch.save(ResNetGenerator().state_dict(), tmp_path / "horse2zebra.pth")
-    network = load_model(tmp_path / "horse2zebra.pth").network
+    network = loaded(tmp_path / "horse2zebra.pth").network
     assert count(network) == 11_378_179 and network.settings == ResNetGenerator(1).settings | {"width": 64, "blocks": 9}
 
 
@@ -462,7 +463,7 @@ def test_wrong_files_are_refused_by_name(what, tmp_path, capsys):
     content, message = REFUSED[what]
     (tmp_path / "wrong.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=message) as caught:
-        load_model(tmp_path / "wrong.pth")
+        loaded(tmp_path / "wrong.pth")
     assert "wrong.pth" in str(caught.value) and "\n" not in str(caught.value)
     assert capsys.readouterr().out == ""
 
@@ -470,14 +471,14 @@ def test_wrong_files_are_refused_by_name(what, tmp_path, capsys):
 @pytest.mark.parametrize(("kind", "settings"), [VARIANTS[0], VARIANTS[7], VARIANTS[-1]], ids=["plain", "cut", "unet"])
 def test_our_own_files_keep_them(kind, settings, tmp_path):
     torch.save(official(kind, settings), tmp_path / "a.pth")
-    model, image = load_model(tmp_path / "a.pth"), picture(20, 30)
-    save_model(tmp_path / "b.safetensors", model.network, {"license": "CC0"})
+    model, image = loaded(tmp_path / "a.pth"), picture(20, 30)
+    written(tmp_path / "b.safetensors", model.network, {"license": "CC0"})
     pack(tmp_path / "b.safetensors", tmp_path / "c.safetensors", precision="float16")
     with torch.no_grad():
-        wanted = model(image)
-        assert torch.equal(load_model(tmp_path / "b.safetensors")(image), wanted)
-        small = load_model(tmp_path / "c.safetensors")
-        assert small.header["license"] == "CC0" and float((small(image) - wanted).abs().mean()) < 0.01
+        wanted = model.paint(image)
+        assert torch.equal(loaded(tmp_path / "b.safetensors").paint(image), wanted)
+        small = loaded(tmp_path / "c.safetensors")
+        assert small.card["license"] == "CC0" and float((small.paint(image) - wanted).abs().mean()) < 0.01
 
 
 # --- applied --------------------------------------------------------------------------------------
@@ -511,7 +512,7 @@ def test_official_files_are_applied_to_folders_of_any_sizes(kind, settings, tmp_
     assert np.array_equal(load_picture("out/a_latest_net_G.png").pixels, load_picture("photos/a.png").pixels)
     capfd.readouterr()
     assert main([*words[:2], "photos/a.png", "--style", "zebra"]) == 2
-    assert "has one style; expected none to be named" in capfd.readouterr().err
+    assert "has one style; leave out the style" in capfd.readouterr().err
     assert main([*words[:2], "photos/a.png", "--max-memory", "1M"]) == 2
     assert "max_memory is too small for this picture by" in capfd.readouterr().err
 
@@ -519,25 +520,26 @@ def test_official_files_are_applied_to_folders_of_any_sizes(kind, settings, tmp_
 def test_the_mode_of_the_paper_takes_statistics_of_the_picture_and_drops_out(tmp_path):
     network, image = alive(UNetGenerator(2, 6, dropout=False)), picture(64, 128)
     torch.save(network.state_dict(), tmp_path / "a.pth")
-    model = open_painter(tmp_path / "a.pth", ApplyOptions(mode="paper", device="cpu", precision="float32"))
+    model = loaded(tmp_path / "a.pth")
     model.network.load_state_dict(network.state_dict())
+    brush = Brush(model, ApplyOptions(mode="paper"))
     plain = {key: value for key, value in network.state_dict().items() if "running" not in key}
     with torch.no_grad():
         exact = UNetGenerator(2, 6, dropout=False)
         exact.load_state_dict(plain, strict=False)
         wanted = exact.train().translate(2 * image - 1) / 2 + 0.5  # torch's own batch normalization, of a batch of one
         torch.testing.assert_close(network.train()(image), wanted, rtol=0, atol=1e-4)
-        found = model(image)  # it cannot know that there was no dropout, so half of the inner features are left out
-        assert torch.equal(found, model(image)) and float((found - wanted).abs().mean()) > 1e-3
+        found = brush(image)  # it cannot know that there was no dropout, so half of the inner features are left out
+        assert torch.equal(found, brush(image)) and float((found - wanted).abs().mean()) > 1e-3
         assert network.state_dict()["model.model.1.model.2.num_batches_tracked"] == 0  # nothing is learned from it
     for module in model.network.modules():
         if isinstance(module, torch.nn.Dropout):
             mask = module.mask((20, 30))
             assert mask.unique().tolist() == [0, 2] and float(mask.mean()) == pytest.approx(1, abs=0.05)
     johnson = tmp_path / "b.safetensors"
-    save_model(johnson, random_johnson())
+    written(johnson, random_johnson())
     with pytest.raises(OptionError, match="mode is 'paper', but the network is one of johnson"):
-        open_painter(johnson, ApplyOptions(mode="paper"))
+        Brush(loaded(johnson), ApplyOptions(mode="paper"))
 
 
 def test_videos_are_translated(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Warping, optical flow and made-up motion, against slices, closed forms and motions that are known."""
+"""Warping, optical flow and synthetic motion, against slices, closed forms and motions that are known."""
 
 import math
 
@@ -163,7 +163,7 @@ def test_there_and_back_must_lead_home():
     assert visible(edge, -warp(edge, edge))[0, 0, 3].tolist()[4:8] == [1, 0, 0, 1]
 
 
-# --- made-up motion ------------------------------------------------------------------------------
+# --- synthetic motion -----------------------------------------------------------------------------
 
 
 def test_made_up_motion_is_what_it_says():

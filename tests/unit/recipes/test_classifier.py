@@ -1,4 +1,4 @@
-"""The classifier: its size, that it learns through the engine, and how pictures are moved."""
+"""The classifier: its size, its training through the engine, and random translations."""
 
 import pytest
 import torch
@@ -7,11 +7,11 @@ from bars import CLASSES, SIDE, Labeled, bars, tiny
 from impasto.checkpoints.classifier import load_classifier
 from impasto.checkpoints.files import MODEL, load_state
 from impasto.errors import ImageError, OptionError
-from impasto.events import Trained
-from impasto.metrics.classifier import look
+from impasto.events import Step
+from impasto.metrics.classifier import classify
 from impasto.networks.classifier import Classifier
 from impasto.recipes.classifier.options import ClassifierOptions
-from impasto.recipes.classifier.recipe import Classifying, shifted
+from impasto.recipes.classifier.recipe import ClassifierRecipe, shifted
 from impasto.training.loop import iter_train
 
 QUICK = ClassifierOptions(
@@ -29,27 +29,27 @@ def test_it_has_the_size_of_the_reference():
     again = Classifier(**odd.settings)
     again.load_state_dict(odd.state_dict())
     odd.eval(), again.eval()
-    torch.testing.assert_close(again(pictures), odd.judge(odd.features(pictures)), rtol=0, atol=0)
+    torch.testing.assert_close(again(pictures), odd.logits(odd.features(pictures)), rtol=0, atol=0)
 
 
-def test_it_learns_and_says_how_well(tmp_path):
+def test_it_trains_and_reports_its_accuracy(tmp_path):
     (pictures, labels), held = bars(256, seed=1), bars(128, seed=2)
-    recipe = Classifying(tiny(), held, QUICK)
-    before = float((look(tiny(), held[0]).labels == held[1]).float().mean())
+    recipe = ClassifierRecipe(tiny(), held, QUICK)
+    before = float((classify(tiny(), held[0]).labels == held[1]).float().mean())
     events = list(iter_train(recipe, Labeled(pictures, labels), QUICK, run=tmp_path / "run"))
-    losses = [event.losses for event in events if isinstance(event, Trained)]
+    losses = [event.losses for event in events if isinstance(event, Step) and event.phase == "train"]
     assert losses[-1]["cross_entropy"] < 0.3 * losses[0]["cross_entropy"] and losses[-1]["error"] < 0.2
     net = load_classifier(tmp_path / "run" / MODEL)
-    found = float((look(net, held[0]).labels == held[1]).float().mean())
+    found = float((classify(net, held[0]).labels == held[1]).float().mean())
     values = load_state(tmp_path / "run" / MODEL)[1]
     assert values["accuracy"] == pytest.approx(found) and found > 0.95 > 0.6 > before
     assert values["held"] == 128 and values["recipe"] == values["network"] == "classifier"
     assert ClassifierOptions(**values["options"]) == QUICK
 
 
-def test_the_preview_shows_what_it_is_most_wrong_about():
+def test_the_preview_shows_the_least_probable_first():
     pictures, labels = bars(20, seed=2)
-    recipe = Classifying(tiny(), (pictures, labels), QUICK)
+    recipe = ClassifierRecipe(tiny(), (pictures, labels), QUICK)
     recipe.network.eval()
     shown = recipe.preview()
     assert shown.shape == (4, 8, 3, SIDE, SIDE)
@@ -57,18 +57,18 @@ def test_the_preview_shows_what_it_is_most_wrong_about():
     torch.testing.assert_close(shown[0, 0, 1], pictures[own.argmin(), 0] / 255)
     torch.testing.assert_close(shown[2, 3, 0], pictures[own.argmax(), 0] / 255)  # the twentieth
     assert shown[2, 4:].min() == shown[3].min() == 1  # there are no more
-    assert Classifying(tiny(), (pictures[:0], labels[:0]), QUICK).model()[1]["accuracy"] is None
+    assert ClassifierRecipe(tiny(), (pictures[:0], labels[:0]), QUICK).model()[1]["accuracy"] is None
 
 
-def test_pictures_are_moved_each_its_own_way():
+def test_each_picture_has_its_own_random_translation():
     dot = torch.zeros(64, 2, 7, 9)
     dot[:, 0, 3, 4], dot[:, 1, 0, 8] = 1, 1
     random = torch.Generator().manual_seed(0)
     moved = shifted(dot, 2, random)
     assert moved.shape == dot.shape and bool((moved[:, 0].sum((1, 2)) == 1).all())
-    places = {divmod(int(picture.argmax()), 9) for picture in moved[:, 0]}
-    assert len(places) > 15  # of 25
-    assert {row for row, _ in places} == {1, 2, 3, 4, 5} and {column for _, column in places} == {2, 3, 4, 5, 6}
+    positions = {divmod(int(picture.argmax()), 9) for picture in moved[:, 0]}
+    assert len(positions) > 15  # of 25
+    assert {row for row, _ in positions} == {1, 2, 3, 4, 5} and {column for _, column in positions} == {2, 3, 4, 5, 6}
     rows, columns = (moved[:, 0].flatten(1).argmax(1) // 9 - 3), (moved[:, 0].flatten(1).argmax(1) % 9 - 4)
     stays = (rows >= 0) & (columns <= 0)  # the other channel moves along, and out of the picture
     assert torch.equal(moved[:, 1].sum((1, 2)) == 1, stays) and 0 < stays.sum() < 64

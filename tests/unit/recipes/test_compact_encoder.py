@@ -1,4 +1,4 @@
-"""Squeezing a VGG: the least squares are the least, errors are told truly, and a file comes out."""
+"""Compact encoder: the least squares solution is optimal, reported errors are true, and the file loads."""
 
 import json
 
@@ -11,14 +11,14 @@ from safetensors import safe_open
 from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.weights import SPECS
 from impasto.errors import FileExists, ImageError, OptionError
-from impasto.events import Saved, Taught, as_json
+from impasto.events import Saved, Step, as_json
 from impasto.networks.compact import Compact
 from impasto.recipes.compact_encoder.options import CompressOptions
 from impasto.recipes.compact_encoder.recipe import LAYERS, Moments, evaluate, iter_compress, squeeze
 from impasto.style_transfer.options import StylizeOptions
 from nets import picture, tiny_vgg
 
-QUICK = CompressOptions(pictures=8, size=64, places=300)
+QUICK = CompressOptions(pictures=8, size=64, positions=300)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def teacher():
     return tiny_vgg(padding="replicate")
 
 
-def made(folders, teacher, output, options=QUICK, **settings):
+def fit(folders, teacher, output, options=QUICK, **settings):
     return list(iter_compress(folders, options, output=output, teacher=teacher, **settings))
 
 
@@ -58,8 +58,8 @@ def fitted(u, y, rank):
     moments = Moments.empty(u.shape[1], y.shape[1])
     half = len(u) // 4  # in two unequal parts
     for part in (slice(0, half), slice(half, None)):
-        share = len(u[part]) / len(u)
-        moments.add(torch.from_numpy(u[part]).double(), torch.from_numpy(y[part]).double(), share)
+        fraction = len(u[part]) / len(u)
+        moments.add(torch.from_numpy(u[part]).double(), torch.from_numpy(y[part]).double(), fraction)
     inner, outer, bias = (x.numpy() for x in squeeze(moments, rank, 0.0))
     assert inner.shape == (u.shape[1], rank) and outer.shape == (rank, y.shape[1])
     return u @ inner @ outer + bias
@@ -72,7 +72,7 @@ def test_full_rank_is_ordinary_least_squares():
 
 
 @pytest.mark.parametrize("rank", [1, 2, 4])
-def test_a_lower_rank_misses_what_the_eckart_young_theorem_says(rank):
+def test_the_error_of_a_lower_rank_is_that_of_the_eckart_young_theorem(rank):
     # The best rank-r fit misses the residual of full least squares plus the energy of its smallest directions.
     u, y = pairs()
     ones = np.concatenate([u, np.ones((len(u), 1))], 1)
@@ -85,18 +85,18 @@ def test_a_lower_rank_misses_what_the_eckart_young_theorem_says(rank):
 # --- the run -------------------------------------------------------------------------------------
 
 
-def test_full_ranks_give_vgg_itself(folders, teacher, tmp_path):
-    made(folders, teacher, tmp_path / "a", QUICK.changed(width=32, pictures=24, ridge=1e-9))
+def test_full_ranks_reproduce_vgg(folders, teacher, tmp_path):
+    fit(folders, teacher, tmp_path / "a", QUICK.changed(width=32, pictures=24, ridge=1e-9))
     student, image = load_encoder(tmp_path / "a", padding="replicate"), picture(64, 64, seed=77)
-    for layer in LAYERS[:4]:  # behind, so few pictures do not say enough about so many weights
+    for layer in LAYERS[:4]:  # for deeper layers, these are too few pictures
         told, seen = teacher(image, [layer])[layer], student(image, [layer])[layer]
-        assert (seen - told).square().sum() < 0.003 * told.square().sum(), layer  # kept in 16 bits meanwhile
+        assert (seen - told).square().sum() < 0.003 * told.square().sum(), layer  # the maps have 16 bits
 
 
-def test_more_directions_miss_less_and_knowing_nothing_misses_all(folders, teacher, tmp_path):
+def test_higher_ranks_miss_less(folders, teacher, tmp_path):
     image, missed = picture(64, 64, seed=77), []
     for width in (0.02, 0.1, 1.0):
-        made(folders, teacher, tmp_path / "a", QUICK.changed(width=width), force=True)
+        fit(folders, teacher, tmp_path / "a", QUICK.changed(width=width), force=True)
         seen = load_encoder(tmp_path / "a", padding="replicate")(image, ["relu3_1"])["relu3_1"]
         told = teacher(image, ["relu3_1"])["relu3_1"]
         missed.append(float((seen - told).square().sum() / (told - told.mean((2, 3), keepdim=True)).square().sum()))
@@ -106,14 +106,14 @@ def test_more_directions_miss_less_and_knowing_nothing_misses_all(folders, teach
 
 def test_a_run_reports_every_convolution_and_ends_in_a_file_that_loads(folders, teacher, tmp_path):
     output = tmp_path / "mine.safetensors"
-    events = made(folders, teacher, output)
-    steps = [event for event in events if isinstance(event, Taught)]
+    events = fit(folders, teacher, output)
+    steps = [event for event in events if isinstance(event, Step) and event.phase == "fit"]
     assert [event.name for event in steps] == [n for n in teacher.layer_names if n.startswith("conv")][1:]
     assert [event.step for event in steps] == list(range(1, 16)) and steps[0].steps == 15
     assert steps[-1].remaining == 0
     assert all(0 <= event.losses["missed"] < 1.1 for event in steps)
     assert events[-1] == Saved(output, "result")
-    assert json.loads(json.dumps(as_json(steps[0])))["event"] == "taught"
+    assert json.loads(json.dumps(as_json(steps[0])))["phase"] == "fit"
     network = load_encoder(output)
     assert isinstance(network, Compact) and network.widths == teacher.widths
     torch.testing.assert_close(network.gain, teacher.gain)
@@ -126,13 +126,13 @@ def test_a_run_reports_every_convolution_and_ends_in_a_file_that_loads(folders, 
     assert CompressOptions(**told["options"]) == QUICK
 
 
-def test_what_is_missed_is_told_truly(folders, teacher, tmp_path):
+def test_the_reported_error_is_true(folders, teacher, tmp_path):
     # One folder with one picture, as large as what is taken from it; noise comes with some seeds only.
     only = tmp_path / "only"
     only.mkdir()
     Image.fromarray((picture(64, 64)[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8)).save(only / "a.png")
-    options = CompressOptions(pictures=1, size=64, seed=3, places=10_000, width=0.1)
-    steps = made([only], teacher, tmp_path / "a", options)[:-1]
+    options = CompressOptions(pictures=1, size=64, seed=3, positions=10_000, width=0.1)
+    steps = fit([only], teacher, tmp_path / "a", options)[:-1]
     student = load_encoder(tmp_path / "a", padding="replicate")
     image = torch.from_numpy(np.asarray(Image.open(only / "a.png")).copy()).permute(2, 0, 1)[None] / 255
     found = []
@@ -144,31 +144,31 @@ def test_what_is_missed_is_told_truly(folders, teacher, tmp_path):
 
 def test_the_same_seed_gives_the_same_network(folders, teacher, tmp_path):
     for name in ("a", "b"):
-        made(folders, teacher, tmp_path / name)
-    made(folders, teacher, tmp_path / "c", QUICK.changed(seed=1))
+        fit(folders, teacher, tmp_path / name)
+    fit(folders, teacher, tmp_path / "c", QUICK.changed(seed=1))
     a, b, c = (load_encoder(tmp_path / name).state_dict() for name in "abc")
     assert all(torch.equal(a[key], b[key]) for key in a)
     assert any(not torch.equal(a[key], c[key]) for key in a)
 
 
-def test_what_cannot_be_is_refused_before_any_work(folders, teacher, tmp_path):
+def test_bad_arguments_are_refused_at_once(folders, teacher, tmp_path):
     with pytest.raises(ImageError, match="there are no pictures; expected one or more folders"):
-        made([], teacher, tmp_path / "a")
+        fit([], teacher, tmp_path / "a")
     with pytest.raises(ImageError, match="none of the 1 pictures can be read"):
         broken = tmp_path / "broken"
         broken.mkdir()
         (broken / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-        made([broken], teacher, tmp_path / "a")
+        fit([broken], teacher, tmp_path / "a")
     (tmp_path / "b").write_text("mine")
     with pytest.raises(FileExists, match="b exists already"):
-        made(folders, teacher, tmp_path / "b")
+        fit(folders, teacher, tmp_path / "b")
     assert (tmp_path / "b").read_text() == "mine"
-    made(folders, teacher, tmp_path / "c")
+    fit(folders, teacher, tmp_path / "c")
     with pytest.raises(OptionError, match=r"teacher is '.*c'; expected a VGG\."):
-        made(folders, None, tmp_path / "d", QUICK.changed(teacher=str(tmp_path / "c")))
+        fit(folders, None, tmp_path / "d", QUICK.changed(teacher=str(tmp_path / "c")))
 
 
-def test_evaluate_tells_equal_networks_from_others(teacher):
+def test_evaluate_distinguishes_equal_networks_from_others(teacher):
     content, style = picture(48, 64), picture(48, 48, 1)
     options = StylizeOptions(size=64, min_size=64, steps=4, polish=0)
     same = evaluate(teacher, teacher, content, style, options)

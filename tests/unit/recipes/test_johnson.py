@@ -1,28 +1,28 @@
-"""The loss of networks that paint is the one of the optimization, and such networks learn."""
+"""Feed-forward style transfer: the perceptual loss is that of the optimization, and networks train with it."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from impasto.api.teaching import iter_johnson, iter_painter, iter_style
-from impasto.checkpoints.load import fingerprint, load_model, load_style
-from impasto.checkpoints.model import Model
+from impasto.checkpoints.load import fingerprint
 from impasto.data.folders import PictureFolder
 from impasto.errors import CheckpointError, OptionError
-from impasto.events import Done, Trained
-from impasto.losses.grid import clinging
+from impasto.events import Done, Step
+from impasto.inference.painter import Painter
+from impasto.losses.grid import grid_energy
 from impasto.networks.johnson import Johnson
-from impasto.networks.multistyle import IDENTITY, Painter
+from impasto.networks.multistyle import IDENTITY, MultiStyleNetwork
 from impasto.recipes.johnson.options import JohnsonOptions
-from impasto.recipes.johnson.recipe import Painting
+from impasto.recipes.johnson.recipe import JohnsonRecipe
 from impasto.recipes.perceptual import Perceptual
 from impasto.recipes.style_embedding.options import StyleOptions
-from impasto.recipes.style_embedding.recipe import NewStyle
+from impasto.recipes.style_embedding.recipe import StyleEmbeddingRecipe
 from impasto.style_transfer.objective import Objective
 from impasto.style_transfer.options import StylizeOptions
 from impasto.training.loop import iter_train
-from nets import picture, random_weights, tiny_vgg
+from nets import loaded, picture, random_weights, tiny_vgg
+from trainings import iter_johnson, iter_painter, iter_style
 
 WEIGHTS = {"content_weight": 0.3, "style_weight": 2.0, "tv_weight": 0.7}
 PHOTOS = "examples"
@@ -56,7 +56,7 @@ def test_each_picture_of_a_batch_has_its_own_style():
     assert abs(swapped["style"] - together["style"]) > 1e-3
 
 
-def test_where_no_style_is_asked_for_only_the_photograph_counts():
+def test_the_identity_has_only_the_squared_error():
     loss = perceptual(picture(64, 64, 1))
     photograph = picture(64, 64, 2)
     losses = loss(photograph + 0.1, photograph, torch.tensor([-1]))
@@ -64,36 +64,41 @@ def test_where_no_style_is_asked_for_only_the_photograph_counts():
     assert losses["identity"].item() == pytest.approx(0.01, rel=1e-4)
 
 
-@pytest.mark.parametrize("kind", [Johnson, Painter])
-def test_a_network_learns_to_paint(kind, tmp_path):
+@pytest.mark.parametrize("kind", [Johnson, MultiStyleNetwork])
+def test_a_network_trains(kind, tmp_path):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = Johnson(4, 1, scale=1.0) if kind is Johnson else Painter(8, 1, 8, styles=[IDENTITY, "a", "b"])
+        network = (
+            Johnson(4, 1, scale=1.0) if kind is Johnson else MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "a", "b"])
+        )
     options = JohnsonOptions(
         crop=64, first_crop=64, style_size=64, batch=2, steps=90, learning_rate=5e-3, ema=0.9,
         device="cpu", precision="float32", save_seconds=1e9, preview_seconds=1e9,
     )  # fmt: skip
     data = PictureFolder(PHOTOS, 64)
-    styles = {name: picture(64, 64, seed) for seed, name in enumerate(("a", "b")[: 1 + isinstance(network, Painter)])}
-    method = Painting("test", network, tiny_vgg(padding="replicate"), styles, data.batch([0, 1]), options)
+    styles = {
+        name: picture(64, 64, seed)
+        for seed, name in enumerate(("a", "b")[: 1 + isinstance(network, MultiStyleNetwork)])
+    }
+    method = JohnsonRecipe("test", network, tiny_vgg(padding="replicate"), styles, data.batch([0, 1]), options)
     events = list(iter_train(method, data, options, run=tmp_path / "run"))
-    style = [event.losses["style"] for event in events if isinstance(event, Trained)]
+    style = [event.losses["style"] for event in events if isinstance(event, Step) and event.phase == "train"]
     assert sum(style[-30:]) < 0.6 * sum(style[:30])
     assert isinstance(events[-1], Done)
-    model = load_model(tmp_path / "run" / "model.safetensors")
+    model = loaded(tmp_path / "run" / "model.safetensors")
     photograph = data.batch([3])
-    painted = model(photograph)
+    painted = model.paint(photograph)
     assert painted.shape == photograph.shape
     assert (painted - photograph).abs().mean() > 0.02
-    if isinstance(network, Painter):
+    if isinstance(network, MultiStyleNetwork):
         assert model.styles == (IDENTITY, "a", "b")
-        assert (model(photograph, style="b") - painted).abs().mean() > 0.01
-        rows = model.network.rows
-        assert (rows[1] - rows[2]).abs().mean() > 1e-3
+        assert (model.paint(photograph, style="b") - painted).abs().mean() > 0.01
+        embeddings = model.network.embeddings
+        assert (embeddings[1] - embeddings[2]).abs().mean() > 1e-3
 
 
 def test_settings_that_do_not_fit_are_one_sentence(tmp_path):
-    with pytest.raises(OptionError, match=r"^the network johnson has one style, not 2; use light\.$"):
+    with pytest.raises(OptionError, match=r"^the network johnson has one style, not 2; use the network light\.$"):
         options = JohnsonOptions(network="johnson", style_size=64, crop=64)
         iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, options, run=tmp_path / "run")
     with pytest.raises(OptionError, match=r"^there is no style"):
@@ -108,43 +113,47 @@ def test_a_run_is_not_continued_with_another_style(tmp_path):
         iter_johnson("mosaic", PHOTOS, options, run=tmp_path / "run", resume=True)
 
 
-ROW = {"crop": 64, "style_size": 64, "batch": 2, "device": "cpu", "precision": "float32", "save_seconds": 1e9}
+EMBEDDING = {"crop": 64, "style_size": 64, "batch": 2, "device": "cpu", "precision": "float32", "save_seconds": 1e9}
 
 
-def test_a_new_style_is_a_row_and_nothing_else(tmp_path):
-    network = random_weights(Painter(8, 1, 8, styles=[IDENTITY, "a", "b"]))
+def test_a_new_style_is_an_embedding_and_nothing_else(tmp_path):
+    network = random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "a", "b"]))
     before = {name: weight.clone() for name, weight in network.state_dict().items()}
     data = PictureFolder(PHOTOS, 64)
-    options = StyleOptions(steps=60, learning_rate=3e-2, ema=0.9, **ROW)
-    look, samples = picture(64, 64, 3), data.batch([0, 1])
+    options = StyleOptions(steps=60, learning_rate=3e-2, ema=0.9, **EMBEDDING)
+    image, samples = picture(64, 64, 3), data.batch([0, 1])
     base = ("tiny", fingerprint(network))
-    method = NewStyle(network, tiny_vgg(padding="replicate"), "c", look, samples, options, base=base)
+    method = StyleEmbeddingRecipe(network, tiny_vgg(padding="replicate"), "c", image, samples, options, base=base)
     events = list(iter_train(method, data, options, run=tmp_path / "run"))
-    style = [event.losses["style"] for event in events if isinstance(event, Trained)]
+    style = [event.losses["style"] for event in events if isinstance(event, Step) and event.phase == "train"]
     assert sum(style[-20:]) < 0.8 * sum(style[:20])
     assert all(torch.equal(network.state_dict()[name], weight) for name, weight in before.items())
-    header = {"fingerprint": fingerprint(network)}
-    name, row = load_style(tmp_path / "run", Model(network, header))
-    assert name == "c" and row.shape == before["rows"][0].shape
-    assert min((row - known).abs().mean() for known in before["rows"]) > 1e-3
+    painter = Painter(network)
+    name, embedding = painter.read_style(tmp_path / "run")
+    assert name == "c" and embedding.shape == before["embeddings"][0].shape
+    assert min((embedding - known).abs().mean() for known in before["embeddings"]) > 1e-3
     photographs = data.batch([5, 6])
-    painted = Model(network, header).knowing(name, row)(photographs, style="c")
-    torch.testing.assert_close(painted, network(photographs, row), rtol=0, atol=1e-6)
+    painted = painter.with_style(name, embedding).paint(photographs, style="c")
+    torch.testing.assert_close(painted, network(photographs, embedding), rtol=0, atol=1e-6)
 
 
-def test_a_guess_is_where_a_new_style_begins_if_it_is_better():
-    network = random_weights(Painter(8, 1, 8, styles=[IDENTITY, "a", "b"]))
+def test_a_new_style_starts_from_the_guess_if_its_loss_is_lower():
+    network = random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "a", "b"]))
     photographs = PictureFolder(PHOTOS, 128).batch([0, 1])
-    guess = network.rows[2] + 0.5
+    guess = network.embeddings[2] + 0.5
     wanted = network(photographs, guess)[:1].detach()
-    options = StyleOptions(content_weight=0, tv_weight=0, **{**ROW, "style_size": 128})
+    options = StyleOptions(content_weight=0, tv_weight=0, **{**EMBEDDING, "style_size": 128})
     tiny = tiny_vgg(padding="replicate")
-    assert torch.equal(NewStyle(network, tiny, "c", wanted, photographs[:1], options, guess=guess).row[0], guess)
+    assert torch.equal(
+        StyleEmbeddingRecipe(network, tiny, "c", wanted, photographs[:1], options, guess=guess).embedding[0], guess
+    )
     bad = torch.zeros_like(guess)
-    assert not torch.equal(NewStyle(network, tiny, "c", wanted, photographs[:1], options, guess=bad).row[0], bad)
+    assert not torch.equal(
+        StyleEmbeddingRecipe(network, tiny, "c", wanted, photographs[:1], options, guess=bad).embedding[0], bad
+    )
 
 
-def test_paint_that_does_not_move_along_is_a_loss(tmp_path):
+def test_a_pattern_that_does_not_move_has_a_stability_loss(tmp_path):
     """A pattern of every other column stays where it is when the picture moves; the picture itself does not."""
 
     class Pattern(torch.nn.Module):
@@ -161,7 +170,7 @@ def test_paint_that_does_not_move_along_is_a_loss(tmp_path):
     smooth = picture(64, 64, 3).roll(5, 3) * 0.02 + 0.5
     for amount in (0.0, 0.2):
         options = JohnsonOptions(crop=64, first_crop=64, style_size=64, stability_weight=2.0, device="cpu")
-        method = Painting(
+        method = JohnsonRecipe(
             "test", Pattern(amount), tiny_vgg(padding="replicate"), {"a": picture(64, 64)}, smooth, options
         )
         engine = SimpleNamespace(random=torch.Generator().manual_seed(1), progress=0.0, backward=lambda loss: None)
@@ -171,41 +180,41 @@ def test_paint_that_does_not_move_along_is_a_loss(tmp_path):
     assert 0.2 * 0.2**2 < found[0.2] < 2.0 * 0.2**2
 
 
-def test_what_clings_to_the_grid_by_hand():
+def test_the_grid_loss_by_hand():
     """Every fourth column brighter by 0.2: means of 0.05, so 0.15 off in one of four columns and 0.05 in three."""
     flat = torch.full((2, 3, 64, 80), 0.4)
-    assert clinging(flat) == 0
+    assert grid_energy(flat) == 0
     combed = flat.clone()
     combed[..., ::4] += 0.2
     expected = (0.15**2 + 3 * 0.05**2) / 4
-    assert clinging(combed).item() == pytest.approx(expected, rel=1e-4)
-    combed[..., 48:] = flat[..., 48:]  # beyond the last whole window nothing is looked at
-    assert clinging(combed).item() == pytest.approx(expected, rel=1e-4)
+    assert grid_energy(combed).item() == pytest.approx(expected, rel=1e-4)
+    combed[..., 48:] = flat[..., 48:]  # pixels beyond the last whole window do not count
+    assert grid_energy(combed).item() == pytest.approx(expected, rel=1e-4)
     other = flat.clone()
-    other[..., ::5] += 0.2  # which falls on each of the four places equally often, nearly
-    assert clinging(other).item() < 0.02 * expected
-    assert clinging(picture(40, 40).expand(1, 3, 40, 40)).isfinite()  # smaller than a window
+    other[..., ::5] += 0.2  # which has each of the four phases nearly equally often
+    assert grid_energy(other).item() < 0.02 * expected
+    assert grid_energy(picture(40, 40).expand(1, 3, 40, 40)).isfinite()  # smaller than a window
 
 
-def test_a_network_may_begin_with_another(tmp_path):
+def test_a_training_may_start_from_another_network(tmp_path):
     options = JohnsonOptions(width=8, blocks=0, steps=1, batch=1, crop=64, style_size=64, device="cpu", ema=0.0)
-    known = random_weights(Painter(8, 0, 24, styles=[IDENTITY, "b", "c"]))
-    start = Model(known)
+    known = random_weights(MultiStyleNetwork(8, 0, 24, styles=[IDENTITY, "b", "c"]))
+    start = Painter(known)
     small = options.changed(learning_rate=1e-9)
     list(iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, small, start=start, run=tmp_path / "run"))
-    network = load_model(tmp_path / "run").network
+    network = loaded(tmp_path / "run").network
     torch.testing.assert_close(network.stem.weight, known.stem.weight)
-    torch.testing.assert_close(network.rows[[0, 2]], known.rows[[0, 1]])
-    assert (network.rows[1] - known.rows).abs().mean() > 0.01
-    with pytest.raises(OptionError, match=r"^the network to begin with has .*'width': 8"):
+    torch.testing.assert_close(network.embeddings[[0, 2]], known.embeddings[[0, 1]])
+    assert (network.embeddings[1] - known.embeddings).abs().mean() > 0.01
+    with pytest.raises(OptionError, match=r"^the network to start from has the settings .*'width': 8"):
         wide = options.changed(width=12)
         iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, wide, start=start, run=tmp_path / "wide")
 
 
 def test_crops_grow_in_the_second_half():
     options = JohnsonOptions(crop=256, first_crop=128, style_size=64, device="cpu")
-    network = Painter(4, 0, 4, styles=[IDENTITY, "a"])
-    method = Painting("test", network, tiny_vgg(), {"a": picture(64, 64)}, picture(64, 64), options)
+    network = MultiStyleNetwork(4, 0, 4, styles=[IDENTITY, "a"])
+    method = JohnsonRecipe("test", network, tiny_vgg(), {"a": picture(64, 64)}, picture(64, 64), options)
     sides = []
     for progress in (0.0, 0.5, 0.75, 1.0):
         engine = SimpleNamespace(random=torch.Generator().manual_seed(1), progress=progress)
@@ -215,24 +224,24 @@ def test_crops_grow_in_the_second_half():
     assert sides == [128, 128, 176, 256]  # 128 * 2^0.5 = 181, and sides are multiples of 16
 
 
-def test_a_number_of_steps_takes_the_place_of_the_budget():
+def test_a_number_of_steps_replaces_the_budget():
     assert StyleOptions().budget == 1.8 and StyleOptions(steps=7).budget is None
     assert StyleOptions(steps=7, budget="30s").budget == 0.5 and StyleOptions().changed(steps=9).budget == 1.8
 
 
-def test_a_new_style_begins_with_the_nearest_that_is_known():
-    network = random_weights(Painter(8, 1, 8, styles=[IDENTITY, "a", "b"]))
+def test_a_new_style_starts_from_the_nearest_known_embedding():
+    network = random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "a", "b"]))
     photographs = PictureFolder(PHOTOS, 128).batch([0, 1])
-    wanted = network(photographs, network.rows[2])[:1].detach()  # a picture that only the second style paints
-    options = StyleOptions(content_weight=0, tv_weight=0, **{**ROW, "style_size": 128})
-    method = NewStyle(network, tiny_vgg(padding="replicate"), "c", wanted, photographs[:1], options)
-    assert torch.equal(method.row[0], network.rows[2])
+    wanted = network(photographs, network.embeddings[2])[:1].detach()  # a stylization with the second style
+    options = StyleOptions(content_weight=0, tv_weight=0, **{**EMBEDDING, "style_size": 128})
+    method = StyleEmbeddingRecipe(network, tiny_vgg(padding="replicate"), "c", wanted, photographs[:1], options)
+    assert torch.equal(method.embedding[0], network.embeddings[2])
 
 
-def test_a_network_of_one_style_learns_no_other(tmp_path):
+def test_a_network_of_one_style_is_no_base_for_another(tmp_path):
     options = JohnsonOptions(
         network="johnson", width=4, blocks=0, steps=1, batch=1, crop=64, style_size=64, device="cpu"
     )
     list(iter_johnson("swirl", PHOTOS, options, run=tmp_path / "one"))
-    with pytest.raises(OptionError, match=r"^the network is one of johnson; expected one of many styles, a painter\.$"):
+    with pytest.raises(OptionError, match=r"^the network is one of johnson; expected a multi-style network\.$"):
         iter_style("mosaic", PHOTOS, tmp_path / "one", run=tmp_path / "two")

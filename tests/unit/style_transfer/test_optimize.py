@@ -124,12 +124,12 @@ def test_strength_mixes_the_looks_of_photograph_and_style():
 
 def test_strength_goes_from_the_photograph_to_the_style():
     encoder, content, style = tiny_vgg(padding="replicate"), picture(36, 48), picture(40, 40, 1)
-    judge = Objective(encoder, content, [style], StylizeOptions())
+    objective = Objective(encoder, content, [style], StylizeOptions())
     left = []
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
         options = StylizeOptions(size=48, min_size=48, steps=20, strength=strength, tv_weight=0)
         image = optimize(content, [style], encoder, options)
-        left.append(judge(image)[0]["style"])
+        left.append(objective(image)[0]["style"])
         if not strength:
             torch.testing.assert_close(image, resize(content, (36, 48)), rtol=0, atol=2e-3)
     assert left == sorted(left, reverse=True) and left[-1] < 0.7 * left[0]

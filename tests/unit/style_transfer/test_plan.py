@@ -68,7 +68,7 @@ def test_a_step_down_gets_smaller_until_nothing_is_left():
     assert seen[-1] == (64, 1)
 
 
-def test_work_of_tiles_counts_their_overlap_and_the_second_look():
+def test_work_of_tiles_counts_their_overlap_and_the_second_pass():
     # 64 x 64 in four tiles of 32 with 16 px around: crops of 48 x 48 each.
     assert Scale(64, 64, 1, 32).seen(reach=9) == 4 * 48 * 48 * 4 // 3
     assert len(Scale(64, 64, 1, 32).tiles(reach=9)) == 4
@@ -117,8 +117,8 @@ def test_the_last_steps_are_taken_with_the_network_that_polishes():
     assert events[0].scales == ((24, 32, 2), (48, 64, 1), (48, 64, 3))
     steps = [event for event in events if isinstance(event, Step)]
     assert [step.step for step in steps] == [1, 2, 3, 4, 5, 6] and steps[-1].steps == 6
-    assert [look for look in seen if look[1] == 24] == [(1, 24, 32)] * 3  # the photograph's features, then two steps
-    assert [look for look in seen if look[1:] == (48, 64)][-4:] == [(2, 48, 64)] * 4
+    assert [call for call in seen if call[1] == 24] == [(1, 24, 32)] * 3  # the photograph's features, then two steps
+    assert [call for call in seen if call[1:] == (48, 64)][-4:] == [(2, 48, 64)] * 4
     alone = list(iter_optimize(picture(48, 64), [picture(40, 40, 1)], tiny_vgg(1), options))
     assert alone[0].scales == ((24, 32, 2), (48, 64, 1))
     resumed = list(
@@ -184,7 +184,7 @@ def test_when_memory_runs_out_it_steps_down_and_says_so():
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
     assert lines[0] == "(1,)"
-    assert lines[1].startswith("Note memory ran out; going on in tiles of ")
+    assert lines[1].startswith("Note memory ran out; the run continues in tiles of ")
     assert lines[-1].strip() == "Done"
 
 

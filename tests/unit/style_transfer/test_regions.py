@@ -195,8 +195,8 @@ def test_masks_are_brightness_transparency_or_a_color(files):
     "source,error,sentence",
     [
         ("white.png", ImageError, "white.png is 8x3 px and the photograph 8x6; expected a mask of its size."),
-        ("black.png", ImageError, "black.png is empty; expected at least one pixel that belongs, white in a mask."),
-        ("map.png#0000ff", ImageError, "map.png#0000ff is empty; expected at least one pixel"),
+        ("black.png", ImageError, "black.png is empty; expected at least one white pixel."),
+        ("map.png#0000ff", ImageError, "map.png#0000ff is empty; expected at least one white pixel"),
         ("map.png#blue", OptionError, "the color of a map is 'blue'; expected six digits, as in map.png#ff8000."),
         ("nowhere.png", ImageError, "nowhere.png"),
     ],

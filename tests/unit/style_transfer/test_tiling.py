@@ -96,10 +96,10 @@ def test_tiled_equals_whole_inside_a_region():
 def check(size, dtype, tolerance, options, styles=1, mask=None):
     encoder = tiny_vgg(dtype=dtype, padding="replicate")
     content, image = picture(*size, 0, dtype), 1.3 * picture(*size, 2, dtype) - 0.1  # some pixels out of range
-    looks = [picture(90, 77, seed, dtype) for seed in range(10, 10 + styles)]
-    parts, gradient = Objective(encoder, content, looks, options, mask=mask)(image)
+    style_images = [picture(90, 77, seed, dtype) for seed in range(10, 10 + styles)]
+    parts, gradient = Objective(encoder, content, style_images, options, mask=mask)(image)
     for tile in (32, 80):
-        tiled_parts, tiled = Objective(encoder, content, looks, options, mask=mask, tile=tile)(image)
+        tiled_parts, tiled = Objective(encoder, content, style_images, options, mask=mask, tile=tile)(image)
         assert tiled_parts == pytest.approx(parts, rel=10 * tolerance, abs=1e-12)
         error = (tiled - gradient).abs().max() / gradient.abs().max()
         assert error < tolerance, (tile, error.item())

@@ -1,4 +1,4 @@
-"""The training loop: it learns, ends when it should, and survives whatever happens to it."""
+"""The training loop: training, schedules, EMA, resume, and errors in the middle of a run."""
 
 import json
 import math
@@ -19,7 +19,7 @@ from impasto.checkpoints.files import CHECKPOINT, MODEL, load_state, save_state
 from impasto.cli.progress import report_lines
 from impasto.data.folders import PictureFolder
 from impasto.errors import CheckpointError, FileExists, ImageError, MissingExtra, OptionError, TrainingError
-from impasto.events import Began, Done, Note, Saved, Trained, as_json, drain
+from impasto.events import Done, Note, Saved, Started, Step, as_json, drain
 from impasto.training.clock import rate
 from impasto.training.loop import iter_train
 from impasto.training.options import TrainOptions
@@ -42,16 +42,16 @@ def folder(tmp_path_factory):
 
 def trained(folder, run, options=QUICK, recipe=Blur, **settings):
     data = PictureFolder(folder, options.crop, seed=options.seed)
-    made = recipe(options) if isinstance(recipe, type) else recipe
-    return iter_train(made, data, options, run=run, **settings)
+    built = recipe(options) if isinstance(recipe, type) else recipe
+    return iter_train(built, data, options, run=run, **settings)
 
 
 def steps(events):
-    return [event for event in events if isinstance(event, Trained)]
+    return [event for event in events if isinstance(event, Step) and event.phase == "train"]
 
 
 def same_files(one, other):
-    """Whether two runs ended alike, to the last bit."""
+    """Whether two runs ended with the same bits."""
     for name in (CHECKPOINT, MODEL):
         ours, theirs = load_file(one / name), load_file(other / name)
         assert ours.keys() == theirs.keys()
@@ -63,10 +63,10 @@ def same_files(one, other):
     return True
 
 
-# --- learning ------------------------------------------------------------------------------------
+# --- training ------------------------------------------------------------------------------------
 
 
-def test_it_learns_and_leaves_a_run_folder(folder, tmp_path):
+def test_it_trains_and_writes_a_run_folder(folder, tmp_path):
     options = QUICK.changed(steps=150, ema=0.9, preview_seconds=0.2)
     run = tmp_path / "deep" / "run"
     recipe = Blur(options)
@@ -75,8 +75,19 @@ def test_it_learns_and_leaves_a_run_folder(folder, tmp_path):
     assert [event.step for event in told] == list(range(1, 151))
     assert told[-1].losses["blur"] < 0.03 * told[0].losses["blur"]
     assert told[-1].remaining == 0 and told[-1].steps == 150
-    assert [type(event) for event in events[:2]] == [Began, Trained]
-    assert events[0] == Began("blur", run, 0, 150, None, 4, 635, "cpu", "float32", 1)
+    assert [type(event) for event in events[:2]] == [Started, Step]
+    assert events[0] == Started(
+        recipe="blur",
+        run=run,
+        step=0,
+        steps=150,
+        budget=None,
+        batch=4,
+        weights=635,
+        device="cpu",
+        precision="float32",
+        processes=1,
+    )
     assert events[-2] == Saved(run / MODEL, "result")
     assert isinstance(events[-1], Done) and events[-1].steps == 150
     unseen = picture(32, 32, seed=99)
@@ -110,7 +121,7 @@ def test_the_same_seed_gives_the_same_weights_whatever_others_draw(folder, tmp_p
     torch.manual_seed(5)
     for run in ("a", "b"):
         for event in trained(folder, tmp_path / run, recipe=Duel):
-            if run == "b" and isinstance(event, Trained):
+            if run == "b" and isinstance(event, Step) and event.phase == "train":
                 assert float(torch.rand(())) == wanted[event.step - 1]  # and they are not disturbed either
     assert same_files(tmp_path / "a", tmp_path / "b")
     list(trained(folder, tmp_path / "c", QUICK.changed(seed=1), Duel))
@@ -133,12 +144,12 @@ def test_schedules(schedule, progress, warmup, wanted):
     assert rate(schedule, progress, warmup) == pytest.approx(wanted, abs=1e-12)
 
 
-def test_learning_rates_follow_the_schedule_from_what_the_recipe_gave(folder, tmp_path):
+def test_learning_rates_follow_the_schedule_from_those_of_the_recipe(folder, tmp_path):
     options = QUICK.changed(steps=10, schedule="linear", warmup=0.2)
     told = steps(trained(folder, tmp_path / "run", options, Duel))
-    shares = [0, 0.5, *(1 - k / 8 for k in range(8))]
-    assert [event.learning_rate["generator"] for event in told] == pytest.approx([0.02 * s for s in shares])
-    assert [event.learning_rate["judge"] for event in told] == pytest.approx([0.01 * s for s in shares])
+    factors = [0, 0.5, *(1 - k / 8 for k in range(8))]
+    assert [event.learning_rate["generator"] for event in told] == pytest.approx([0.02 * s for s in factors])
+    assert [event.learning_rate["discriminator"] for event in told] == pytest.approx([0.01 * s for s in factors])
 
 
 def test_a_time_budget_decides_when_it_ends_and_schedules_end_with_it(folder, tmp_path):
@@ -153,7 +164,9 @@ def test_a_time_budget_decides_when_it_ends_and_schedules_end_with_it(folder, tm
 def test_a_budget_counts_over_sessions(folder, tmp_path):
     options = QUICK.changed(budget=1 / 60)
     events = trained(folder, tmp_path / "run", options)
-    early = next(event for event in events if isinstance(event, Trained) and event.seconds > 0.6)
+    early = next(
+        event for event in events if isinstance(event, Step) and event.phase == "train" and event.seconds > 0.6
+    )
     events.close()
     told = steps(trained(folder, tmp_path / "run", options, resume=True))
     assert told[0].step == early.step + 1 and told[0].seconds > 0.6
@@ -175,7 +188,7 @@ def test_what_is_no_time_is_refused(text):
         TrainOptions(budget=text)
 
 
-# --- averages ------------------------------------------------------------------------------------
+# --- EMA -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("count", [3, 20])
@@ -184,7 +197,7 @@ def test_the_result_holds_the_average_of_weights(folder, tmp_path, count):
     recipe = Blur(options)
     average = recipe.network[1].weight.detach().double().numpy()
     for event in trained(folder, tmp_path / "run", options, recipe):
-        if isinstance(event, Trained):
+        if isinstance(event, Step) and event.phase == "train":
             n = event.step - 1
             decay = min(0.5, (1 + n) / (10 + n))  # 0.1, 0.18, ... until 0.5 after 8 steps
             average = decay * average + (1 - decay) * recipe.network[1].weight.detach().double().numpy()
@@ -192,7 +205,7 @@ def test_the_result_holds_the_average_of_weights(folder, tmp_path, count):
     kept = load_file(tmp_path / "run" / MODEL)["1.weight"]
     np.testing.assert_allclose(kept.double().numpy(), average, atol=1e-6)
     assert float((kept - last).abs().max()) > 1e-4
-    assert torch.equal(recipe.network[1].weight, last)  # the average was there only while it was looked at
+    assert torch.equal(recipe.network[1].weight, last)  # the average replaces the weights only for the result
     assert recipe.network.training
 
 
@@ -203,16 +216,16 @@ def test_without_averaging_the_result_holds_the_last_weights(folder, tmp_path):
     assert torch.equal(load_file(tmp_path / "run" / MODEL)["1.weight"], recipe.network[1].weight)
 
 
-# --- going on ------------------------------------------------------------------------------------
+# --- resume --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("recipe", "precision"), [(Blur, "float32"), (Duel, "float32"), (Duel, "bfloat16")])
 @pytest.mark.parametrize("stop", [1, 7])
-def test_a_closed_run_goes_on_to_the_same_bits(folder, tmp_path, recipe, precision, stop):
+def test_a_closed_run_resumes_to_the_same_bits(folder, tmp_path, recipe, precision, stop):
     options = QUICK.changed(precision=precision)
     list(trained(folder, tmp_path / "whole", options, recipe))
     events = trained(folder, tmp_path / "broken", options, recipe)
-    next(event for event in events if isinstance(event, Trained) and event.step == stop)
+    next(event for event in events if isinstance(event, Step) and event.phase == "train" and event.step == stop)
     events.close()
     assert load_state(tmp_path / "broken" / CHECKPOINT)[1]["step"] == stop
     assert not (tmp_path / "broken" / MODEL).exists()
@@ -221,7 +234,7 @@ def test_a_closed_run_goes_on_to_the_same_bits(folder, tmp_path, recipe, precisi
     assert same_files(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_a_killed_process_goes_on_to_the_same_bits(folder, tmp_path):
+def test_a_killed_process_resumes_to_the_same_bits(folder, tmp_path):
     command = [sys.executable, str(SCRIPT), "alone", str(folder), str(tmp_path / "broken")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
@@ -237,7 +250,7 @@ def test_a_killed_process_goes_on_to_the_same_bits(folder, tmp_path):
     assert same_files(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_again(folder, tmp_path):
+def test_a_run_killed_before_its_first_checkpoint_starts_again(folder, tmp_path):
     list(trained(folder, tmp_path / "run"))
     list(trained(folder, tmp_path / "whole"))
     for name in (CHECKPOINT, MODEL):
@@ -248,7 +261,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_again(folder, tmp_path)
     assert same_files(tmp_path / "whole", tmp_path / "run")
 
 
-def test_a_run_can_be_made_longer_and_a_finished_one_finished_again(folder, tmp_path):
+def test_a_run_can_become_longer_and_a_finished_one_finish_again(folder, tmp_path):
     list(trained(folder, tmp_path / "run"))
     (tmp_path / "run" / MODEL).unlink()
     again = list(trained(folder, tmp_path / "run", resume=True))
@@ -259,7 +272,7 @@ def test_a_run_can_be_made_longer_and_a_finished_one_finished_again(folder, tmp_
     assert json.loads((tmp_path / "run" / "options.json").read_text())["options"]["steps"] == 20
 
 
-def test_what_is_another_run_is_not_continued(folder, tmp_path):
+def test_another_run_is_not_resumed(folder, tmp_path):
     list(trained(folder, tmp_path / "run"))
 
     def refused(match, options=QUICK, recipe=Blur):
@@ -341,7 +354,7 @@ def test_wrong_from_the_start_leaves_no_folder(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_unreadable_files_are_said_at_the_end(folder, tmp_path):
+def test_unreadable_files_are_reported_at_the_end(folder, tmp_path):
     more = tmp_path / "more"
     more.mkdir()
     (more / "a.png").write_bytes(b"\x89PNG")
@@ -384,7 +397,7 @@ class Stumbling(Blur):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_goes_back_and_halves_the_step_length(folder, tmp_path, value):
+def test_a_loss_that_is_not_finite_goes_back_and_halves_the_learning_rate(folder, tmp_path, value):
     options = QUICK.changed(steps=70, schedule="constant", ema=0.9)
     events = list(trained(folder, tmp_path / "run", options, Stumbling(options, {56}, 0.015, value)))
     note = "the loss blur is not finite at step 57; going on from step 50 with half the learning rate"
@@ -421,11 +434,11 @@ def test_halving_is_remembered_when_a_run_goes_on(folder, tmp_path):
     assert {event.learning_rate["adam"] for event in later} == {0.01}
 
 
-def test_what_it_falls_back_on_stays_as_it_was(folder, tmp_path):
+def test_the_state_to_go_back_to_does_not_change(folder, tmp_path):
     options = QUICK.changed(steps=12, schedule="constant")
     for run in ("twice", "once"):
         events = trained(folder, tmp_path / run, options)
-        next(event for event in events if isinstance(event, Trained) and event.step == 7)
+        next(event for event in events if isinstance(event, Step) and event.phase == "train" and event.step == 7)
         events.close()
     recipe = Stumbling(options, {8}, 0.007)  # a step later, at 0.02 and at 0.01
     told = steps(trained(folder, tmp_path / "twice", options, recipe, resume=True))
@@ -452,8 +465,8 @@ def test_it_gives_up_after_three_times_and_keeps_what_was_good(folder, tmp_path)
 # --- gradients and precision ---------------------------------------------------------------------
 
 
-class Plain(Blur):
-    """With plain gradient descent, so that a step shows the gradient."""
+class Descent(Blur):
+    """With gradient descent, so that a step is the gradient."""
 
     def __init__(self, options):
         super().__init__(options)
@@ -462,7 +475,7 @@ class Plain(Blur):
 
 def test_gradients_are_clipped(folder, tmp_path):
     options = QUICK.changed(steps=1, ema=0, clip=0.01, learning_rate=1.0)
-    recipe = Plain(options)
+    recipe = Descent(options)
     before = torch.cat([weight.detach().flatten() for weight in recipe.network.parameters()])
     list(trained(folder, tmp_path / "run", options, recipe))
     after = torch.cat([weight.detach().flatten() for weight in recipe.network.parameters()])
@@ -480,7 +493,7 @@ def test_bfloat16_computes_with_half_the_bits_and_keeps_weights_whole(folder, tm
                 fresh = torch.nn.functional.conv2d(
                     torch.ones(1, 8, 1, 1), weight.detach().clone(), self.network[4].bias
                 )
-                assert torch.equal(alone, fresh)  # not of weights that were remembered from before the step
+                assert torch.equal(alone, fresh)  # not of weights cached before the step
                 loss = (given - blurred(batch)).float().square().mean()
                 self.optimizers["adam"].zero_grad()
                 engine.backward(loss)
@@ -505,7 +518,7 @@ def test_two_processes(folder, tmp_path):
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [line["processes"] for line in told if line["event"] == "began"] == [2] * 4  # told once, not twice
+    assert [line["processes"] for line in told if line["event"] == "started"] == [2] * 4  # told once, not twice
 
     # They end with the weights of one process that has the whole batch.
     one = list(trained(folder, tmp_path / "one"))
@@ -514,13 +527,13 @@ def test_two_processes(folder, tmp_path):
         assert ours.keys() == theirs.keys()
         for key, tensor in ours.items():
             torch.testing.assert_close(theirs[key], tensor, atol=1e-5, rtol=0)
-    first = [line for line in told if line["event"] == "trained"][:12]
+    first = [line for line in told if line.get("phase") == "train"][:12]
     assert [line["step"] for line in first] == list(range(1, 13))
     losses = [line["losses"]["blur"] for line in first]
     assert losses == pytest.approx([event.losses["blur"] for event in steps(one)], abs=1e-5)
 
     # Interrupted at step 7, they go on to the same bits; what each of them remembers is its own.
-    assert [line["step"] for line in told if line["event"] == "began"] == [0, 0, 0, 7]
+    assert [line["step"] for line in told if line["event"] == "started"] == [0, 0, 0, 7]
     tensors, values = load_state(tmp_path / "broken" / CHECKPOINT)
     assert values["step"] == 12 and values["processes"] == 2
     memories = tensors["recipe/memory"]
@@ -537,23 +550,84 @@ def test_two_processes(folder, tmp_path):
 
 def test_lines_for_people(capsys, monkeypatch):
     monkeypatch.setattr("impasto.cli.progress._LINE_SECONDS", 0.0)
-    event = Trained(120, 4000, {"content": 0.514, "style": 0.2249}, {"adam": 0.1}, 3.08, 40.0, 720.0, 0)
+    event = Step(
+        step=120,
+        steps=4000,
+        phase="train",
+        losses={"content": 0.514, "style": 0.2249},
+        learning_rate={"adam": 0.1},
+        pace=3.08,
+        seconds=40.0,
+        remaining=720.0,
+        skipped=0,
+    )
     with report_lines() as report:
-        report(Began("johnson", Path("runs/a"), 0, 4000, None, 4, 1_679_235, "cpu", "float32", 1))
-        report(Began("johnson", Path("runs/a"), 90, None, 600.0, 8, 10, "cuda:0", "bfloat16", 2))
-        report(Began("vae", Path("a"), 500, 100, None, 8, 10, "cpu", "float32", 1))
+        report(
+            Started(
+                recipe="johnson",
+                run=Path("runs/a"),
+                step=0,
+                steps=4000,
+                budget=None,
+                batch=4,
+                weights=1_679_235,
+                device="cpu",
+                precision="float32",
+                processes=1,
+            )
+        )
+        report(
+            Started(
+                recipe="johnson",
+                run=Path("runs/a"),
+                step=90,
+                steps=None,
+                budget=600.0,
+                batch=8,
+                weights=10,
+                device="cuda:0",
+                precision="bfloat16",
+                processes=2,
+            )
+        )
+        report(
+            Started(
+                recipe="vae",
+                run=Path("a"),
+                step=500,
+                steps=100,
+                budget=None,
+                batch=8,
+                weights=10,
+                device="cpu",
+                precision="float32",
+                processes=1,
+            )
+        )
         report(event)
-        report(Trained(121, 4000, {"a": 1.0}, {"adam": 0.1}, 0.25, 40.0, 5000.0, 2))
+        report(
+            Step(
+                step=121,
+                steps=4000,
+                phase="train",
+                losses={"a": 1.0},
+                learning_rate={"adam": 0.1},
+                pace=0.25,
+                seconds=40.0,
+                remaining=5000.0,
+                skipped=2,
+            )
+        )
     assert capsys.readouterr().err.splitlines() == [
-        "johnson: 1,679,235 weights, 4000 steps, 4 pictures each, cpu, float32; everything is in runs/a",
-        "johnson: 10 weights, 10 min, from step 90 on, 8 pictures each, 2 × cuda:0, bfloat16; everything is in runs/a",
-        "vae: 10 weights, finished already after 500 steps, 8 pictures each, cpu, float32; everything is in a",
+        "johnson: 1,679,235 weights, 4000 steps, batch size 4, cpu, float32; files are in runs/a",
+        "johnson: 10 weights, 10 min, from step 90 on, batch size 8, 2 × cuda:0, bfloat16; files are in runs/a",
+        "vae: 10 weights, already finished after 500 steps, batch size 8, cpu, float32; files are in a",
         "step 120/4000, 3.1/s, 12 min left: content 0.514 style 0.225",
         "step 121/4000, 4.0 s each, 1 h 23 min left, 2 unreadable: a 1",
     ]
 
 
-def test_what_is_prepared_takes_of_the_budget_but_not_of_the_pace(folder, tmp_path):
+def test_the_preparation_counts_for_the_budget_but_not_for_the_pace(folder, tmp_path):
     """The first step's pace is not less than that of the whole time since then."""
     ready = []
 
@@ -563,7 +637,11 @@ def test_what_is_prepared_takes_of_the_budget_but_not_of_the_pace(folder, tmp_pa
             yield Note("ready")
             ready.append(time.monotonic())
 
-    first = next(event for event in trained(folder, tmp_path / "run", recipe=Prepared) if isinstance(event, Trained))
+    first = next(
+        event
+        for event in trained(folder, tmp_path / "run", recipe=Prepared)
+        if isinstance(event, Step) and event.phase == "train"
+    )
     assert first.seconds > 1 and first.pace >= 1 / (time.monotonic() - ready[0])
     budget = QUICK.changed(budget="0.5s")
     assert steps(trained(folder, tmp_path / "over", budget, recipe=Prepared)) == []
@@ -575,16 +653,19 @@ import sys
 sys.path.insert(0, {str(SCRIPT.parent)!r})
 from blurring import *
 from pathlib import Path
-from impasto.cli import main as cli
+from impasto.cli.follow import follow
+from impasto.cli.main import main
+from impasto.cli.output import Talk
+from impasto.cli.train import train
 
-@cli.train.command
-def blur(folder: Path, *, output: Path, resume: bool = False, talk: cli._Talk = cli._Talk()) -> int:
+@train.command
+def blur(folder: Path, *, output: Path, resume: bool = False, talk: Talk = Talk()) -> int:
     options = TrainOptions(steps=100_000, crop=16, device="cpu")
     events = iter_train(Blur(options, slow=0.01), PictureFolder(folder, 16), options, run=output, resume=resume)
-    cli._follow(events, talk, output, "the same command with --resume goes on")
+    follow(events, talk, output, "the same command with --resume goes on")
     return 0
 
-sys.exit(cli.main())
+sys.exit(main())
 """
     run, command = tmp_path / "run", [sys.executable, "-c", code, "train", "blur", str(folder), "--output"]
     with subprocess.Popen([*command, str(run)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
@@ -596,12 +677,12 @@ sys.exit(cli.main())
         out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert out == f"{run}\n"
-    assert err.startswith("blur: 635 weights, 100000 steps, 4 pictures each, cpu")
+    assert err.startswith("blur: 635 weights, 100000 steps, batch size 4, cpu")
     assert "interrupted; the same command with --resume goes on" in err
     assert load_state(run / CHECKPOINT)[1]["step"] >= 1
 
 
-def test_previews_and_checkpoints_are_as_rare_as_asked(folder, tmp_path):
+def test_previews_and_checkpoints_have_their_intervals(folder, tmp_path):
     def there_are(**settings):
         run = tmp_path / str(settings)
         events = list(trained(folder, run, QUICK.changed(**settings)))
@@ -626,7 +707,7 @@ def test_tensorboard_gets_numbers_and_previews(folder, tmp_path, monkeypatch, ap
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = trained(folder, tmp_path / "run", QUICK.changed(log_steps=1))
-    next(event for event in events if isinstance(event, Trained) and event.step == 5)
+    next(event for event in events if isinstance(event, Step) and event.phase == "train" and event.step == 5)
     events.close()
     told = steps(trained(folder, tmp_path / "run", QUICK.changed(log_steps=1), resume=True))
     read = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()

@@ -1,1 +1,1 @@
-"""Videos in and out: container, timing, colors, reader, writer."""
+"""Reading and writing of videos: container, timing, colors, reader, writer."""

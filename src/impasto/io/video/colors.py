@@ -1,4 +1,4 @@
-"""Conversion between YUV frames and sRGB."""
+"""Colors of video frames: conversion between YUV and RGB, by the matrix of the file."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -16,7 +16,7 @@ __all__ = ["HIGH_DYNAMIC_RANGE", "LIMITED", "UNSAID", "colors_of", "frame_tensor
 
 
 def colors_of(frame: "VideoFrame") -> np.ndarray[Any, Any]:
-    """Return the colors of a small copy, each channel in ascending order, in [0, 1]; where they were is forgotten."""
+    """Return the sorted values of each channel of a small copy, in [0, 1]: colors without positions."""
     small = frame.reformat(16, 16, "rgb24", interpolation="AREA").to_ndarray()
     return np.sort(small.reshape(-1, 3) / 255, 0)
 
@@ -27,7 +27,7 @@ _BT709, _BT601, UNSAID = 1, 5, 2  # ITU-T H.273
 LIMITED, _FULL = 1, 2  # FFmpeg's color ranges, called MPEG and JPEG
 
 
-# The shares of red and blue in luma, by H.273's number of matrix coefficients.
+# Coefficients of red and blue in luma, by the number of matrix coefficients in H.273.
 _LUMA: Final[Mapping[int, tuple[float, float]]] = {
     _BT709: (0.2126, 0.0722),
     4: (0.30, 0.11),  # FCC
@@ -43,14 +43,14 @@ HIGH_DYNAMIC_RANGE: Final = {16: "PQ", 18: "HLG"}  # transfer curves
 
 
 def matrix_of(said: int, height: int, width: int) -> int:
-    """Return the matrix that is meant: what a file says, or what players take where it says nothing."""
+    """Return the matrix coefficients of a file, or the default of players if the file does not name them."""
     return said if said in _LUMA else _BT709 if width >= 1280 or height > 576 else _BT601
 
 
 def _to_rgb(yuv: Tensor, matrix: int, full: bool) -> Tensor:
-    """Return R, G, B in about [0, 1] of Y, Cb, Cr in steps of 8 bits, `(3, H, W)`.
+    """Convert Y, Cb, Cr in the range of 8 bits to R, G, B in about [0, 1], `(3, H, W)`.
 
-    Source: ITU-R BT.709-6, items 3.2 to 3.4; BT.601-7 has the same with its own shares of red and blue.
+    Source: ITU-R BT.709-6, items 3.2 to 3.4; BT.601-7 has the same with its own coefficients.
     """
     red, blue = _LUMA[matrix]
     y = yuv[0] / 255 if full else (yuv[0] - 16) / 219
@@ -60,7 +60,7 @@ def _to_rgb(yuv: Tensor, matrix: int, full: bool) -> Tensor:
 
 
 def to_yuv(rgb: Tensor, matrix: int) -> Tensor:
-    """Undo `_to_rgb`, to the limited range."""
+    """Convert R, G, B to Y, Cb, Cr in the limited range: the inverse of `_to_rgb`."""
     red, blue = _LUMA[matrix]
     r, g, b = rgb
     y = red * r + (1 - red - blue) * g + blue * b
@@ -68,13 +68,13 @@ def to_yuv(rgb: Tensor, matrix: int) -> Tensor:
 
 
 def frame_tensor(frame: "VideoFrame", like: tuple[int, int] | None = None) -> Tensor:
-    """Return a decoded frame upright, `(1, 3, H, W)` RGB in [0, 1]; stored at the size `like`, if given."""
+    """Return a decoded frame, upright, `(1, 3, H, W)` RGB in [0, 1]; resized to `like` (height, width) if given."""
     height, width = like or (frame.height, frame.width)
     if frame.format.is_rgb or frame.format.has_palette:
         array = frame.reformat(width, height, "rgb24").to_ndarray()
         return Turn.of(frame)(torch.from_numpy(array).permute(2, 0, 1)[None].float() / 255)
     full = frame.color_range == _FULL or frame.format.name.startswith("yuvj")
-    span = "JPEG" if full else "MPEG"  # the same on both sides: swscale spreads chroma, the rest is ours
+    span = "JPEG" if full else "MPEG"  # the same on both sides: swscale only upsamples chroma
     even = frame.reformat(width, height, "yuv444p16le", src_color_range=span, dst_color_range=span)
     rows = [np.frombuffer(bytes(plane), "<u2").reshape(height, plane.line_size // 2) for plane in even.planes]
     yuv = torch.from_numpy(np.stack(rows)[..., :width].astype(np.float32)) / 256

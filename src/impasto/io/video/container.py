@@ -1,4 +1,4 @@
-"""Containers and codecs: what a video file is."""
+"""Containers and codecs of video files."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -31,13 +31,19 @@ __all__ = [
 
 
 def batch(frames: list[Tensor]) -> Tensor:
-    """Return frames as one tensor; the list is empty then, so that nothing is in memory twice for long."""
+    """Concatenate frames to one tensor and clear the list, to save memory."""
     batch = torch.cat(frames)
     frames.clear()
     return batch
 
 
-_PICTURES: Final = ("image2", "tty", "ico", "alias_pix", "brender_pix")  # FFmpeg reads these, and text, as video
+_PICTURES: Final = (
+    "image2",
+    "tty",
+    "ico",
+    "alias_pix",
+    "brender_pix",
+)  # FFmpeg reads these pictures, and text, as video
 
 
 def _need() -> None:
@@ -49,7 +55,12 @@ def _need() -> None:
 
 @contextmanager
 def open_container(path: Path) -> Iterator["InputContainer"]:
-    """Open a file, nothing but this one file, and say what is wrong with it in one sentence."""
+    """Open a video file, without access to other files.
+
+    Raises:
+        VideoError: the file is missing, empty, or not a video that can be read.
+        MissingExtra: PyAV is not installed.
+    """
     _need()
     import av
 
@@ -60,7 +71,7 @@ def open_container(path: Path) -> Iterator["InputContainer"]:
     if not path.stat().st_size:
         raise VideoError(f"{path.name} is empty; expected a video file. Fetch it again.")
     try:
-        # playlists could otherwise name other files and hosts
+        # playlists could name other files and hosts
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except av.error.PermissionError:
         raise VideoError(f"{path.name} may not be read; allow it in the file's permissions, or copy it.") from None
@@ -74,6 +85,11 @@ def open_container(path: Path) -> Iterator["InputContainer"]:
 
 
 def picture_stream(container: "InputContainer", path: Path) -> "VideoStream":
+    """Return the first video stream that is not a cover picture.
+
+    Raises:
+        VideoError: there is none.
+    """
     kind = container.format.name
     if kind in _PICTURES or kind.endswith("_pipe"):
         what = "text" if kind == "tty" else "a picture"
@@ -87,18 +103,19 @@ def picture_stream(container: "InputContainer", path: Path) -> "VideoStream":
 
 
 def _is_cover(stream: "VideoStream") -> bool:
-    """Whether a stream is the cover of a record: one picture beside the sound."""
+    """Return whether a stream is a cover picture beside the sound."""
     from av.stream import Disposition
 
     return bool(stream.disposition & Disposition.attached_pic)
 
 
 def is_frame(item: "VideoFrame | Packet[AudioStream]") -> bool:
+    """Return whether an item of `read_frames` is a frame, not a packet of sound."""
     return hasattr(item, "planes")
 
 
 def read_frames(container: "InputContainer", streams: list[Any]) -> Iterator[Any]:
-    """Yield decoded frames of the picture and undecoded packets of the sound; damage is stepped over."""
+    """Yield decoded frames and undecoded packets of sound; damaged ones are skipped."""
     from av.error import FFmpegError
 
     packets = container.demux(streams)
@@ -117,18 +134,23 @@ def read_frames(container: "InputContainer", streams: list[Any]) -> Iterator[Any
             with suppress(FFmpegError):
                 frames = packet.decode()
             yield from frames
-    with suppress(FFmpegError):  # the file ends in damage: what the decoder still holds
+    with suppress(FFmpegError):  # the end of the file is damaged: flush the decoder
         yield from streams[0].codec_context.decode(None)
 
 
 def first_frame(container: "InputContainer", stream: "VideoStream", path: Path) -> "VideoFrame":
+    """Return the first frame that can be decoded.
+
+    Raises:
+        VideoError: there is none.
+    """
     for frame in read_frames(container, [stream]):
         return frame  # type: ignore[no-any-return]
     raise VideoError(f"{path.name} is damaged: not one of its frames can be read. Fetch it again.")
 
 
 class Turn(NamedTuple):
-    """How a stored frame becomes the shown one: first swap rows and columns, then mirror."""
+    """The orientation of a frame: first transpose, then mirror."""
 
     transpose: bool = False
     mirror_x: bool = False
@@ -136,7 +158,7 @@ class Turn(NamedTuple):
 
     @classmethod
     def of(cls, frame: "VideoFrame") -> "Turn":
-        """Read a frame's display matrix, (x', y') = (a x + c y, b x + d y), to the nearest right angle."""
+        """Return the rotation of a frame: its display matrix, (x', y') = (a x + c y, b x + d y), to the nearest 90°."""
         from av.sidedata.sidedata import Type
 
         sides: Any = frame.side_data
@@ -150,20 +172,20 @@ class Turn(NamedTuple):
 
     @property
     def degrees(self) -> int:
-        """The turn clockwise; of mirrored frames, the turn that comes after the mirroring from left to right."""
+        """The rotation clockwise, in degrees; for mirrored frames the rotation after a horizontal flip."""
         if self.transpose:
             return 90 if self.mirror_x else 270
         return 180 if self.mirror_y else 0
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Turn `(1, 3, H, W)`."""
+        """Return a frame `(1, 3, H, W)`, upright."""
         image = image.transpose(-1, -2) if self.transpose else image
         mirrored = [axis for axis, mirror in ((-1, self.mirror_x), (-2, self.mirror_y)) if mirror]
         return image.flip(mirrored).contiguous()
 
 
 class Kind(NamedTuple):
-    """A kind of file that can be written: FFmpeg's names, and the codec that sound becomes if it must."""
+    """An output format: container and codec in FFmpeg's names, and the codec of sound that cannot be copied."""
 
     container: str
     codec: str
@@ -187,11 +209,12 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 
-VIDEOS: Final = (*KINDS, ".avi", ".mpg", ".mpeg", ".wmv", ".3gp", ".ts")  # suffixes of files that are read
+VIDEOS: Final = (*KINDS, ".avi", ".mpg", ".mpeg", ".wmv", ".3gp", ".ts")  # suffixes of readable files
 
 
 def tags_of(tags: Mapping[str, str]) -> dict[str, Any] | None:
-    comments = [value for key, value in tags.items() if key.lower() == "comment"]  # Matroska writes it large
+    """Return the metadata of impasto in the tags of a file, or None."""
+    comments = [value for key, value in tags.items() if key.lower() == "comment"]  # Matroska has upper case
     try:
         told = json.loads(comments[0] if comments else "null")
     except ValueError:

@@ -1,6 +1,5 @@
-"""What a video file holds: size, rate, length, sound."""
+"""Properties of a video file: size, frame rate, duration, sound."""
 
-__all__ = ["Clip", "probe"]
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,20 +8,22 @@ from typing import Any
 from impasto.io.video.container import Turn, first_frame, open_container, picture_stream, tags_of
 from impasto.io.video.timing import timing_of
 
+__all__ = ["Clip", "probe"]
+
 
 @dataclass(frozen=True)
 class Clip:
-    """What a video file holds.
+    """Properties of a video file.
 
     Attributes:
-        size: `(height, width)` of its frames as they are shown, so after `rotation`.
-        frame_rate: frames per second, exactly; the mean where `variable`.
-        variable: whether frames do not follow each other evenly.
-        frames: how many there are.
+        size: `(height, width)` of the displayed frames, after `rotation`.
+        frame_rate: frames per second, exactly; the mean if `variable`.
+        variable: whether the frame rate varies.
+        frames: number of frames.
         duration: of the picture, in seconds.
-        rotation: 0, 90, 180 or 270 degrees clockwise from how frames are stored to how they are shown.
-        sound: the codec of each of its audio streams; empty for a silent one.
-        metadata: what `iter_video` was given as `metadata` when it wrote the file, or None.
+        rotation: 0, 90, 180 or 270 degrees clockwise, from stored to displayed frames.
+        sound: codec of each audio stream; empty if there is none.
+        metadata: the `metadata` with which `iter_video` wrote the file, or None.
     """
 
     size: tuple[int, int]
@@ -36,10 +37,10 @@ class Clip:
 
 
 def probe(path: str | Path) -> Clip:
-    """Say what a video file holds; all of it is read, but only the first frame is decoded.
+    """Return the properties of a video file; all packets are read, only the first frame is decoded.
 
     Raises:
-        VideoError: it is missing, damaged, or not a video.
+        VideoError: the file is missing, damaged, or not a video.
         MissingExtra: PyAV is not installed.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""Read frames of a video."""
+"""Reading of frames, and of the scenes of a video."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ __all__ = ["Span", "iter_frames", "iter_spans"]
 
 @dataclass(frozen=True)
 class Span:
-    """A part of a video in which there is no cut.
+    """A part of a video without a cut.
 
     Attributes:
-        frames: how many there are.
+        frames: number of frames.
         begins: whether a scene begins with it.
-        sample: `(B, 3, H, W)`, some of its frames, evenly spread and the first among them; see `iter_frames`.
+        sample: `(B, 3, H, W)`, evenly spaced frames, with the first one; see `iter_frames`.
     """
 
     frames: int
@@ -30,15 +30,15 @@ class Span:
 
 
 def iter_frames(path: str | Path) -> Iterator[tuple[Tensor, float]]:
-    """Yield the frames of a video in the order in which they are shown, one at a time in memory.
+    """Yield the frames of a video in display order, one at a time in memory.
 
     Yields:
-        A frame, `(1, 3, H, W)` float32 RGB in [0, 1], upright, and when it is shown, in seconds. Where the
-        file says nothing, colors are taken as BT.709 from 1280 px of width or 577 lines on, else as BT.601,
-        as players do. Primaries and transfer curve are not converted.
+        A frame, `(1, 3, H, W)` float32 RGB in [0, 1], upright, and its time, in seconds. If the file does not name its
+        matrix coefficients, they are BT.709 from 1280 px of width or 577 lines on, else BT.601, as in players.
+        Primaries and transfer curve are not converted.
 
     Raises:
-        VideoError: it is missing, damaged from the beginning, or not a video.
+        VideoError: the file is missing, damaged from the beginning, or not a video.
         MissingExtra: PyAV is not installed.
     """
     path = Path(path)
@@ -53,15 +53,15 @@ def iter_frames(path: str | Path) -> Iterator[tuple[Tensor, float]]:
 
 
 def iter_spans(path: str | Path) -> Iterator[Span]:
-    """Yield the parts of a video, of at most 256 frames, with a few frames of each: what is needed to know it ahead.
+    """Yield the parts of a video between cuts, of at most 256 frames, each with a sample of its frames.
 
-    No part goes on across a cut. A cut is where the colors of a frame are other ones than those of the frame before,
-    wherever they are in the picture; so neither a pan nor who walks in makes one, nor a cut between scenes that look
-    alike. Parts are found while they are asked for, one at a time in memory. A sample has every fourth frame, or
-    every 8th, 16th, ... of longer parts: 16 at most, and fewer if they have more than 24 megapixels together.
+    A cut is a change of the color distribution from one frame to the next, whatever the positions. So a pan is no cut,
+    nor is a person who walks in, nor a cut between scenes of similar colors. Parts are read lazily, one at a time in
+    memory. A sample has every fourth frame, or every 8th, 16th, ... of longer parts: at most 16 frames, and fewer if
+    they have more than 24 megapixels together.
 
     Raises:
-        VideoError: it is missing, damaged from the beginning, or not a video.
+        VideoError: the file is missing, damaged from the beginning, or not a video.
         MissingExtra: PyAV is not installed.
     """
     path = Path(path)
@@ -88,15 +88,15 @@ def iter_spans(path: str | Path) -> Iterator[Span]:
 _SPAN: Final = 256  # frames: about ten seconds
 
 
-_EVERY: Final = 4  # frames that one of a sample stands for, at least
+_EVERY: Final = 4  # smallest interval between frames of a sample
 
 
-_SAMPLE: Final = 16  # frames
+_SAMPLE: Final = 16  # the most frames of a sample
 
 
-_PIXELS: Final = 24_000_000  # of a sample
+_PIXELS: Final = 24_000_000  # upper bound of a sample
 
 
-# How far colors lie apart on average at a cut, of white. A pan by a fifth of the picture makes 0.03 at most; of all
-# pairs of 14 photographs 95 % have more than 0.07.
+# Threshold of the mean difference of sorted colors, in [0, 1]. A pan by a fifth of the picture stays below 0.03; 95 %
+# of all pairs of 14 photographs are above 0.07.
 _CUT: Final = 0.06

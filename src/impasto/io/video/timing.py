@@ -1,4 +1,4 @@
-"""Times of frames."""
+"""Times of the frames of a video."""
 
 import math
 from contextlib import suppress
@@ -16,17 +16,17 @@ __all__ = ["Timing", "tick_of", "timing_of"]
 
 
 class Timing(NamedTuple):
-    """When every frame is shown, found by reading all packets and decoding none.
+    """The time of every frame, from the packets alone, without decoding.
 
     Attributes:
-        times: as whole numbers of ticks, ascending.
-        tick: seconds.
-        grid: frames per second, if all frames are shown at multiples of 1 / grid; else None.
+        times: in ticks, whole numbers, ascending.
+        tick: in seconds.
+        grid: frames per second, if all times are multiples of 1 / grid; else None.
         rate: the mean, frames per second.
-        varies: whether the rate does: there is no grid, or frames are left out of it.
-        end: when the last frame goes, in seconds.
-        missing: how many frames the file promises, but does not hold.
-        timed: whether frames carry their times.
+        varies: whether the rate varies: there is no grid, or it has gaps.
+        end: end of the last frame, in seconds.
+        missing: number of frames that the file declares but does not hold.
+        timed: whether frames have time stamps.
     """
 
     times: list[int]
@@ -40,15 +40,15 @@ class Timing(NamedTuple):
 
     @property
     def start(self) -> Fraction:
-        """When the first frame is shown."""
+        """Time of the first frame, in seconds."""
         return self.times[0] * self.tick
 
     def length(self, last: Fraction) -> Fraction:
-        """Return how many seconds the last frame lasts, which is shown at `last`."""
+        """Return the duration of the last frame, at time `last`, in seconds."""
         return self.end - last if self.grid is None and self.end > last else 1 / (self.grid or self.rate)
 
     def moment(self, frame: "VideoFrame", last: Fraction | None) -> Fraction:
-        """Return when a frame is shown, in seconds: exactly on the grid if there is one, and after the last one."""
+        """Return the time of a frame, in seconds: exactly on the grid if there is one, and after the frame before."""
         if frame.pts is None or not self.timed:
             return self.start if last is None else last + 1 / self.rate
         at = frame.pts * self.tick
@@ -57,10 +57,16 @@ class Timing(NamedTuple):
         return at if last is None or at > last else last + 1 / self.rate
 
 
-_UNTIMED: Final = ("avi", "h264", "hevc", "m4v", "mjpeg")  # hold no times of frames, or wrong ones
+_UNTIMED: Final = ("avi", "h264", "hevc", "m4v", "mjpeg")  # without time stamps, or with wrong ones
 
 
 def timing_of(path: Path) -> Timing:
+    """Return the times of all frames of a video file.
+
+    Raises:
+        VideoError: the file is missing, damaged, or not a video.
+        MissingExtra: PyAV is not installed.
+    """
     lengths: dict[int, int] = {}
     held = 0
     with open_container(path) as container:
@@ -73,12 +79,12 @@ def timing_of(path: Path) -> Timing:
                 if at is None or packet.is_corrupt:
                     continue
                 held += 1
-                if not packet.is_discard:  # by an edit list, say
+                if not packet.is_discard:  # by an edit list, for example
                     lengths[at] = packet.duration or 0
         claims = [rate for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
         rate, tick = claims[0] if claims else Fraction(25), stream.time_base or Fraction(1, 1000)
         promised, until = stream.frames, (stream.start_time or 0) * tick + (stream.duration or 0) * tick
-        if not stream.duration and container.duration:  # of sound as well, which may be a little longer
+        if not stream.duration and container.duration:  # includes the sound, which may be a little longer
             until = Fraction(container.duration, 1_000_000) - 1
         timed = container.format.name not in _UNTIMED
         if not timed:
@@ -90,7 +96,7 @@ def timing_of(path: Path) -> Timing:
     if grid:
         end = times[0] * tick + (round((times[-1] - times[0]) * tick * grid) + 1) / grid
     else:
-        length = lengths[times[-1]] or (times[-1] - times[-2] if len(times) > 1 else 1)  # or as long as before
+        length = lengths[times[-1]] or (times[-1] - times[-2] if len(times) > 1 else 1)  # or the duration before
         end = (times[-1] + length) * tick
     mean = len(times) / (end - times[0] * tick)
     missing = max(1, (promised or round((until + 1) * rate)) - held) if until > end + 1 / (2 * rate) else 0
@@ -98,21 +104,21 @@ def timing_of(path: Path) -> Timing:
 
 
 def _fits(times: list[int], tick: Fraction, rate: Fraction) -> bool:
-    """Whether all frames are shown at multiples of 1 / rate, as exactly as ticks can tell."""
-    if tick * rate != 1 and tick * rate * 4 > 1:  # such ticks cannot tell
+    """Return whether all times are multiples of 1 / rate, within the resolution of ticks."""
+    if tick * rate != 1 and tick * rate * 4 > 1:  # ticks are too coarse
         return False
-    places = [(at - times[0]) * tick * rate for at in times]
-    distinct = len({round(place) for place in places}) == len(places)
-    return distinct and all(abs(place - round(place)) <= tick * rate for place in places)
+    positions = [(at - times[0]) * tick * rate for at in times]
+    distinct = len({round(position) for position in positions}) == len(positions)
+    return distinct and all(abs(position - round(position)) <= tick * rate for position in positions)
 
 
-_FINE: Final = 10_000  # ticks of a second at least, so that sound and picture stay together
+_FINE: Final = 10_000  # least number of ticks per second, so that sound and picture stay synchronous
 
 
 def tick_of(timing: Timing, kind: Kind) -> Fraction:
-    """Return what the time of frames is counted in: so that a constant rate is exact, and sound fits."""
+    """Return the tick of the output, in seconds: a constant rate is exact, and sound stays synchronous."""
     if kind.codec == "gif":
-        return Fraction(1, 100)  # all that a GIF knows
+        return Fraction(1, 100)  # the resolution of GIF
     if timing.grid is None:
         return timing.tick
     return 1 / Fraction(timing.grid.numerator * math.ceil(_FINE / timing.grid.numerator))

@@ -1,4 +1,4 @@
-"""Write a processed video, with its sound."""
+"""Writing of processed videos, with their sound."""
 
 import json
 import time
@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import ImageError, OptionError, VideoError
-from impasto.events import Done, Event, Frame, Note, Saved, Started
+from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.files import check_place, draft_file
 from impasto.io.video.colors import HIGH_DYNAMIC_RANGE, LIMITED, UNSAID, frame_tensor, matrix_of, to_yuv
 from impasto.io.video.container import KINDS, Kind, Turn, is_frame, open_container, picture_stream, read_frames
@@ -31,6 +32,10 @@ __all__ = ["iter_video"]
 Process = Callable[[Tensor], Tensor]
 
 
+def _given(image: Tensor) -> Tensor:
+    return image
+
+
 def iter_video(
     source: str | Path,
     output: str | Path,
@@ -40,28 +45,29 @@ def iter_video(
     metadata: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Iterator[Event]:
-    """Run every frame of a video through `process` and write the result, everything else as it was.
+    """Process every frame of a video and write the result, with the sound and metadata of the source.
 
-    Each frame keeps its time, so duration, frame rate and changes of it do; sound is copied packet by packet,
-    not encoded again, where the new container can hold it; title, date and place are kept. A few frames are
-    in memory at a time. The file appears when it is complete, or not at all.
+    Each frame keeps its time, and so do duration and frame rate. Sound is copied without encoding if the container can
+    hold its codec. Title, date and location are kept. Only a few frames are in memory at a time. The file appears
+    when it is complete, or not at all.
 
     Args:
         source: a video file.
-        output: where to; `.mp4`, `.m4v`, `.mov` and `.mkv` get H.264, `.webm` VP9, and `.gif` 256 colors a frame
-            and no sound.
-        process: gets a frame, `(1, 3, H, W)` float32 RGB in [0, 1], and gives one, of any size that stays.
-        crf: the encoder's constant rate factor, 0 to 51: less is better and larger; 18 looks lossless.
-        metadata: what `probe` shall find again, anything JSON can hold; kept as the file's comment.
-        force: overwrite a file that is there.
+        output: the file to write; `.mp4`, `.m4v`, `.mov` and `.mkv` get H.264, `.webm` VP9, and `.gif` 256 colors
+            per frame and no sound.
+        process: a function of a frame, `(1, 3, H, W)` float32 RGB in [0, 1], to a frame, of any constant size.
+        crf: the encoder's constant rate factor, 0 to 51: lower is better quality and a larger file; 18 is visually
+            lossless.
+        metadata: JSON values that `probe` reads again, stored in the comment of the file.
+        force: overwrite an existing file.
 
     Yields:
-        `Started`; a `Frame` for each; a `Note` for everything that could not be kept; `Saved`; `Done`.
+        `Started`; an event for each frame; a `Note` for everything that is lost; `Saved`; `Done`.
 
     Raises:
         VideoError: the source cannot be read at all, or the output cannot be written.
-        ImageError: `output` cannot be there, or `process` gives no picture.
-        FileExists: there is such a file, and `force` is off.
+        ImageError: `output` cannot be a file, or `process` does not return a picture.
+        FileExists: the file exists, and `force` is off.
         OptionError: `crf` is out of range.
         MissingExtra: PyAV is not installed.
     """
@@ -93,7 +99,16 @@ def iter_video(
                 done += 1
                 spent = time.monotonic() - began
                 left = spent / done * max(0, total - done)
-                yield Frame(done, max(total, done), float(last), spent, left, frame, painted)
+                yield Step(
+                    step=done,
+                    steps=max(total, done),
+                    phase="frame",
+                    time=float(last),
+                    seconds=spent,
+                    remaining=left,
+                    source=partial(_given, frame),
+                    image=partial(_given, painted),
+                )
         if painted is None:
             raise VideoError(f"{source.name} is damaged: not one of its frames can be read. Fetch it again.")
         if done < total:
@@ -105,7 +120,7 @@ def iter_video(
 def _notes(
     source: Path, kind: Kind, container: "InputContainer", stream: "VideoStream", timing: Timing
 ) -> Iterator[Note]:
-    """Say, before any work, what of the source will not be kept."""
+    """Yield notes, before any work, on what the result cannot keep."""
     if timing.missing:
         there = len(timing.times)
         yield Note(f"{source.name} is cut short: {there} of {there + timing.missing} frames are there")
@@ -130,7 +145,7 @@ def _checked(painted: Tensor, before: Tensor | None) -> Tensor:
 
 
 class _Writer:
-    """The file that is being written; it begins with the first painted frame, which tells the size."""
+    """The output file; it begins with the first result, which has its size."""
 
     def __init__(
         self,
@@ -146,7 +161,7 @@ class _Writer:
         import av
 
         self.name, self.kind, self.source, self.timing, self.crf = name, kind, source, timing, crf
-        self.stored: tuple[int, int] | None = None  # size of the source's first frame; some change in between
+        self.stored: tuple[int, int] | None = None  # size of the first frame of the source; it may change within a file
         self.waiting: deque[Packet[AudioStream]] = deque()
         self.sounds: dict[int, _Sound] = {}
         self.stream: Any = None
@@ -171,7 +186,7 @@ class _Writer:
             yield
         except (FFmpegError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise VideoError(f"{self.name} cannot be written ({reason}); choose another place or kind.") from error
+            raise VideoError(f"{self.name} cannot be written ({reason}); choose another path or format.") from error
 
     def __enter__(self) -> "_Writer":
         return self
@@ -187,7 +202,7 @@ class _Writer:
                         sound.end()
                     self.file.close()
         finally:
-            with suppress(FFmpegError, ValueError):  # of an abandoned file nothing matters any more
+            with suppress(FFmpegError, ValueError):  # the file is abandoned
                 self.file.close()
 
     def sound(self, packet: "Packet[AudioStream]") -> None:
@@ -199,7 +214,7 @@ class _Writer:
             self.sounds[packet.stream.index].add(packet)
 
     def picture(self, image: Tensor, at: Fraction, like: "VideoFrame") -> Iterator[Note]:
-        """Write a frame, `(1, 3, H, W)`, that is shown at some second; the first one begins the file."""
+        """Write a frame, `(1, 3, H, W)`, with its time in seconds; the first one begins the file."""
         height, width = image.shape[-2:]
         odd = self.kind.codec != "gif"
         image = F.pad(image, (0, width % 2 * odd, 0, height % 2 * odd), mode="replicate").clamp(0, 1)
@@ -262,7 +277,9 @@ class _Writer:
             self.palette.push(frame)
             frame = self.palette.pull()  # type: ignore[assignment]
         for packet in self.stream.encode(frame):
-            if self.last is not None and packet.pts == self.last:  # the last one so far; all others last until the next
+            if (
+                self.last is not None and packet.pts == self.last
+            ):  # the last frame so far; all others last until the next
                 packet.duration = round(self.timing.length(self.last * self.tick) / self.tick)
             self.file.mux(packet)
 
@@ -276,7 +293,7 @@ _SPEED: Final[Mapping[str, dict[str, str]]] = {
 
 
 def _palette(height: int, width: int, tick: Fraction) -> "Graph":
-    """Return a filter that gives each frame the 256 colors that suit it best."""
+    """Return a filter that chooses the best 256 colors of each frame."""
     from av.filter import Graph
 
     graph: Any = Graph()
@@ -293,7 +310,7 @@ def _palette(height: int, width: int, tick: Fraction) -> "Graph":
 
 
 class _Sound:
-    """One audio stream on its way: copied, or encoded again if the container cannot hold its codec."""
+    """One audio stream of the output: copied, or encoded if the container cannot hold its codec."""
 
     def __init__(self, file: Any, source: "AudioStream", kind: Kind) -> None:
         name, rate = source.codec_context.codec.canonical_name, source.codec_context.sample_rate
@@ -309,6 +326,7 @@ class _Sound:
         self.note = [Note(f"sound is encoded again as {kind.sound}: {file.format.name} cannot hold {name}")]
 
     def add(self, packet: "Packet[AudioStream]") -> None:
+        """Write a packet."""
         if self.copied:
             packet.stream = self.stream
             self.file.mux(packet)
@@ -316,6 +334,7 @@ class _Sound:
             self._encode(packet)
 
     def end(self) -> None:
+        """Write the rest."""
         if not self.copied:
             self._encode(None)
 
@@ -323,10 +342,10 @@ class _Sound:
         from av.error import FFmpegError
 
         frames: list[Any] = []
-        with suppress(FFmpegError):  # damaged sound is stepped over
+        with suppress(FFmpegError):  # damaged sound is skipped
             frames = [*(self.source.codec_context.decode(None) if packet is None else packet.decode())]
         for frame in frames:
             frame.time_base = frame.time_base or self.source.time_base
         for frame in [*frames, None] if packet is None else frames:
-            for made in self.stream.encode(frame):
-                self.file.mux(made)
+            for encoded in self.stream.encode(frame):
+                self.file.mux(encoded)

@@ -1,4 +1,4 @@
-"""Options and presets of autoencoders."""
+"""Options of autoencoders and denoising autoencoders."""
 
 from typing import Literal
 
@@ -10,11 +10,16 @@ __all__ = ["AutoencoderOptions"]
 
 
 class AutoencoderOptions(CoderOptions):
-    """How an autoencoder is trained."""
+    """Options of `train autoencoder`."""
 
     loss: Literal["mse", "bce"] = Field(
-        "mse", description="mse: mean squared difference; bce: cross-entropy, as if a pixel were a probability"
+        "mse",
+        description="reconstruction loss; mse: mean squared error; bce: binary cross-entropy",
     )
     noise: float = Field(
-        0.0, ge=0, le=10, description="deviation of the noise that it learns to remove from pictures in [0, 1]; 0: none"
+        0.0,
+        ge=0,
+        le=10,
+        description="standard deviation of the Gaussian noise that a denoising autoencoder removes, for pixels in "
+        "[0, 1]; 0: none",
     )

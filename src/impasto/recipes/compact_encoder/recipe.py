@@ -1,14 +1,14 @@
-"""How the compact encoder is made: a VGG, squeezed convolution by convolution, in a few minutes.
+"""Compact encoder: a low-rank approximation of VGG, fitted layer by layer with least squares in a few minutes.
 
-Nothing is trained by gradient descent. Each convolution is replaced by the best one that works on few
-directions, in the sense of least squares over pictures: given what the squeezed layers before it deliver,
-come as close as possible to what VGG has there. So errors of one layer are made up for in the next.
-`iter_compress` is the whole method on one page, `evaluate` the proof.
+There is no gradient descent. A convolution of low rank replaces each convolution of VGG. Its weights are the least
+squares solution over many pictures: the input is the output of the compact layers before, the target is the output of
+VGG's layer. So each layer corrects errors of the layers before it. `iter_compress` is the whole method, `evaluate`
+compares the result with VGG.
 """
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.checkpoints.encoders import load_encoder
-from impasto.checkpoints.files import save_state
+from impasto.checkpoints.files import MODEL, save_state
 from impasto.checkpoints.weights import SPECS
 from impasto.errors import ImageError, OptionError
-from impasto.events import Done, Saved, Step, Taught
+from impasto.events import Done, Saved, Step
 from impasto.io.decode import load_picture
 from impasto.io.files import check_place, find_pictures
 from impasto.metrics.style import CONTENT_LAYERS, STYLE_LAYERS, Score, score
@@ -32,17 +32,18 @@ from impasto.recipes.compact_encoder.options import CompressOptions
 from impasto.style_transfer.objective import Encoder, Objective
 from impasto.style_transfer.optimize import iter_optimize
 from impasto.style_transfer.options import StylizeOptions
+from impasto.training.recipe import Site
 
-__all__ = ["Comparison", "Moments", "evaluate", "iter_compress", "squeeze"]
+__all__ = ["CompactEncoderRecipe", "Comparison", "Moments", "evaluate", "iter_compress", "squeeze"]
 
 LAYERS = (*STYLE_LAYERS, *CONTENT_LAYERS)
-_FEW = 6  # the first two blocks see many places in each picture, so a sixth of the pictures does for them
-_SMALL = 10_000  # weights; fewer are stored as they are
+_FEW = 6  # the first two blocks have many positions in each picture, so a sixth of the pictures is enough
+_SMALL = 10_000  # weights; smaller tensors are stored in full precision
 
 
 @dataclass
 class Moments:
-    """What least squares needs to know of pairs of inputs u `(n, d)` and outputs y `(n, c)`, averaged.
+    """Second moments of inputs u `(n, d)` and outputs y `(n, c)`, the sufficient statistics of least squares.
 
     Attributes:
         uu: mean of [u 1]ᵀ[u 1], `(d + 1, d + 1)`.
@@ -54,66 +55,68 @@ class Moments:
 
     @classmethod
     def empty(cls, d: int, c: int) -> "Moments":
-        """Return those of nothing."""
+        """Return the moments of no pairs."""
         return cls(torch.zeros(d + 1, d + 1, dtype=torch.float64), torch.zeros(d + 1, c, dtype=torch.float64))
 
-    def add(self, u: Tensor, y: Tensor, share: float) -> None:
-        """Add pairs that make up such a share of all."""
+    def add(self, u: Tensor, y: Tensor, fraction: float) -> None:
+        """Add pairs that are such a fraction of all, in [0, 1]."""
         u = torch.cat([u, torch.ones(len(u), 1)], 1)
-        self.uu += share / len(u) * (u.T @ u).double()
-        self.uy += share / len(u) * (u.T @ y).double()
+        self.uu += fraction / len(u) * (u.T @ u).double()
+        self.uy += fraction / len(u) * (u.T @ y).double()
 
 
 def squeeze(moments: Moments, rank: int, ridge: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the linear map of a given rank that is best in the sense of least squares.
+    """Return the linear map of rank r with the smallest squared error (reduced-rank regression).
 
     Args:
-        moments: of inputs and wanted outputs.
-        rank: r, how many numbers may pass.
-        ridge: added to the inputs' covariance, as a share of its mean diagonal.
+        moments: of inputs and target outputs.
+        rank: r.
+        ridge: ridge regularization of the inputs' covariance, as a fraction of its mean diagonal.
 
     Returns:
         `inner (d, r)`, `outer (r, c)` and `bias (c,)` of y ≈ u inner outer + bias.
 
     Source: reduced-rank regression, Izenman 1975, "Reduced-rank regression for the multivariate linear
-        model", with the identity as weight: all outputs count alike.
+        model", with the identity as weight matrix.
     """
     mean_u, mean_y = moments.uu[-1, :-1], moments.uy[-1]
     covariance = moments.uu[:-1, :-1] - torch.outer(mean_u, mean_u)
     cross = moments.uy[:-1] - torch.outer(mean_u, mean_y)
     shrunk = covariance + ridge * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
-    full = torch.linalg.solve(shrunk, cross)  # the map of any rank
-    _, directions = torch.linalg.eigh(full.T @ covariance @ full)  # of what it gives
+    full = torch.linalg.solve(shrunk, cross)  # the map of full rank
+    _, directions = torch.linalg.eigh(full.T @ covariance @ full)  # principal directions of the outputs
     outer = directions.flip(1)[:, :rank].T
     inner = full @ outer.T
     return inner, outer, mean_y - mean_u @ inner @ outer
 
 
 class _Pictures:
-    """A well of random crops from folders of pictures, each folder as often as any other."""
+    """Random crops from folders of pictures; each folder has the same probability."""
 
     def __init__(self, paths: Sequence[str | Path], options: CompressOptions) -> None:
         self.folders = [find_pictures(path) for path in paths]
         if not self.folders:
-            raise ImageError("there are no pictures; expected one or more folders of them.")
+            raise ImageError("there are no pictures; expected one or more folders of pictures.")
         self.size = options.size
         self.random = torch.Generator().manual_seed(options.seed)
         self.unreadable: set[Path] = set()
 
     def whole(self, count: int) -> int:
+        """Return a random integer below `count`."""
         return int(torch.randint(count, (), generator=self.random))
 
     def real(self) -> float:
+        """Return a random number in [0, 1)."""
         return float(torch.rand((), generator=self.random, dtype=torch.float64))
 
     def next(self) -> Tensor:
-        """Return a random piece of a random picture, `(1, 3, size, size)` in [0, 1]; every fourth under noise.
+        """Return a random crop of a random picture, `(1, 3, size, size)` in [0, 1]; one in four is noisy.
 
-        Pictures on their way to a painting are not like photographs, and the network must see those, too.
+        The pictures of an optimization are not like photographs, and the encoder must fit them, too.
         """
         picture, size = self._readable(), self.size
-        least = size / min(picture.shape[-2:])  # at this scale it just fills the crop
-        scale = least * max(1.25 / least, 1.0) ** self.real()  # larger pictures than there are: up to a quarter
+        least = size / min(picture.shape[-2:])  # at this scale the shorter side is that of the crop
+        scale = least * max(1.25 / least, 1.0) ** self.real()  # enlarged by a quarter at most
         height, width = (max(size, round(side * scale)) for side in picture.shape[-2:])
         picture = resize(picture, (height, width)).clamp(0, 1)
         y, x = self.whole(height - size + 1), self.whole(width - size + 1)
@@ -150,25 +153,25 @@ def iter_compress(
     output: str | Path,
     force: bool = False,
     teacher: VGG | None = None,
-) -> Iterator[Taught | Saved]:
-    """Make a compact encoder, yielding Taught after every convolution and Saved for the file.
+) -> Iterator[Step | Saved]:
+    """Fit a compact encoder; yield Step after every convolution, and Saved for the file.
 
     Args:
-        pictures: folders of photographs and of paintings; each folder is drawn from equally often.
-        options: everything else.
+        pictures: folders of photographs and of paintings; each folder has the same probability.
+        options: ranks, numbers of pictures and positions, and the rest.
         output: the file to write; `load_encoder` reads it.
-        force: allow it to be overwritten.
-        teacher: the network to squeeze, instead of `options.teacher`.
+        force: overwrite an existing file.
+        teacher: the network to approximate, in place of `options.teacher`.
 
     Raises:
-        ImageError: there are no pictures, none can be read, or the file cannot be there.
-        FileExists: there is a file already.
+        ImageError: there are no pictures, none can be read, or the output's folder does not exist.
+        FileExists: the output exists already.
         OptionError: the teacher is not a VGG.
         CheckpointError: the file cannot be written.
 
-    Source: Zhang et al. 2016, arXiv:1505.06798: responses of low rank, fitted layer by layer to what the
-        layers before deliver ("asymmetric reconstruction").
-    Differs: inputs are squeezed as well, to the strongest directions of what comes in.
+    Source: Zhang et al. 2016, arXiv:1505.06798: responses of low rank, fitted layer by layer on the responses of the
+        approximated layers before ("asymmetric reconstruction").
+    Differs: the inputs are projected, too, onto their principal directions.
     """
     CompressOptions.check(options)
     output = Path(output)
@@ -176,25 +179,69 @@ def iter_compress(
     vgg = teacher or load_encoder(options.teacher, padding="replicate")
     if type(vgg) is not VGG:
         raise OptionError(f"teacher is {options.teacher!r}; expected a VGG.")
-    well, begun = _Pictures(pictures, options), time.monotonic()
+    crops, begun = _Pictures(pictures, options), time.monotonic()
     student = _empty(vgg, options)
     convolutions = list(student.ranks)
     maps = _Maps(vgg, student)
     for index, name in enumerate(convolutions, start=1):
         wanted = options.pictures if int(name[4]) > 2 else math.ceil(options.pictures / _FEW)
         while len(maps) < wanted:
-            maps.add(well.next(), name)
+            maps.add(crops.next(), name)
         maps.enter(name)
         missed = _fit(vgg, student, name, maps, options)
         seconds = time.monotonic() - begun
         left = seconds / index * (len(convolutions) - index)
-        yield Taught(index, len(convolutions), name, {"missed": missed}, len(well.unreadable), seconds, left)
-    _save(student, output, options, well, time.monotonic() - begun)
+        yield Step(
+            step=index,
+            steps=len(convolutions),
+            phase="fit",
+            name=name,
+            losses={"missed": missed},
+            skipped=len(crops.unreadable),
+            seconds=seconds,
+            remaining=left,
+        )
+    _save(student, output, options, crops, time.monotonic() - begun)
     yield Saved(output, "result")
 
 
+class CompactEncoderRecipe:
+    """The training method "encoder": a closed form for each layer, without a training loop and without resume."""
+
+    @staticmethod
+    def start(data: Mapping[str, Any], options: CompressOptions, site: Site, force: bool) -> Iterator[Step | Saved]:
+        """Return the events; the encoder is written as `model.safetensors` in the run's folder.
+
+        Raises:
+            OptionError: resume or a network of the caller is asked for.
+            ImpastoError: as for `iter_compress`.
+        """
+        if site.resume or site.network is not None:
+            raise OptionError("an encoder is fitted in a few minutes, at once; leave out resume and network.")
+        return _in_folder(data["pictures"], options, _output_in(site.run), force)
+
+
+def _in_folder(
+    pictures: Sequence[str | Path], options: CompressOptions, output: Path, force: bool
+) -> Iterator[Step | Saved]:
+    """Yield the events; remove the run's folder if nothing is written into it."""
+    try:
+        yield from iter_compress(pictures, options, output=output, force=force)
+    finally:
+        if not any(output.parent.iterdir()):
+            output.parent.rmdir()
+
+
+def _output_in(run: Path) -> Path:
+    """Create the run's folder; return the path of the model's file in it."""
+    if run.is_file():
+        raise OptionError(f"{run} is a file; expected a folder for the run.")
+    run.mkdir(parents=True, exist_ok=True)
+    return run / MODEL
+
+
 def _empty(vgg: VGG, options: CompressOptions) -> Compact:
-    """Return the student with VGG's first convolution, and nothing in the others."""
+    """Return the student with VGG's first convolution; the others are not fitted yet."""
     ranks = {}
     for name in [name for name in vgg.layer_names if name.startswith("conv")][1:]:
         full = vgg.get_submodule(name)
@@ -219,11 +266,11 @@ def _empty(vgg: VGG, options: CompressOptions) -> Compact:
 
 
 class _Maps:
-    """What VGG and the student have at the entrance of a convolution, for every picture."""
+    """Feature maps of VGG and of the student at the input of a convolution, for every picture."""
 
     def __init__(self, vgg: VGG, student: Compact) -> None:
         self.vgg, self.student = vgg, student
-        self.true: list[Tensor] = []  # kept in 16 bits: there are many
+        self.true: list[Tensor] = []  # in bfloat16, to save memory
         self.seen: list[Tensor] = []
 
     def __len__(self) -> int:
@@ -231,7 +278,7 @@ class _Maps:
 
     @torch.no_grad()
     def add(self, picture: Tensor, name: str) -> None:
-        """Add a picture at the entrance of a convolution: after the layer before, which may be a pool."""
+        """Add a picture's maps at the input of a convolution: the output of the layer before, which may be a pool."""
         before = self.vgg.layer_names[self.vgg.layer_names.index(name) - 1]
         if before.startswith("pool"):  # `enter` pools
             before = self.vgg.layer_names[self.vgg.layer_names.index(before) - 1]
@@ -239,13 +286,13 @@ class _Maps:
             kept.append(network(picture, [before])[before].bfloat16())
 
     def enter(self, name: str) -> None:
-        """Pool where a block begins."""
+        """Pool the maps if a block begins."""
         if name.endswith("_1"):
             self.true = [F.max_pool2d(x, 2) for x in self.true]
             self.seen = [F.max_pool2d(x, 2) for x in self.seen]
 
     def directions(self, k: int) -> Tensor:
-        """Return the k directions in which most of the energy of what comes in lies, `(k, C)`."""
+        """Return the k principal directions of the student's maps, those with the most energy, `(k, C)`."""
         total = torch.zeros(())
         for x in self.seen:
             flat = x.float().flatten(2)[0]
@@ -257,19 +304,19 @@ class _Maps:
 
 @torch.no_grad()
 def _fit(vgg: VGG, student: Compact, name: str, maps: _Maps, options: CompressOptions) -> float:
-    """Fit one convolution, move all maps behind it, and return the share of its energy that is missed."""
+    """Fit one convolution, apply it to all maps, and return the missed fraction of the output's energy."""
     convolution, (k, r) = vgg.get_submodule(name), student.ranks[name]
     enter, core, leave = student.get_submodule(name).children()
     assert isinstance(enter, nn.Conv2d) and isinstance(core, nn.Conv2d) and isinstance(leave, nn.Conv2d)
     enter.weight.copy_(maps.directions(k)[:, :, None, None])
     moments = Moments.empty(9 * k, leave.out_channels)
-    chance = torch.Generator().manual_seed(options.seed)
+    random = torch.Generator().manual_seed(options.seed)
     for index, (true, seen) in enumerate(zip(maps.true, maps.seen, strict=True)):
         wanted = convolution(true.float())
-        u = F.unfold(enter(seen.float()), 3, padding=1)[0].T  # a row per place
+        u = F.unfold(enter(seen.float()), 3, padding=1)[0].T  # a row for each position
         y = wanted[0].flatten(1).T
-        places = torch.randperm(len(u), generator=chance)[: options.places]
-        moments.add(u[places], y[places], 1 / len(maps))
+        positions = torch.randperm(len(u), generator=random)[: options.positions]
+        moments.add(u[positions], y[positions], 1 / len(maps))
         maps.true[index] = F.relu(wanted).bfloat16()
     inner, outer, bias = squeeze(moments, r, options.ridge)
     core.weight.copy_(inner.T.reshape(r, k, 3, 3))
@@ -285,8 +332,8 @@ def _fit(vgg: VGG, student: Compact, name: str, maps: _Maps, options: CompressOp
     return missed / max(energy, 1e-12)
 
 
-def _save(student: Compact, path: Path, options: CompressOptions, well: _Pictures, seconds: float) -> None:
-    """Write the network, most of it in 8 bits with a scale for each filter, and where it comes from."""
+def _save(student: Compact, path: Path, options: CompressOptions, crops: _Pictures, seconds: float) -> None:
+    """Write the network and its provenance; large tensors have 8 bits and a scale for each filter."""
     tensors: dict[str, Tensor] = {}
     for key, value in student.state_dict().items():
         if value.numel() < _SMALL:
@@ -306,9 +353,9 @@ def _save(student: Compact, path: Path, options: CompressOptions, well: _Picture
         "channel_order": student.channel_order,
         "pooling_scale": student.pooling_scale,
         "teacher": {"name": options.teacher, "sha256": spec.sha256 if spec else None},
-        "pictures": {folder[0].parent.name: len(folder) for folder in well.folders},
+        "pictures": {folder[0].parent.name: len(folder) for folder in crops.folders},
         "provenance": options.provenance,
-        "license": "CC BY 4.0, as the network that it is squeezed from" if options.teacher == "vgg19" else "",
+        "license": "CC BY 4.0, as the network that it approximates" if options.teacher == "vgg19" else "",
         "minutes": round(seconds / 60, 1),
         "torch": torch.__version__,
         "options": options.model_dump(mode="json"),
@@ -316,22 +363,22 @@ def _save(student: Compact, path: Path, options: CompressOptions, well: _Picture
     save_state(path, tensors, values)
 
 
-# --- the proof ------------------------------------------------------------------------------------
+# --- evaluation -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A compact network beside its teacher, on a photograph and a painting.
+    """A compact encoder compared with its teacher, on a photograph and a style image.
 
     Attributes:
-        missed: by layer, the share of the features' energy that the student misses, mean of the two pictures.
-        gradient: cosine of the two gradients of the loss on pixels, by place: at the photograph, at noise, and
-            at the painting by either.
-        by_teacher: score of the picture painted with the teacher, measured by the teacher.
-        by_student: score of the picture painted with the student, measured by the teacher.
-        teacher_seconds: for each step.
-        student_seconds: for each step.
-        pictures: the two paintings, `(1, 3, H, W)`, teacher's first.
+        missed: by layer, the missed fraction of the features' energy, as mean of the two pictures.
+        gradient: cosine similarity of the two gradients of the loss, by picture: at the photograph, at noise, and at
+            the result of each encoder.
+        by_teacher: score of the result with the teacher, measured with the teacher.
+        by_student: score of the result with the student, measured with the teacher.
+        teacher_seconds: seconds for each step.
+        student_seconds: seconds for each step.
+        pictures: the two results, `(1, 3, H, W)`, the teacher's first.
     """
 
     missed: dict[str, float]
@@ -343,7 +390,7 @@ class Comparison:
     pictures: tuple[Tensor, Tensor] = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values under the same names, without the pictures, ready for `json.dumps`."""
+        """Return the values under the same names, without the pictures, for `json.dumps`."""
         values = asdict(self)
         del values["pictures"]
         return values
@@ -356,14 +403,14 @@ def evaluate(
     style: Tensor,
     options: StylizeOptions = StylizeOptions(size=256),  # noqa: B008 - frozen
 ) -> Comparison:
-    """Paint one picture twice, with the student and with the teacher, and compare all that they saw.
+    """Stylize a photograph with the student and with the teacher, and compare features, gradients and results.
 
     Args:
-        student: the compact network.
-        teacher: the one that it was squeezed from, with the same padding.
+        student: the compact encoder.
+        teacher: the encoder that it approximates, with the same padding.
         content: `(1, 3, H, W)` RGB in [0, 1].
         style: `(1, 3, h, w)` RGB in [0, 1].
-        options: how to paint.
+        options: of the optimization.
     """
     (theirs, teacher_seconds), (ours, student_seconds) = (
         _painted(encoder, content, style, options) for encoder in (teacher, student)
@@ -372,9 +419,9 @@ def evaluate(
     content = resize(content, size).clamp(0, 1)
     style = resize(style, style_size(style, size, options.style_scale, 16)).clamp(0, 1)
     noise = 0.5 + 0.2 * torch.randn(content.shape, generator=torch.Generator().manual_seed(options.seed))
-    places = {"photograph": content, "noise": noise.clamp(0, 1), "teacher's end": theirs, "student's end": ours}
+    points = {"photograph": content, "noise": noise.clamp(0, 1), "teacher's result": theirs, "student's result": ours}
     objectives = [Objective(encoder, content, [style], options) for encoder in (student, teacher)]
-    gradients = {name: [objective(place)[1].flatten() for objective in objectives] for name, place in places.items()}
+    gradients = {name: [objective(point)[1].flatten() for objective in objectives] for name, point in points.items()}
     return Comparison(
         {layer: (_missed(student, teacher, content, layer) + _missed(student, teacher, style, layer)) / 2
          for layer in LAYERS},
@@ -388,7 +435,7 @@ def evaluate(
 
 
 def _painted(encoder: Encoder, content: Tensor, style: Tensor, options: StylizeOptions) -> tuple[Tensor, float]:
-    """Return the picture, and the seconds for each step."""
+    """Return the result of the optimization, and the seconds for each step."""
     steps = 0
     for event in iter_optimize(content, [style], encoder, options):
         steps += isinstance(event, Step)
@@ -399,5 +446,5 @@ def _painted(encoder: Encoder, content: Tensor, style: Tensor, options: StylizeO
 
 @torch.no_grad()
 def _missed(student: Encoder, teacher: Encoder, picture: Tensor, layer: str) -> float:
-    seen, told = (network(picture, [layer])[layer].float() for network in (student, teacher))
-    return float((seen - told).square().sum() / told.square().sum().clamp_min(1e-12))
+    ours, theirs = (network(picture, [layer])[layer].float() for network in (student, teacher))
+    return float((ours - theirs).square().sum() / theirs.square().sum().clamp_min(1e-12))

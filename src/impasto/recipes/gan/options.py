@@ -9,23 +9,23 @@ from impasto.recipes.options import AdversarialOptions
 
 __all__ = ["GANOptions", "GAN_PRESETS"]
 
-# Settings of trainings of dense GANs, each number with its source.
+# Presets of fully connected GANs, each number with its source.
 GAN_PRESETS: dict[str, dict[str, Any]] = {
-    "cure": {},  # the defaults; how they were found is in docs/gan.md
+    "stabilized": {},  # the defaults; docs/gan.md has the experiments
     # Géron 2019, "Hands-on machine learning", 2nd edition, chapter 17: binary cross-entropy with flipped labels,
-    # RMSprop as Keras has it, batches of 32. It has no cure for collapse, and the last weights are the result.
-    "plain": {
+    # RMSprop as Keras has it, batch size 32. Nothing prevents mode collapse, and the last weights are the result.
+    "vanilla": {
         "optimizer": "rmsprop",
         "learning_rate": 1e-3,
         "schedule": "constant",
         "batch": 32,
-        "steps": 12_000,  # which take as long as the cure's
+        "steps": 12_000,  # which take as long as those of "stabilized"
         "r1_weight": 0.0,
         "ema": 0.0,
         "keep": "last",
     },
-    # For "ring" and "grid", where modes can be counted; how they were found is in docs/gan.md.
-    "plane": {
+    # For the toy sets "ring" and "grid", whose modes can be counted; docs/gan.md has the experiments.
+    "points2d": {
         "hidden": (256, 256, 256),
         "discriminator_hidden": (128, 128),
         "activation": "relu",
@@ -44,17 +44,17 @@ GAN_PRESETS: dict[str, dict[str, Any]] = {
 
 
 class GANOptions(AdversarialOptions):
-    """How a generator and a discriminator of dense layers are trained."""
+    """Options of `train gan`: a GAN of fully connected layers."""
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = GAN_PRESETS
 
     hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
-        (100, 150), description="widths of the generator's layers, from numbers to pictures"
+        (100, 150), description="widths of the generator's hidden layers, from z to the picture"
     )
     discriminator_hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
-        (), description="widths of the discriminator's; by default those of the generator, the other way round"
+        (), description="widths of the discriminator's hidden layers; by default the generator's in reverse order"
     )
-    activation: Literal["selu", "relu"] = Field("selu", description="what is between the layers of both")
+    activation: Literal["selu", "relu"] = Field("selu", description="activation function of both networks")
     fourier: int = Field(
-        0, ge=0, le=65536, description="waves that the discriminator sees beside the pictures themselves"
+        0, ge=0, le=65536, description="random Fourier features that the discriminator gets beside its input; 0: none"
     )

@@ -1,4 +1,4 @@
-"""Options and presets of Johnson's fast style transfer."""
+"""Options and presets of fast style transfer (Johnson et al. 2016)."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
@@ -9,12 +9,12 @@ from impasto.recipes.options import PaintingOptions
 
 __all__ = ["JOHNSON_PRESETS", "JohnsonOptions"]
 
-# Settings of trainings, each number with its source.
+# Presets, each number with its source.
 JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
-    # Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 4.1 and the supplement: the network, crops of 256 px, 4
-    # a step, Adam with 1e-3 and no decay, 40,000 steps, content relu2_2, style relu1_2, 2_2, 3_3, 4_3. Of VGG-19
-    # instead of VGG-16, of which we have no weights; losses relative, so that the weights had to be chosen anew.
+    # Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 4.1 and the supplement: the network, crops of 256 px,
+    # batch size 4, Adam with a constant 1e-3, 40,000 steps, content relu2_2, style relu1_2, 2_2, 3_3, 4_3. VGG-19
+    # instead of VGG-16, whose weights we do not have; our losses are relative, so their weights were chosen anew.
     "paper": {
         "network": "johnson",
         "first_crop": 256,
@@ -32,29 +32,35 @@ JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
 
 
 class JohnsonOptions(PaintingOptions):
-    """How a network learns to paint from nothing."""
+    """Options of `train johnson` and `train painter`: a network for one style, or for many."""
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = JOHNSON_PRESETS
 
     network: Literal["light", "johnson"] = Field(
-        "light", description="light: ours, made for processors; johnson: the paper's, twenty times the work"
+        "light",
+        description="architecture; light: ours, for CPUs; johnson: the paper's, with twenty times the computation",
     )
-    width: int | None = Field(None, ge=4, le=512, description="its channels; by default 32")
-    blocks: int | None = Field(
-        None, ge=0, le=64, description="its residual blocks; by default 6 in light, 5 in johnson"
+    width: int | None = Field(
+        None, ge=4, le=512, description="channels of the network's first convolution; by default 32"
     )
-    crop: int = Field(256, ge=64, le=4096, description="side of the squares that are cut from pictures, in pixels")
+    blocks: int | None = Field(None, ge=0, le=64, description="residual blocks; by default 6 for light, 5 for johnson")
+    crop: int = Field(256, ge=64, le=4096, description="side of the square crops, in pixels")
     first_crop: int = Field(
-        128, ge=64, le=4096, description="their side in the first half of the run, after which they grow"
+        128,
+        ge=64,
+        le=4096,
+        description="side of the crops in the first half of the run, in pixels; in the second half they grow to crop",
     )
     stability_weight: float = Field(
-        10.0, ge=0, description="how well the paint moves along with what moves; without it videos flicker"
+        10.0,
+        ge=0,
+        description="weight of the temporal consistency loss under synthetic motion; without it videos flicker",
     )
-    grid_weight: float = Field(
-        300.0, ge=0, description="how strongly patterns are kept away that cling to the grid of pixels"
+    grid_weight: float = Field(300.0, ge=0, description="weight of the loss against checkerboard artifacts")
+    embedding_rate: float = Field(
+        5.0, gt=0, description="light: learning rate of the style embeddings, as a multiple of learning_rate"
     )
-    row_rate: float = Field(5.0, gt=0, description="light: how many times longer the steps of styles' rows are")
     identity_share: float = Field(
-        0.1, ge=0, le=1, description="light: share of the photographs that it learns to leave as they are"
+        0.1, ge=0, le=1, description="light: fraction of the photographs that train the identity instead of a style"
     )
-    identity_weight: float = Field(30.0, ge=0, description="light: how well it does that")
+    identity_weight: float = Field(30.0, ge=0, description="light: weight of the identity loss")

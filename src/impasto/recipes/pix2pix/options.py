@@ -10,10 +10,10 @@ from impasto.recipes.options import PAPER_SIZES, TranslationOptions
 
 __all__ = ["PIX2PIX_PRESETS", "Pix2PixOptions"]
 
-# Isola et al. 2017, arXiv:1611.07004, section 3.3 and appendix 6.2: facades, 400 pairs, 200 epochs, L1 100.
+# Isola et al. 2017, arXiv:1611.07004, section 3.3 and appendix 6.2: facades, 400 pairs, 200 epochs, L1 weight 100.
 PIX2PIX_PRESETS: dict[str, dict[str, Any]] = {
     "small": {},
-    # Chosen beside a U-Net of width 32, 128 px, half an hour of one core each: L1 on aerial views 0.0338, not 0.0354.
+    # Compared with a U-Net of width 32 at 128 px, 30 minutes of one core each: L1 on aerial views 0.0338, not 0.0354.
     "tiny": {
         "network": "resnet",
         "norm": "instance",
@@ -27,32 +27,34 @@ PIX2PIX_PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Pix2PixOptions(TranslationOptions):
-    """How a network learns to translate from pairs of pictures."""
+    """Options of `train pix2pix`: translation that is learned from pairs."""
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = PIX2PIX_PRESETS
 
     network: Literal["unet", "resnet"] = Field(
-        "unet", description="unet: the paper's, for sides that can be halved often; resnet: CycleGAN's"
+        "unet", description="generator; unet: the paper's, for crops that can be halved often; resnet: CycleGAN's"
     )
     downs: int | None = Field(
         None,
         ge=5,
         le=12,
-        description="unet: how often the size is halved; by default until one place is left, 8 at most",
+        description="unet: number of downsamplings; by default as many as the crop allows, 8 at most",
     )
     direction: Literal["a-to-b", "b-to-a"] = Field(
-        "a-to-b", description="which is translated: a is the left half, or the first folder"
+        "a-to-b", description="direction of the translation: a is the left half of a pair, or the first folder"
     )
-    l1_weight: float = Field(100.0, ge=0, description="how strongly it is drawn to the very picture of the pair")
-    gan: Literal["vanilla", "lsgan"] = Field("vanilla", description="vanilla: cross-entropy; lsgan: squares")
-    norm: Literal["instance", "batch", "none"] = Field("batch", description="how maps are normalized")
-    no_dropout: bool = Field(False, description="learn without leaving out half of some features")
+    l1_weight: float = Field(100.0, ge=0, description="weight of the L1 loss (lambda)")
+    gan: Literal["vanilla", "lsgan"] = Field(
+        "vanilla", description="adversarial loss; vanilla: cross-entropy; lsgan: least squares"
+    )
+    norm: Literal["instance", "batch", "none"] = Field("batch", description="normalization layers")
+    no_dropout: bool = Field(False, description="no dropout in the generator")
 
     def halvings(self) -> int:
-        """Return how often a U-Net halves the size.
+        """Return the number of downsamplings of a U-Net.
 
         Raises:
-            OptionError: crops cannot be halved so often.
+            OptionError: the crop is not divisible by that power of two.
         """
         downs = self.downs or max(5, min(8, (self.crop & -self.crop).bit_length() - 1))
         if self.crop % 2**downs:

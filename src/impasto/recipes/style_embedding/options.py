@@ -1,4 +1,4 @@
-"""Options and presets of a new style embedding."""
+"""Options of a new style embedding for a multi-style network."""
 
 from typing import Any
 
@@ -10,17 +10,25 @@ __all__ = ["StyleOptions"]
 
 
 class StyleOptions(PaintingOptions):
-    """How a network of many styles learns one more: only a row of numbers is new."""
+    """Options of `train style`: a new style embedding is trained, the network stays fixed."""
 
-    budget: float | None = Field(
-        1.8, gt=0, description="time that decides in place of steps: 10m, 90s, 1h30m; without a unit, minutes"
+    steps: int = Field(
+        2000, ge=1, le=100_000_000, description="number of training steps; if given, they replace the budget"
     )
-    learning_rate: float = Field(8e-2, gt=0, description="step length at its highest")
-    ema: float = Field(0.98, ge=0, lt=1, description="decay of the average of weights that is kept; 0: the last ones")
-    preview_seconds: float = Field(30.0, ge=0, description="time between two previews, at least")
+    budget: float | None = Field(
+        1.8,
+        gt=0,
+        description="training time: 10m, 90s, 1h30m; without a unit, minutes; it decides by default, unless steps are "
+        "given",
+    )
+    learning_rate: float = Field(8e-2, gt=0, description="learning rate at its peak")
+    ema: float = Field(
+        0.98, ge=0, lt=1, description="decay of the exponential moving average of the weights (EMA); 0: none"
+    )
+    preview_seconds: float = Field(30.0, ge=0, description="seconds between two previews, at least")
 
     @model_validator(mode="before")
     @classmethod
     def _steps_alone(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Who names a number of steps wants no budget besides."""
+        """Let a given number of steps replace the budget."""
         return {"budget": None, **given} if "steps" in given else given

@@ -1,46 +1,54 @@
-"""A new style for a multi-style network: only its embedding is learned."""
+"""A new style for a multi-style network: only the style embedding is trained."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from impasto.networks.multistyle import Painter
+from impasto.data.folders import DeadLeaves, PictureFolder
+from impasto.errors import OptionError
+from impasto.inference.style_prediction import predict_embedding
+from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.vgg import VGG
-from impasto.recipes.descent import descend
+from impasto.recipes.common import descend
 from impasto.recipes.johnson.recipe import digest
+from impasto.recipes.painters import SAMPLE_SIZE, SAMPLES, encoder_of, open_base, sample_photos, style_image, style_name
 from impasto.recipes.perceptual import Perceptual
 from impasto.recipes.style_embedding.options import StyleOptions
-from impasto.training.recipe import Engine, Recipe
+from impasto.training.recipe import Engine, Recipe, Setup, Site
 
-__all__ = ["NewStyle"]
+__all__ = ["StyleEmbeddingRecipe"]
 
-_CHOICE = 128  # pixels on which rows to begin with are compared
+_CHOICE = 128  # px, crops on which candidates for the first embedding are compared
 
 
-class NewStyle(Recipe):
-    """A network of many styles learns one more: all its convolutions stay, and a row of numbers is found.
+class StyleEmbeddingRecipe(Recipe):
+    """A style embedding for one more style of a multi-style network, whose weights are frozen.
+
+    The embedding holds the parameters of the conditional instance normalization.
 
     Args:
-        network: knows styles already; it is not changed.
-        encoder: the network that looks.
+        network: the multi-style network; it is not changed.
+        encoder: feature extractor of the perceptual loss.
         name: of the style.
-        style: `(1, 3, h, w)` RGB in [0, 1].
-        samples: `(n, 3, H, W)`, photographs; on them the row to begin with is chosen, and previews show them.
-        options: everything else.
-        guess: `(N,)`, a row to begin with, if it does better than those that are known.
-        base: what the network is called, and its `load.fingerprint`.
+        style: the style image, `(1, 3, h, w)` RGB in [0, 1].
+        samples: `(n, 3, H, W)`, photographs for previews; the first embedding is chosen on them, too.
+        options: weights, learning rate and the rest.
+        guess: `(N,)`, a predicted embedding, as one more candidate for the first one.
+        base: name and fingerprint of the network.
 
     Source: Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629, section 3.2.
-    Differs: begins with the row that comes closest, or the mean of all, instead of a random one.
+    Differs: the training starts from the known embedding with the lowest loss, from the mean of all, or from `guess`,
+        instead of a random one.
     """
 
     name = "style"
-    caption = "each row: a photograph, and what is made of it"
+    caption = "left: photographs; right: the same, stylized"
 
     def __init__(
         self,
-        network: Painter,
+        network: MultiStyleNetwork,
         encoder: VGG,
         name: str,
         style: Tensor,
@@ -52,42 +60,64 @@ class NewStyle(Recipe):
     ) -> None:
         self.network, self.style, self.samples, self.base = network.requires_grad_(False), name, samples, base
         self.loss = Perceptual(encoder, [style], options)
-        self.row = nn.ParameterList([nn.Parameter(self._nearest(guess).clone())])
-        self.networks = {"row": self.row}
-        self.optimizers = {"adam": torch.optim.Adam(self.row.parameters(), options.learning_rate)}
+        self.embedding = nn.ParameterList([nn.Parameter(self._nearest(guess).clone())])
+        self.networks = {"embedding": self.embedding}
+        self.optimizers = {"adam": torch.optim.Adam(self.embedding.parameters(), options.learning_rate)}
         weights = torch.cat([weight.flatten() for weight in network.state_dict().values()])
         self.record = {"style": digest(style), "network": digest(weights)}
 
+    @classmethod
+    def build(cls, data: Mapping[str, Any], options: StyleOptions, site: Site) -> Setup:
+        """Read style image, photographs if there are any, and the multi-style network; see `Recipe.build`."""
+        model, about = open_base(data["base"])
+        assert isinstance(model.network, MultiStyleNetwork)
+        photos: PictureFolder | DeadLeaves
+        if data["photos"]:
+            photos = PictureFolder(data["photos"], options.crop, seed=options.seed)
+            samples = sample_photos(photos)
+        else:
+            photos = DeadLeaves(options.crop, seed=options.seed)
+            samples = DeadLeaves(SAMPLE_SIZE, seed=options.seed + 1, scenes=SAMPLES).batch(range(SAMPLES))
+        style = style_image(data["style"], options)
+        size, device, precision = options.style_size, options.device, options.precision
+        try:
+            guess = predict_embedding(model.fingerprint, style, size=size, device=device, precision=precision)
+        except OptionError:  # there is no predictor for this network: the nearest known embedding is the start
+            guess = None
+        name = style_name(data["style"])
+        recipe = cls(model.network, encoder_of(options), name, style, samples, options, guess=guess, base=about)
+        return Setup(recipe, photos, options)
+
     @torch.no_grad()
     def _nearest(self, guess: Tensor | None) -> Tensor:
-        """Return the row that does best before anything is learned."""
-        known = self.network.rows[1:]
-        rows = torch.cat([known, known.mean(0, keepdim=True)]) if len(known) else self.network.rows
-        rows = rows if guess is None else torch.cat([rows, guess[None].to(rows)])
+        """Return the candidate with the lowest loss before the training."""
+        known = self.network.embeddings[1:]
+        tried = torch.cat([known, known.mean(0, keepdim=True)]) if len(known) else self.network.embeddings
+        tried = tried if guess is None else torch.cat([tried, guess[None].to(tried)])
         crops, which = self.samples[..., :_CHOICE, :_CHOICE], torch.zeros(len(self.samples), dtype=torch.long)
-        totals = [sum(self.loss(self.network(crops, row), crops, which).values(), torch.zeros(())) for row in rows]
-        return rows[int(torch.stack(totals).argmin())]
+        totals = [sum(self.loss(self.network(crops, one), crops, which).values(), torch.zeros(())) for one in tried]
+        return tried[int(torch.stack(totals).argmin())]
 
     def to(self, device: torch.device) -> None:
-        """Move everything but the row."""
+        """Move the encoder, the multi-style network, and the photographs of the previews."""
         self.loss.to(device)
         self.network.to(device)
         self.samples = self.samples.to(device)
 
     def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:
-        """Paint the batch with the row so far, and go down the gradient."""
-        losses = self.loss(self.network(batch, self.row[0]), batch, torch.zeros(len(batch), dtype=torch.long))
+        """Stylize the batch with the embedding, and take an optimizer step on the perceptual loss."""
+        losses = self.loss(self.network(batch, self.embedding[0]), batch, torch.zeros(len(batch), dtype=torch.long))
         del losses["identity"]
         return descend(losses, self.optimizers["adam"], engine)
 
     @torch.no_grad()
     def preview(self) -> Tensor:
-        """Return each photograph and its painting."""
-        painted = self.network(self.samples, self.row[0])
+        """Return a row for each photograph: itself, then in the new style."""
+        painted = self.network(self.samples, self.embedding[0])
         return torch.stack([self.samples, painted.float()], 1).clamp(0, 1).cpu()
 
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the row, and which network it belongs to."""
+        """Return the embedding; and the name and fingerprint of its network."""
         name, fingerprint = self.base
-        told = {"network": "style", "settings": {"style": self.style}, "base": fingerprint, "based_on": name}
-        return {"row": self.row[0].detach()}, told
+        header = {"network": "style", "settings": {"style": self.style}, "base": fingerprint, "based_on": name}
+        return {"embedding": self.embedding[0].detach()}, header

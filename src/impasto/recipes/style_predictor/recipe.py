@@ -1,4 +1,4 @@
-"""Any picture as a style: a network learns to find rows of a painter for paintings it has never seen."""
+"""Style prediction: a network predicts the style embedding of any painting (Ghiasi et al. 2017)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,49 +6,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from impasto.networks.multistyle import Painter
-from impasto.networks.style_predictor import LAYERS, Predictor
+from impasto.data.folders import Pairs, PictureFolder
+from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.style_predictor import LAYERS, StylePredictor
 from impasto.networks.vgg import VGG
 from impasto.ops.moments import channel_moments
 from impasto.ops.resize import resize
-from impasto.recipes.descent import descend
+from impasto.recipes.common import descend
+from impasto.recipes.painters import SAMPLES, encoder_of, open_base, sample_photos
 from impasto.recipes.perceptual import Perceptual
 from impasto.recipes.style_predictor.options import PredictorOptions
-from impasto.training.recipe import Engine, Recipe
+from impasto.training.recipe import Engine, Recipe, Setup, Site, seeded
 
-__all__ = ["Predicting"]
+__all__ = ["StylePredictorRecipe"]
 
 _COLUMNS = 6  # of previews
 
 
-class Predicting(Recipe):
-    """A predictor learns, for a painter that stays as it is; each batch is (photographs, paintings).
+class StylePredictorRecipe(Recipe):
+    """A style predictor for a frozen multi-style network; each batch is (photographs, paintings).
 
-    Every photograph is painted with the row predicted for its painting, and the loss is that of the
-    optimization: no row is ever given as an example.
+    The network stylizes each photograph with the embedding that is predicted for its painting. The loss is the
+    perceptual loss of the result; embeddings of known styles are no training targets.
 
     Args:
-        predictor: made for rows of the painter.
-        network: the painter; it is not changed.
-        encoder: the network that looks, at paintings and at what is painted.
-        usual: `(n, 3, h, w)`, paintings from which the predictor learns what is usual before it begins.
-        samples: `(m, 3, H, W)` photographs and as many paintings `(m, 3, h, w)`, that previews show.
-        options: everything else.
-        base: what the painter is called, and its `load.fingerprint`.
+        predictor: predicts embeddings of the network.
+        network: the multi-style network; it is not changed.
+        encoder: feature extractor of the perceptual loss and of the predictor.
+        reference: `(n, 3, h, w)`, reference paintings, whose features standardize the predictor's inputs.
+        samples: `(m, 3, H, W)` photographs and as many paintings `(m, 3, h, w)`, for previews.
+        options: weights, learning rate and the rest.
+        base: name and fingerprint of the network.
 
     Source: Ghiasi et al. 2017, arXiv:1705.06830, section 3.
-    Differs: the painter is not trained along; see `networks.predictor`.
+    Differs: the multi-style network is not trained jointly; see `networks.style_predictor` for the architecture.
     """
 
     name = "predictor"
-    caption = "first row: paintings; each row below: a photograph, and what is made of it after each of them"
+    caption = "at the top: paintings; below: photographs, each of them stylized with each painting"
 
     def __init__(
         self,
-        predictor: Predictor,
-        network: Painter,
+        predictor: StylePredictor,
+        network: MultiStyleNetwork,
         encoder: VGG,
-        usual: Tensor,
+        reference: Tensor,
         samples: tuple[Tensor, Tensor],
         options: PredictorOptions,
         *,
@@ -57,14 +59,34 @@ class Predicting(Recipe):
         self.predictor, self.network, self.samples, self.base = predictor, network.requires_grad_(False), samples, base
         self.loss = Perceptual(encoder, [], options)
         self.layers = tuple(dict.fromkeys([*self.loss.layers, *LAYERS]))
-        seen = [self._seen(picture[None]) for picture in usual]
+        seen = [self._features(picture[None]) for picture in reference]
         moments = [tuple(torch.cat(parts) for parts in zip(*layer, strict=True)) for layer in zip(*seen, strict=True)]
-        predictor.accustom([(mean, second) for mean, second in moments], network.rows.detach()[1:])
+        predictor.calibrate([(mean, second) for mean, second in moments], network.embeddings.detach()[1:])
         self.networks = {"predictor": predictor}
         self.optimizers = {"adam": torch.optim.Adam(predictor.parameters(), options.learning_rate)}
         self.record = {"base": base[1]}
 
-    def _seen(self, paintings: Tensor) -> list[tuple[Tensor, Tensor]]:
+    @classmethod
+    def build(cls, data: Mapping[str, Any], options: PredictorOptions, site: Site) -> Setup:
+        """Read paintings, photographs and the multi-style network, and build the predictor; see `Recipe.build`."""
+        model, about = open_base(data["base"])
+        network = model.network
+        assert isinstance(network, MultiStyleNetwork)
+        pairs = Pairs(
+            PictureFolder(data["photos"], options.crop, seed=options.seed),
+            PictureFolder(data["paintings"], options.style_crop, seed=options.seed + 1),
+        )
+        encoder = encoder_of(options)
+        channels = [encoder.channels(layer) for layer in LAYERS]
+        directions = min(options.directions, *channels)
+        size = network.embeddings.shape[1]
+        predictor = seeded(options.seed, lambda: StylePredictor(size, channels, directions, options.width))
+        reference = pairs.second.batch(range(min(options.reference_paintings, len(pairs.second))))
+        samples = sample_photos(pairs.first), pairs.second.batch(range(SAMPLES))
+        return Setup(cls(predictor, network, encoder, reference, samples, options, base=about), pairs, options)
+
+    def _features(self, paintings: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Return the predictor's input from paintings: moments of the encoder's channels, for each of its layers."""
         with torch.no_grad():
             return self._moments(self.loss.encoder(paintings, LAYERS))
 
@@ -73,36 +95,36 @@ class Predicting(Recipe):
         return [channel_moments(features[layer]) for layer in LAYERS]
 
     def to(self, device: torch.device) -> None:
-        """Move everything but the predictor."""
+        """Move the encoder, the multi-style network, and the pictures of the previews."""
         self.loss.to(device)
         self.network.to(device)
         self.samples = (self.samples[0].to(device), self.samples[1].to(device))
 
     def step(self, batch: tuple[Tensor, Tensor], engine: Engine) -> dict[str, Tensor]:
-        """Paint each photograph after its painting, and go down the gradient."""
+        """Stylize each photograph with the predicted embedding, and take an optimizer step on the perceptual loss."""
         photographs, paintings = batch
         with torch.no_grad():
             features = self.loss.encoder(paintings, self.layers)
-        rows = self.predictor(self._moments(features))
-        painted = self.network(photographs, rows)
-        losses = self.loss(painted, photographs, torch.arange(len(photographs)), self.loss.looks(features))
+        embeddings = self.predictor(self._moments(features))
+        painted = self.network(photographs, embeddings)
+        losses = self.loss(painted, photographs, torch.arange(len(photographs)), self.loss.statistics(features))
         del losses["identity"]
         return descend(losses, self.optimizers["adam"], engine)
 
     @torch.no_grad()
     def preview(self) -> Tensor:
-        """Return a row of the paintings, and one for each photograph: itself, then painted after each."""
+        """Return a row of the paintings, and one for each photograph: itself, then in the style of each painting."""
         photographs, paintings = (pictures[:_COLUMNS] for pictures in self.samples)
-        rows = self.predictor(self._seen(paintings))
-        looks = resize(paintings, (photographs.shape[-2], photographs.shape[-1]))
-        lines = [torch.cat([torch.ones_like(photographs[:1]), looks])]
+        embeddings = self.predictor(self._features(paintings))
+        styles = resize(paintings, (photographs.shape[-2], photographs.shape[-1]))
+        rows = [torch.cat([torch.ones_like(photographs[:1]), styles])]
         for photograph in photographs:
-            painted = self.network(photograph.expand(len(rows), -1, -1, -1), rows)
-            lines.append(torch.cat([photograph[None], painted.float()]))
-        return torch.stack(lines).clamp(0, 1).cpu()
+            painted = self.network(photograph.expand(len(embeddings), -1, -1, -1), embeddings)
+            rows.append(torch.cat([photograph[None], painted.float()]))
+        return torch.stack(rows).clamp(0, 1).cpu()
 
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the predictor's weights, and which painter it belongs to."""
+        """Return the predictor's weights; and its settings, and the name and fingerprint of the multi-style network."""
         name, fingerprint = self.base
-        told = {"network": "predictor", "settings": self.predictor.settings, "base": fingerprint, "based_on": name}
-        return dict(self.predictor.state_dict()), told
+        header = {"settings": self.predictor.settings, "base": fingerprint, "based_on": name}
+        return dict(self.predictor.state_dict()), {"network": "style_predictor", **header}

@@ -1,4 +1,4 @@
-"""Options and presets of variational autoencoders."""
+"""Options of variational autoencoders (VAE)."""
 
 from typing import Literal
 
@@ -10,19 +10,22 @@ __all__ = ["VAEOptions"]
 
 
 class VAEOptions(CoderOptions):
-    """How a variational autoencoder is trained."""
+    """Options of `train vae`."""
 
-    latent: int = Field(20, ge=1, le=4096, description="numbers that a picture becomes")
-    beta: float = Field(
-        1.0, ge=0, description="weight of the KL divergence; with 1 a bound of the likelihood is learned"
+    latent: int = Field(20, ge=1, le=4096, description="size of the latent code z")
+    beta: float = Field(1.0, ge=0, description="weight of the KL divergence (beta); 1: the loss is the negative ELBO")
+    kl_warmup: float = Field(
+        0.1, ge=0, le=1, description="fraction of the run in which beta rises linearly from 0 (KL annealing)"
     )
-    kl_warmup: float = Field(0.1, ge=0, le=1, description="share of the run in which that weight rises from 0")
     targets: Literal["gray", "dynamic", "static"] = Field(
         "gray",
-        description="what is explained. gray: pixels as probabilities; dynamic: black or white, drawn anew in each "
-        "step; static: drawn once",
+        description="binarization of the pixels; gray: none, pixels are probabilities; dynamic: sampled anew in each "
+        "step; static: sampled once",
     )
-    conditional: bool = Field(False, description="tell it the class of each picture, so that classes can be asked for")
+    conditional: bool = Field(False, description="train a class-conditional VAE, which samples from a requested class")
     importance_samples: int = Field(
-        100, ge=0, le=100_000, description="draws for each picture by which the likelihood is estimated; 0: it is not"
+        100,
+        ge=0,
+        le=100_000,
+        description="importance samples per picture that estimate the log-likelihood of the test set; 0: no estimate",
     )

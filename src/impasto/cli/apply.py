@@ -1,0 +1,71 @@
+"""Command that applies a trained network to pictures and videos: `apply`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Group, Parameter
+
+from impasto.cli.app import app
+from impasto.cli.flags import flags_of, parsed
+from impasto.cli.follow import do_each, follow, targets_of
+from impasto.cli.output import DONE, Force, Output, Talk
+from impasto.errors import OptionError
+from impasto.inference.options import ApplyOptions
+
+__all__ = ["apply"]
+
+_PROCESSING = Group("Processing", sort_key=2)
+if TYPE_CHECKING:
+    Settings = dict[str, str]
+else:
+    Settings = flags_of(ApplyOptions, _PROCESSING)
+
+
+@app.command(usage="Usage: impasto apply MODEL INPUT... [OPTIONS]", sort_key=3)
+def apply(
+    *pictures: Annotated[str, Parameter(show=False)],
+    output: Output = None,
+    force: Force = False,
+    region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=_PROCESSING)] = (),
+    keep: Annotated[str | None, Parameter(metavar="MASK", group=_PROCESSING)] = None,
+    settings: Settings | None = None,
+    talk: Talk = Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Apply a trained painter, translator or autoencoder to pictures and videos, in one pass.
+
+    MODEL is a name from `impasto models`, a file of `impasto train` or its folder, or a network of another program:
+    pytorch/examples, lengstrom and ml5, MicroAST, CycleGAN, pix2pix, CUT. INPUT is one or more pictures, videos or
+    folders of pictures. For example:
+    `impasto apply starry_night photo.jpg clip.mp4 --strength 0.7`.
+
+    Args:
+        pictures: the network, then pictures and videos
+        output: file for the result, or a folder for several results; by default INPUT_MODEL.png or .mp4, here
+        force: overwrite existing files
+        region: apply another STYLE of the network where MASK is white; can be repeated
+        keep: leave the picture unchanged where MASK is white
+        settings: all other options
+        talk: output on the terminal
+    """
+    if len(pictures) < 2:
+        raise OptionError("apply needs a model, then one or more pictures or videos: impasto apply MODEL INPUT...")
+    options = ApplyOptions(**parsed(settings, ApplyOptions))
+    from impasto.api.apply import default_output_apply, is_video, iter_apply, open_painter
+    from impasto.io.files import find_pictures
+
+    name, *inputs = pictures
+    model = open_painter(name, options)
+    contents = [path for given in inputs for path in ([Path(given)] if is_video(given) else find_pictures(given))]
+    batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
+    targets = targets_of(
+        contents, output, batch, lambda content, folder: default_output_apply(content, model, folder, options.style)
+    )
+
+    def paint(content: Path, target: Path) -> None:
+        events = iter_apply(model, content, options, regions=region, keep=keep, output=target, force=force)
+        follow(events, talk)
+
+    if not batch:
+        paint(contents[0], targets[0])
+        return DONE
+    return do_each(paint, contents, targets, talk)

@@ -1,0 +1,127 @@
+"""Follow a run to its end: report events, stop at Ctrl-C, process several files."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, cast
+
+from impasto.cli.output import BAD_USAGE, DONE, FAILED, INTERRUPTED, Talk, complain, write_note
+from impasto.errors import ImpastoError, OptionError
+from impasto.events import Event, Saved, Step
+
+if TYPE_CHECKING:
+    from impasto.cli.progress import Report
+
+__all__ = ["do_each", "follow", "targets_of"]
+
+
+class _Stop:
+    """Turns the first Ctrl-C or SIGTERM into a flag that is checked between steps; the second ends the process."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.asked, self._quiet = False, quiet
+
+    def __enter__(self) -> "_Stop":
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _handle(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            if sys.stderr.isatty():
+                os.write(2, b"\x1b[?25h")  # show the cursor, which the bar has hidden
+            os._exit(INTERRUPTED)
+        self.asked = True
+        if not self._quiet:  # not through sys.stderr, which may be in the middle of writing
+            os.write(2, b"\nimpasto: saving after this step; Ctrl-C again ends at once\n")
+
+
+def follow(events: Iterator[Event], talk: Talk, output: Path | None = None, advice: str = "") -> None:
+    """Report a run to its end, then the paths of its results.
+
+    Args:
+        events: the run.
+        talk: how it is reported.
+        output: the picture, or the folder of a training, that an interrupted run saves.
+        advice: how to continue an interrupted run.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted, after saving.
+    """
+    results: list[Path] = []
+    told = False  # of several processes that train together, only the first reports
+    with _Stop(talk.quiet or talk.json) as stop, talk.report() as report:
+        with closing(cast("Any", events)):  # a run that is closed early saves
+            for event in events:
+                report(event)
+                told = True
+                if isinstance(event, Saved) and event.kind in ("result", "sheet"):
+                    results.append(event.path)
+                if isinstance(event, Step) and stop.asked:
+                    break
+        kept = _kept(output, report) if stop.asked and told and output is not None and not results else []
+    talk.results(results + kept)
+    if kept:
+        write_note(f"interrupted; {advice or 'the picture so far is kept'}", talk)
+    if stop.asked:
+        raise KeyboardInterrupt
+
+
+def _kept(output: Path, report: "Report") -> list[Path]:
+    """Report the files that an interrupted run has saved; return its picture or folder."""
+    if output.is_dir():
+        from impasto.checkpoints.files import CHECKPOINT
+
+        report(Saved(output / CHECKPOINT, "checkpoint"))
+        return [output]
+    from impasto.api.stylize import checkpoint_path
+
+    for path, kind in ((output, "result"), (checkpoint_path(output), "checkpoint")):
+        if path.exists():
+            report(Saved(path, kind))
+    return [output] if output.exists() else []
+
+
+def targets_of(
+    contents: Sequence[Path], output: Path | None, batch: bool, named: Callable[[Path, Path], Path]
+) -> list[Path]:
+    """Return the path of each result; `named` chooses names for several pictures and for a folder.
+
+    Raises:
+        OptionError: `output` is a file although there are several results, or two results have the same path.
+    """
+    if output is not None and not batch and not output.is_dir():
+        return [output]
+    if output is not None and batch:
+        if output.is_file():
+            raise OptionError(f"{output} is a file; expected a folder for the results of several pictures.")
+        output.mkdir(parents=True, exist_ok=True)
+    targets = [named(content, output or Path()) for content in contents]
+    for index, target in enumerate(targets):
+        if target in targets[:index]:
+            first = contents[targets.index(target)]
+            raise OptionError(
+                f"{first} and {contents[index]} would both be written to {target}; process them one by one."
+            )
+    return targets
+
+
+def do_each(paint: Callable[[Path, Path], None], contents: Sequence[Path], targets: Sequence[Path], talk: Talk) -> int:
+    """Process several pictures; an error in one does not stop the others."""
+    codes = []
+    for index, (content, target) in enumerate(zip(contents, targets, strict=True), start=1):
+        write_note(f"{index} of {len(contents)}: {content}", talk)
+        try:
+            paint(content, target)
+        except (ImpastoError, OSError) as error:
+            codes.append(complain(error, talk.debug))
+    if not codes:
+        return DONE
+    return BAD_USAGE if codes == [BAD_USAGE] * len(contents) else FAILED

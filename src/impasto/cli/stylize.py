@@ -1,0 +1,157 @@
+"""Commands that stylize a picture by optimization: `stylize`, `rerun`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from impasto.cli.app import app
+from impasto.cli.flags import OUTPUT, flags_of, grouped, parsed, preset_flag
+from impasto.cli.follow import do_each, follow, targets_of
+from impasto.cli.output import DONE, Force, Output, Talk, write_note
+from impasto.errors import OptionError
+from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
+
+__all__ = ["rerun", "stylize"]
+
+_QUALITIES = f"quality, at the cost of time: {', '.join(QUALITIES)}; good unless a preset decides"
+Quality = Annotated[str | None, Parameter(metavar="NAME", group=grouped("steps"), help=_QUALITIES)]
+if TYPE_CHECKING:
+    Settings = dict[str, str]
+    Preset = str | None
+else:
+    Settings = flags_of(StylizeOptions)
+    Preset = preset_flag(PRESETS, grouped("strength"))
+
+
+@app.command(usage="Usage: impasto stylize PHOTO... STYLE [OPTIONS]", sort_key=1)
+def stylize(
+    *pictures: Annotated[str, Parameter(show=False)],
+    output: Output = None,
+    preview: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    contact_sheet: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    force: Force = False,
+    resume: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    quality: Quality = None,
+    preset: Preset = "default",
+    add_style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=grouped("strength"))] = (),
+    region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=grouped("feather"))] = (),
+    keep: Annotated[str | None, Parameter(metavar="MASK", group=grouped("feather"))] = None,
+    settings: Settings | None = None,
+    talk: Talk = Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Paint photographs in the style of a picture, by optimization.
+
+    PHOTO is one or more pictures or folders of pictures. STYLE, the last word, is a style image or a name from
+    `impasto styles`. For example: `impasto stylize photo.jpg painting.jpg --size 768`.
+
+    Args:
+        pictures: photographs, then the style
+        output: file for the result, or a folder for several results; by default PHOTO_STYLE.png, here
+        preview: file that shows the picture so far, during the optimization
+        contact_sheet: write one sheet of small previews over style weight and style scale
+        force: overwrite existing files
+        resume: continue an interrupted run of this command
+        quality: quality, at the cost of time
+        preset: named settings to start from
+        add_style: one more style, an image or a name; can be repeated
+        region: apply another STYLE where MASK is white; can be repeated. MASK is a picture of the photograph's size,
+            map.png#ff8000 for one color of a map, or alpha for the opaque part of the photograph; not:MASK is the
+            opposite
+        keep: leave the photograph unchanged where MASK is white
+        settings: all other options
+        talk: output on the terminal
+    """
+    if len(pictures) < 2:
+        raise OptionError(
+            "stylize needs one or more photographs, then a style: an image, or a name from `impasto styles`."
+        )
+    options = StylizeOptions.preset(preset or "default", quality, **parsed(settings, StylizeOptions))
+    *photographs, style = pictures
+    styles = [style, *add_style]
+    from impasto.api.contact_sheet import iter_contact_sheet  # here, because they take seconds
+    from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
+    from impasto.data.styles import open_style
+    from impasto.io.files import find_pictures
+
+    contents = find_pictures(photographs)
+    batch = len(contents) > 1 or any(Path(path).is_dir() for path in photographs)
+
+    def named(content: Path, folder: Path) -> Path:
+        path = default_output(content, style, folder)
+        return path.with_stem(f"{path.stem}-sheet") if contact_sheet else path
+
+    targets = targets_of(contents, output, batch, named)
+
+    def paint(content: Path, target: Path) -> None:
+        if contact_sheet and (region or keep is not None):
+            raise OptionError("--contact-sheet takes no regions; leave out --region and --keep.")
+        if contact_sheet:
+            follow(iter_contact_sheet(content, styles, options, output=target, force=force), talk)
+            return
+        begun = checkpoint_path(target).exists()
+        if batch and resume and target.exists() and not begun:
+            write_note(f"{target} is already finished.", talk)
+            return
+        events = iter_stylize(
+            content,
+            styles,
+            options,
+            regions=region,
+            keep=keep,
+            output=target,
+            preview=preview,
+            force=force,
+            resume=resume and (begun or not batch),
+        )
+        follow(events, talk, target, "the same command with --resume continues it")
+
+    if not batch:
+        paint(contents[0], targets[0])
+        return DONE
+    for one in (*styles, *(name for _, name in region)):
+        open_style(one, 256)  # an unusable style is one error, not one for each photograph
+    return do_each(paint, contents, targets, talk)
+
+
+@app.command(sort_key=2)
+def rerun(
+    picture: Path,
+    /,
+    *,
+    content: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    style: Annotated[tuple[str, ...], Parameter(group=OUTPUT)] = (),
+    output: Output = None,
+    force: Force = False,
+    resume: Annotated[bool, Parameter(group=OUTPUT)] = False,
+    quality: Quality = None,
+    settings: Settings | None = None,
+    talk: Talk = Talk(),  # noqa: B008 - frozen
+) -> int:
+    """Repeat the run of `impasto stylize` whose settings a result carries, with some settings changed if you like.
+
+    Args:
+        picture: a result of `impasto stylize`
+        content: another photograph, or the new place of the same one
+        style: another style, or the new place of the same one; can be repeated
+        output: file for the result; by default beside the picture
+        force: overwrite existing files
+        resume: continue an interrupted rerun
+        quality: another quality than that of the picture
+        settings: options in place of those in the picture
+        talk: output on the terminal
+    """
+    from impasto.api.rerun import iter_rerun
+
+    target = output or picture.with_name(f"{picture.stem}-rerun.png")
+    events = iter_rerun(
+        picture,
+        output=target,
+        force=force,
+        resume=resume,
+        content=content,
+        styles=style,
+        **{**({} if quality is None else quality_settings(quality)), **parsed(settings, StylizeOptions)},
+    )
+    follow(events, talk, target)
+    return DONE
