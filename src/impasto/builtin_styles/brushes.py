@@ -36,7 +36,6 @@ __all__ = [
     "sample",
     "shrink",
     "smoothstep",
-    "stretch",
     "stroke_over",
     "to_curve",
     "window",
@@ -272,12 +271,6 @@ def shrink(image: Array, factor: int) -> Array:
     height, width = image.shape[0] // factor, image.shape[1] // factor
     blocks = image[: height * factor, : width * factor].reshape(height, factor, width, factor, -1)
     return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))
-
-
-def stretch(value: Array) -> Array:
-    """Scale to exactly [0, 1]."""
-    low, high = float(value.min()), float(value.max())
-    return np.asarray((value - low) / max(high - low, 1e-6), dtype=np.float32)
 
 
 def relief(grid: Grid, height: Array, depth: float, azimuth: float = 2.36) -> tuple[Array, Array]:

@@ -1,4 +1,4 @@
-"""Discriminators of CycleGAN, CUT and pix2pix: PatchGAN and PixelGAN."""
+"""The discriminator of CycleGAN, CUT and pix2pix: the PatchGAN."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from impasto.errors import OptionError
 from impasto.networks.translators import SLOPE, Blur, Norm, check_settings, init_weights, norm_layer
 
-__all__ = ["PatchDiscriminator", "PixelDiscriminator", "field_of_view"]
+__all__ = ["PatchDiscriminator", "field_of_view"]
 
 
 def field_of_view(layers: int) -> int:
@@ -69,41 +69,4 @@ class PatchDiscriminator(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         """Return logits `(B, 1, h, w)` of the patches of pictures `(B, channels, H, W)` in [-1, 1]."""
         logits: Tensor = self.model(pictures)
-        return logits
-
-
-class PixelDiscriminator(nn.Module):
-    """PixelGAN: a logit for each pixel, higher for real ones; keys are `net.0.weight`, `net.2.weight`, ....
-
-    Args:
-        width: channels after the first convolution, ndf.
-        norm: as in `ResNetGenerator`.
-        channels: of pictures; 6 for pairs.
-
-    Source: Isola et al. 2017, arXiv:1611.07004, appendix 6.1.2: the 1 x 1 discriminator.
-    """
-
-    def __init__(self, width: int = 64, norm: Norm = "instance", *, channels: int = 3) -> None:
-        super().__init__()
-        check_settings(norm, 1, width=width, channels=channels)
-        self.width, self.norm, self.channels = width, norm, channels
-        bias = norm == "instance"
-        self.net = nn.Sequential(
-            nn.Conv2d(channels, width, 1),
-            nn.LeakyReLU(SLOPE, True),
-            nn.Conv2d(width, 2 * width, 1, bias=bias),
-            norm_layer(norm, 2 * width),
-            nn.LeakyReLU(SLOPE, True),
-            nn.Conv2d(2 * width, 1, 1, bias=bias),
-        )
-        init_weights(self)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the constructor needs to build this network again."""
-        return {name: getattr(self, name) for name in ("width", "norm", "channels")}
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return logits `(B, 1, H, W)` of the pixels of pictures `(B, channels, H, W)` in [-1, 1]."""
-        logits: Tensor = self.net(pictures)
         return logits

@@ -17,7 +17,7 @@ from impasto.inference.options import ApplyOptions
 from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.video.probe import probe
-from impasto.networks.patchgan import PatchDiscriminator, PixelDiscriminator, field_of_view
+from impasto.networks.patchgan import PatchDiscriminator, field_of_view
 from impasto.networks.translators import Blur, ResNetGenerator, UNetGenerator
 from nets import loaded, picture, random_johnson, random_weights, written
 
@@ -215,7 +215,7 @@ def test_keys_are_those_of_the_official_files():
     with torch.device("meta"):
         nine, cut = ResNetGenerator(), ResNetGenerator(blur_down=True, blur_up=True)
         small, eight = UNetGenerator(downs=5), UNetGenerator(downs=8)
-        patch, pixel = PatchDiscriminator(), PixelDiscriminator()
+        patch = PatchDiscriminator()
     keys = list(nine.state_dict())
     assert keys[:2] == ["model.1.weight", "model.1.bias"] and keys[-2:] == ["model.26.weight", "model.26.bias"]
     assert "model.18.conv_block.5.weight" in keys and nine.state_dict()["model.19.weight"].shape == (256, 128, 3, 3)
@@ -233,8 +233,6 @@ def test_keys_are_those_of_the_official_files():
     assert [key for key in patch.state_dict() if key.endswith("weight")] == [
         f"model.{n}.weight" for n in (0, 2, 5, 8, 11)
     ]
-    assert list(pixel.state_dict()) == ["net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias", "net.5.weight",
-                                        "net.5.bias"]  # fmt: skip
 
 
 def test_first_weights_are_those_of_the_papers():
@@ -270,7 +268,6 @@ def test_256_pixels_are_900_patches():
         network = PatchDiscriminator()
         assert network(torch.empty(1, 3, 256, 256)).shape == (1, 1, 30, 30)
         assert PatchDiscriminator(norm="batch", channels=6)(torch.empty(2, 6, 256, 256)).shape == (2, 1, 30, 30)
-        assert PixelDiscriminator()(torch.empty(1, 3, 20, 30)).shape == (1, 1, 20, 30)
         blurred = PatchDiscriminator(blur=True)
         keys = [key for key in blurred.state_dict() if key.endswith("filt")]
         assert keys == ["model.2.filt", "model.6.filt", "model.10.filt"]  # CUT's: after rectifiers 1, 5 and 9
@@ -439,7 +436,7 @@ REFUSED = {
     "another key": (saved(STATE | {"model.99.weight": torch.zeros(3)}), "holds 'model.99.weight', which CycleGAN's"),
     "not finite": (saved(STATE | {"model.1.bias": torch.full((4,), torch.nan)}), "does not hold finite"),
     "a discriminator": (saved(PatchDiscriminator(4).state_dict()), "holds a discriminator of CycleGAN, pix2pix or CUT"),
-    "a pixels' one": (saved(PixelDiscriminator(4).state_dict()), "holds a discriminator of CycleGAN, pix2pix or CUT"),
+    "PixelGAN": (saved({"net.0.weight": torch.zeros(4, 3, 1, 1)}), "holds a discriminator of CycleGAN, pix2pix or CUT"),
     "CUT's netF": (
         saved({"mlp_0.0.weight": torch.zeros(256, 3), "mlp_0.0.bias": torch.zeros(256)}),
         "holds CUT's network that compares patches, netF; expected its generator",
