@@ -18,7 +18,7 @@ from impasto.io.masks import read_mask
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_tensor, open_picture
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.styled import StyledNetwork
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
 from impasto.ops.resize import resize
 from impasto.style_transfer.regions import feather
@@ -64,7 +64,7 @@ class Brush:
             )
         self.device = model.device
         self.style = self._parsed(options.style if style is None else style)
-        if regions and not isinstance(model.network, MultiStyleNetwork):
+        if regions and not isinstance(model.network, StyledNetwork):
             raise OptionError("this network has one style for the whole picture; leave out --region.")
         self.regions = [(self._mask(mask, picture), self._parsed(style)) for mask, style in regions]
         self.keep = None if keep is None else self._mask(keep, picture)
@@ -96,7 +96,7 @@ class Brush:
         """Return the name of a style that the model has, after adding that of a file or picture."""
         if spelled(name) in self.model.styles:
             return spelled(name)
-        if name in self.model.styles or not isinstance(self.model.network, MultiStyleNetwork):
+        if name in self.model.styles or not isinstance(self.model.network, StyledNetwork):
             return name
         if is_style_file(name):
             painter: Any = self.model  # the only kind with such a network

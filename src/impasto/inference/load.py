@@ -20,8 +20,8 @@ from impasto.errors import OptionError, WeightsError
 from impasto.inference.generator import Autoencoder, Generator
 from impasto.inference.painter import Painter
 from impasto.inference.translator import Translator
-from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.own import OwnAutoencoder, OwnGenerator, OwnVAE
+from impasto.networks.styled import StyledNetwork
 
 __all__ = ["load", "load_generator"]
 
@@ -147,7 +147,7 @@ def _of_style(file: File) -> Model:
     for one in catalog.listed().values():
         if one.architecture == "multistyle":
             base = _with_kind(read_model(File(one.path)))
-            assert isinstance(base, Painter) and isinstance(base.network, MultiStyleNetwork)
+            assert isinstance(base, Painter) and isinstance(base.network, StyledNetwork)
             if base.fingerprint == file.card.get("base"):
                 name, size = style_name(file.card, file.path), base.network.embeddings.shape[1:]
                 embedding = decoded(file.tensors, "embedding", size, file.path, "a multi-style")

@@ -15,7 +15,7 @@ Moments = Sequence[tuple[Tensor, Tensor]]  # of each layer: mean (B, C) and seco
 
 
 class StylePredictor(nn.Module):
-    """Predicts the style embedding of a `MultiStyleNetwork` from the moments of a style image's features.
+    """Predicts the style embedding of a multi-style network from the moments of a style image's features.
 
     Its input, the descriptor, holds for each layer of an encoder the mean and the standard deviation of every channel,
     and the second moments along the few directions in which features vary most. The descriptor is standardized and

@@ -35,7 +35,7 @@ def perceptual(*styles, **settings):
 
 def test_the_loss_is_that_of_the_optimization():
     style, photograph, painted = (picture(64, 64, seed) for seed in (1, 2, 3))
-    losses = perceptual(style)(painted, photograph, torch.tensor([0]))
+    losses = perceptual(style, style_layers=StylizeOptions().style_layers)([painted], photograph, torch.tensor([0]))
     objective = Objective(tiny_vgg(padding="replicate"), photograph, [style], StylizeOptions(**WEIGHTS))
     parts, _ = objective(painted)
     for name in ("content", "style", "tv"):
@@ -48,18 +48,18 @@ def test_each_picture_of_a_batch_has_its_own_style():
     photographs = torch.cat([picture(64, 64, 2), picture(64, 64, 3), picture(64, 64, 4)])
     painted = torch.cat([picture(64, 64, 6), picture(64, 64, 7), picture(64, 64, 8)])
     which = torch.tensor([1, 0, 1])
-    together = loss(painted, photographs, which)
-    alone = [loss(painted[i : i + 1], photographs[i : i + 1], which[i : i + 1]) for i in range(3)]
+    together = loss([painted], photographs, which)
+    alone = [loss([painted[i : i + 1]], photographs[i : i + 1], which[i : i + 1]) for i in range(3)]
     for name, value in together.items():
         assert value.item() == pytest.approx(sum(one[name].item() for one in alone) / 3, rel=1e-4), name
-    swapped = loss(painted, photographs, torch.tensor([0, 1, 0]))
+    swapped = loss([painted], photographs, torch.tensor([0, 1, 0]))
     assert abs(swapped["style"] - together["style"]) > 1e-3
 
 
 def test_the_identity_has_only_the_squared_error():
     loss = perceptual(picture(64, 64, 1))
     photograph = picture(64, 64, 2)
-    losses = loss(photograph + 0.1, photograph, torch.tensor([-1]))
+    losses = loss([photograph + 0.1], photograph, torch.tensor([-1]))
     assert losses["content"] == losses["style"] == 0
     assert losses["identity"].item() == pytest.approx(0.01, rel=1e-4)
 
@@ -98,7 +98,7 @@ def test_a_network_trains(kind, tmp_path):
 
 
 def test_settings_that_do_not_fit_are_one_sentence(tmp_path):
-    with pytest.raises(OptionError, match=r"^the network johnson has one style, not 2; use the network light\.$"):
+    with pytest.raises(OptionError, match=r"^the network johnson has one style, not 2; use the network pyramid\.$"):
         options = JohnsonOptions(network="johnson", style_size=64, crop=64)
         iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, options, run=tmp_path / "run")
     with pytest.raises(OptionError, match=r"^there is no style"):
@@ -107,7 +107,7 @@ def test_settings_that_do_not_fit_are_one_sentence(tmp_path):
 
 
 def test_a_run_is_not_continued_with_another_style(tmp_path):
-    options = JohnsonOptions(crop=64, style_size=64, steps=1, batch=1, width=4, blocks=0, device="cpu")
+    options = JohnsonOptions(crop=64, style_size=64, steps=1, batch=1, network="light", width=4, blocks=0, device="cpu")
     list(iter_johnson("swirl", PHOTOS, options, run=tmp_path / "run"))
     with pytest.raises(CheckpointError, match=r"is of a run with other styles; expected the same\.$"):
         iter_johnson("mosaic", PHOTOS, options, run=tmp_path / "run", resume=True)
@@ -197,7 +197,9 @@ def test_the_grid_loss_by_hand():
 
 
 def test_a_training_may_start_from_another_network(tmp_path):
-    options = JohnsonOptions(width=8, blocks=0, steps=1, batch=1, crop=64, style_size=64, device="cpu", ema=0.0)
+    options = JohnsonOptions(
+        network="light", width=8, blocks=0, steps=1, batch=1, crop=64, style_size=64, device="cpu", ema=0.0
+    )
     known = random_weights(MultiStyleNetwork(8, 0, 24, styles=[IDENTITY, "b", "c"]))
     start = Painter(known)
     small = options.changed(learning_rate=1e-9)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from impasto.data.folders import DeadLeaves, PictureFolder
 from impasto.errors import OptionError
 from impasto.inference.style_prediction import predict_embedding
-from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.styled import StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.recipes.common import descend
 from impasto.recipes.johnson.recipe import digest
@@ -48,7 +48,7 @@ class StyleEmbeddingRecipe(Recipe):
 
     def __init__(
         self,
-        network: MultiStyleNetwork,
+        network: StyledNetwork,
         encoder: VGG,
         name: str,
         style: Tensor,
@@ -59,7 +59,7 @@ class StyleEmbeddingRecipe(Recipe):
         base: tuple[str, str] = ("", ""),
     ) -> None:
         self.network, self.style, self.samples, self.base = network.requires_grad_(False), name, samples, base
-        self.loss = Perceptual(encoder, [style], options)
+        self.loss = Perceptual(encoder, [style], options, network.depth)
         self.embedding = nn.ParameterList([nn.Parameter(self._nearest(guess).clone())])
         self.networks = {"embedding": self.embedding}
         self.optimizers = {"adam": torch.optim.Adam(self.embedding.parameters(), options.learning_rate)}
@@ -70,7 +70,7 @@ class StyleEmbeddingRecipe(Recipe):
     def build(cls, data: Mapping[str, Any], options: StyleOptions, site: Site) -> Setup:
         """Read style image, photographs if there are any, and the multi-style network; see `Recipe.build`."""
         model, about = open_base(data["base"])
-        assert isinstance(model.network, MultiStyleNetwork)
+        assert isinstance(model.network, StyledNetwork)
         photos: PictureFolder | DeadLeaves
         if data["photos"]:
             photos = PictureFolder(data["photos"], options.crop, seed=options.seed)
@@ -95,7 +95,9 @@ class StyleEmbeddingRecipe(Recipe):
         tried = torch.cat([known, known.mean(0, keepdim=True)]) if len(known) else self.network.embeddings
         tried = tried if guess is None else torch.cat([tried, guess[None].to(tried)])
         crops, which = self.samples[..., :_CHOICE, :_CHOICE], torch.zeros(len(self.samples), dtype=torch.long)
-        totals = [sum(self.loss(self.network(crops, one), crops, which).values(), torch.zeros(())) for one in tried]
+        totals = [
+            sum(self.loss(self.network.drafts(crops, one), crops, which).values(), torch.zeros(())) for one in tried
+        ]
         return tried[int(torch.stack(totals).argmin())]
 
     def to(self, device: torch.device) -> None:
@@ -106,7 +108,9 @@ class StyleEmbeddingRecipe(Recipe):
 
     def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:
         """Stylize the batch with the embedding, and take an optimizer step on the perceptual loss."""
-        losses = self.loss(self.network(batch, self.embedding[0]), batch, torch.zeros(len(batch), dtype=torch.long))
+        losses = self.loss(
+            self.network.drafts(batch, self.embedding[0]), batch, torch.zeros(len(batch), dtype=torch.long)
+        )
         del losses["identity"]
         return descend(losses, self.optimizers["adam"], engine)
 

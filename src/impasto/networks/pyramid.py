@@ -1,0 +1,239 @@
+"""The pyramid painter: it drafts large shapes at a quarter of the resolution, and revises them coarse to fine."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from impasto.errors import OptionError
+from impasto.networks.layers import (
+    Map,
+    conv,
+    crop,
+    extend,
+    halve,
+    keep,
+    normalize,
+    pointwise,
+    scale,
+    shuffle,
+    size_of,
+    unshuffle,
+    upsample,
+)
+from impasto.networks.styled import IDENTITY, StyledNetwork
+
+__all__ = ["PyramidNetwork", "smooth_enlarging"]
+
+_MARGIN = 32  # pixels of reflection padding that are painted and cut off, so that border effects of layers are, too
+_EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
+_DETAIL = 0.3  # of the photograph's detail that a fresh network keeps at each level
+_FACTOR = 4  # each level works at a quarter of its resolution
+
+
+def smooth_enlarging(weight: Tensor) -> Tensor:
+    """Return the sub-pixel convolution that equals bilinear upsampling by 2 and a 3 x 3 convolution.
+
+    It runs on the small map and takes a quarter of the time. Bilinear upsampling treats all positions of a square
+    alike up to a small blur, so no weights can cause checkerboard artifacts where the map is smooth.
+
+    Args:
+        weight: `(C', C, 3, 3)`.
+
+    Returns:
+        `(4 C', C, 3, 3)`, for a pixel shuffle by 2.
+    """
+    even = [[0.75, 0.25, 0.0], [0.25, 0.75, 0.0], [0.0, 0.75, 0.25]]  # tap of the kernel -> taps of the small map
+    odd = [[0.25, 0.75, 0.0], [0.0, 0.75, 0.25], [0.0, 0.25, 0.75]]
+    taken = torch.tensor([even, odd], dtype=weight.dtype, device=weight.device)
+    return torch.einsum("ocij,pai,qbj->opqcab", weight, taken.transpose(1, 2), taken.transpose(1, 2)).flatten(0, 2)
+
+
+class _Level(nn.Module):
+    """One level: pixel unshuffle, residual blocks at a quarter of the resolution, smooth enlarging, three channels."""
+
+    def __init__(self, inputs: int, width: int, blocks: int, fine: int) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(inputs * _FACTOR**2, width, 3, bias=False)
+        pairs = [nn.Sequential(*(nn.Conv2d(width, width, 3, bias=False) for _ in range(2))) for _ in range(blocks)]
+        self.blocks = nn.ModuleList(pairs)
+        self.fine = nn.Conv2d(width, fine, 3, bias=False)
+        self.out = nn.Conv2d(fine, 3, 3, bias=False)
+        for convolution in self.modules():
+            if isinstance(convolution, nn.Conv2d):
+                nn.init.kaiming_normal_(convolution.weight)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+
+
+class PyramidNetwork(StyledNetwork):
+    """A painter of many styles that works from coarse to fine.
+
+    The photograph is halved twice. The first level paints the smallest one. Each further level receives the
+    photograph at its size and the draft below, enlarged. Its result is the draft, a fraction of the photograph's own
+    detail at that size, and a residual that it computes. So large shapes are decided where they are cheap, and
+    strokes are added where they are fine.
+
+    A style embedding holds for each level the gains and shifts of its layers, and the fraction of the photograph's
+    detail. Without residuals and with all detail the result is the photograph, exactly: that is the identity.
+
+    The state dict holds `levels.0.stem.weight`, `levels.0.blocks.0.0.weight`, ..., `levels.0.fine.weight`,
+    `levels.0.out.weight`, the same of the other levels, and `embeddings` `(S, N)`.
+
+    Args:
+        widths: channels of each level at a quarter of its resolution, from coarse to fine.
+        blocks: residual blocks of each level.
+        fine: channels at a half of the resolution.
+        styles: names of the styles, one for each embedding; the first is the identity.
+
+    Raises:
+        OptionError: a number is out of range, or the first style is not the identity.
+
+    Source: conditional instance normalization, Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629; a Laplacian pyramid
+        of drafts and revisions, Lin et al. 2021, arXiv:2104.05376.
+    Differs: all levels are trained at once, each is conditional, and the photograph's own detail is a part of the sum.
+    """
+
+    multiple = 16
+
+    def __init__(
+        self,
+        widths: Sequence[int] = (96, 64, 40),
+        blocks: Sequence[int] = (5, 4, 3),
+        fine: int = 24,
+        *,
+        styles: Sequence[str] = (IDENTITY,),
+    ) -> None:
+        super().__init__(styles)
+        if not widths or len(widths) != len(blocks) or min(*widths, fine, *(count + 1 for count in blocks)) < 1:
+            raise OptionError(f"widths are {widths}, blocks {blocks}; expected as many, 1 and 0 at least.")
+        self.widths, self.blocks_, self.fine_ = tuple(widths), tuple(blocks), fine
+        self.multiple = _FACTOR * 2 ** (len(widths) - 1)
+        self.levels = nn.ModuleList(
+            _Level(6 if index else 3, width, count, fine)
+            for index, (width, count) in enumerate(zip(widths, blocks, strict=True))
+        )
+        self.embeddings = nn.Parameter(self.plain_embedding().repeat(len(styles), 1))
+        with torch.no_grad():
+            self.embeddings[0] = self.toward(self.embeddings[0], 0.0)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor needs to build this network again."""
+        return {
+            "widths": list(self.widths),
+            "blocks": list(self.blocks_),
+            "fine": self.fine_,
+            "styles": list(self.styles),
+        }
+
+    def _sizes(self) -> Iterator[tuple[tuple[int, ...], bool]]:
+        """Yield the sizes of the parts of an embedding, (gain, shift) or (detail,), and whether it forms the result."""
+        for width, count in zip(self.widths, self.blocks_, strict=True):
+            yield from (((channels, channels), False) for channels in (width, *[width] * (2 * count), self.fine_))
+            yield (3, 3), True
+            yield (1,), True
+
+    def plain_embedding(self) -> Tensor:
+        """Return the embedding `(N,)` of gains of 1 and shifts of 0."""
+        parts = []
+        for sizes, _ in self._sizes():
+            if len(sizes) == 1:
+                parts.append(torch.tensor([_DETAIL]))
+            else:
+                parts += [torch.ones(sizes[0]), torch.zeros(sizes[1])]
+        return torch.cat(parts)
+
+    def toward(self, embedding: Tensor, strength: float) -> Tensor:
+        """Return embeddings from the photograph (strength 0) to the style (strength 1); see `StyledNetwork`."""
+        forms, identity = [], []
+        for sizes, last in self._sizes():
+            forms.append(torch.full((sum(sizes),), float(last)))
+            identity.append(torch.ones(1) if len(sizes) == 1 else torch.zeros(sum(sizes)))
+        mask, target = torch.cat(forms).to(embedding), torch.cat(identity).to(embedding)
+        return embedding + (1 - strength) * mask * (target - embedding)
+
+    @property
+    def depth(self) -> int:
+        """See `StyledNetwork`."""
+        return len(self.widths)
+
+    def forward(self, image: Map, embedding: Tensor, shares: Tensor | None = None) -> Map:
+        """Return the painted picture; see `StyledNetwork.forward`."""
+        extended = extend(image, self.multiple, _MARGIN)
+        if shares is not None:
+            self.check_shares(shares, size_of(image))
+            shares = extend(shares.float(), self.multiple, _MARGIN)
+            shares = (shares / shares.sum(1, keepdim=True).clamp_min(1e-6)).to(self._dtype)
+        painted = self._drafts(extended, embedding, shares)[-1]
+        return crop(pointwise(lambda values: values.float().clamp(0, 1), painted), size_of(image), _MARGIN)
+
+    def drafts(self, image: Tensor, embedding: Tensor) -> list[Tensor]:
+        """Return the results of all levels, from coarse to fine, about in [0, 1]; see `StyledNetwork.drafts`."""
+        return [draft.float() for draft in self._drafts(image, embedding, None)]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.embeddings.dtype
+
+    def _drafts(self, image: Map, embedding: Tensor, shares: Tensor | None) -> list[Map]:
+        parts = self.split(embedding, shares, [size for sizes, _ in self._sizes() for size in sizes])
+        photographs = [pointwise(lambda values: values.to(self._dtype), image)]
+        mixing = [shares]
+        for _ in range(self.depth - 1):
+            photographs.insert(0, keep(halve(photographs[0])))
+            mixing.insert(0, None if mixing[0] is None else F.avg_pool2d(mixing[0], 2))
+        results: list[Map] = []
+        for index, (photo, share) in enumerate(zip(photographs, mixing, strict=True)):
+            if index:
+                draft = upsample(results[-1], "bilinear")
+                given = pointwise(_stacked, photo, draft)
+                detail = pointwise(torch.sub, photo, upsample(photographs[index - 1], "bilinear"))
+            else:  # there is nothing below: a gray draft
+                draft, given = pointwise(_gray, photo), photo
+                detail = pointwise(torch.sub, photo, draft)
+            residual, kept = self._level(index, given, parts, share)
+            detail = scale(detail, kept, torch.zeros_like(kept), shares=share)
+            result = pointwise(_sum, draft, detail, residual)
+            results.append(keep(result) if index + 1 < self.depth else result)
+        return results
+
+    def _level(self, index: int, x: Map, parts: Iterator[Tensor], shares: Tensor | None) -> tuple[Map, Tensor]:
+        """Return the residual of a level, and the fraction of detail that it keeps, `(B or 1 or K, 3)`."""
+        level = self.levels[index]
+        assert isinstance(level, _Level)
+        half = None if shares is None else F.avg_pool2d(shares, 2)
+        quarter = None if half is None else F.avg_pool2d(half, 2)
+        x = keep(self._layer(unshuffle(x, _FACTOR), level.stem, parts, quarter))
+        for pair in level.blocks:
+            first, second = pair.children()
+            assert isinstance(first, nn.Conv2d) and isinstance(second, nn.Conv2d)
+            y = self._layer(x, first, parts, quarter)
+            y = self._layer(y, second, parts, quarter, relu=False)
+            x = keep(pointwise(torch.add, y, x))
+        x = shuffle(conv(x, smooth_enlarging(level.fine.weight)), 2)
+        x = scale(x, next(parts), next(parts), torch.relu_, shares=half)
+        x = shuffle(conv(x, smooth_enlarging(level.out.weight)), 2)
+        x = scale(x, next(parts), next(parts), shares=shares)
+        return x, next(parts).expand(-1, 3)
+
+    def _layer(
+        self, x: Map, layer: nn.Conv2d, parts: Iterator[Tensor], shares: Tensor | None, *, relu: bool = True
+    ) -> Map:
+        gain, shift = next(parts), next(parts)
+        then = torch.relu_ if relu else None
+        return normalize(conv(x, layer.weight), gain, shift, eps=_EPS, then=then, shares=shares)
+
+
+def _gray(photo: Tensor) -> Tensor:
+    return torch.full_like(photo, 0.5)
+
+
+def _stacked(first: Tensor, second: Tensor) -> Tensor:
+    return torch.cat([first, second], 1)
+
+
+def _sum(draft: Tensor, detail: Tensor, residual: Tensor) -> Tensor:
+    return draft + detail + residual
