@@ -145,7 +145,7 @@ def _by_interface(network: nn.Module) -> str:
 def _of_style(file: File) -> Model:
     """Return the multi-style network of the catalog that a style embedding belongs to, with that style."""
     for one in catalog.listed().values():
-        if one.architecture == "multistyle":
+        if one.architecture in catalog.STYLED:
             base = _with_kind(read_model(File(one.path)))
             assert isinstance(base, Painter) and isinstance(base.network, StyledNetwork)
             if base.fingerprint == file.card.get("base"):

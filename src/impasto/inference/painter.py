@@ -127,7 +127,7 @@ class Painter(Model):
         assert isinstance(self.network, StyledNetwork)
         return load_style_embedding(path, self.fingerprint, self.network.embeddings.shape[1])
 
-    def paint(self, image: Map, *, style: Style = None, strength: float = 1.0) -> Map:
+    def paint(self, image: Map, *, style: Style = None, strength: float = 1.0, octaves: int = 0) -> Map:
         """Return painted pictures: tensors as tensors, and maps known strip by strip as such maps.
 
         Args:
@@ -137,6 +137,7 @@ class Painter(Model):
                 network of one style.
             strength: from 0, the photograph, to 1, the style. A multi-style network interpolates embeddings from
                 the identity's, MicroAST its features; for others pixels are interpolated.
+            octaves: of a network that repeats its last level: how often.
 
         Returns:
             The same shape, in [0, 1].
@@ -151,7 +152,8 @@ class Painter(Model):
         given = pointwise(partial(torch.Tensor.to, dtype=self.dtype), image)
         if isinstance(network, StyledNetwork):
             assert embeddings is not None
-            painted = network(given, network.toward(embeddings, strength), shares)
+            more = (octaves,) if network.repeats else ()
+            painted = network(given, network.toward(embeddings, strength), shares, *more)
         elif isinstance(network, MicroAST):
             assert isinstance(style, Tensor)
             painted = pointwise(in_range, network(given, style.to(self.dtype), strength))

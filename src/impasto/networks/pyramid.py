@@ -1,6 +1,7 @@
 """The pyramid painter: it drafts large shapes at a quarter of the resolution, and revises them coarse to fine."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -73,8 +74,8 @@ class PyramidNetwork(StyledNetwork):
 
     The photograph is halved twice. The first level paints the smallest one. Each further level receives the
     photograph at its size and the draft below, enlarged. Its result is the draft, a fraction of the photograph's own
-    detail at that size, and a residual that it computes. So large shapes are decided where they are cheap, and
-    strokes are added where they are fine.
+    detail at that size, and a residual in [-1, 1] that it computes. So large shapes are decided where they are cheap,
+    and strokes are added where they are fine.
 
     A style embedding holds for each level the gains and shifts of its layers, and the fraction of the photograph's
     detail. Without residuals and with all detail the result is the photograph, exactly: that is the identity.
@@ -96,7 +97,7 @@ class PyramidNetwork(StyledNetwork):
     Differs: all levels are trained at once, each is conditional, and the photograph's own detail is a part of the sum.
     """
 
-    multiple = 16
+    repeats = True
 
     def __init__(
         self,
@@ -160,15 +161,24 @@ class PyramidNetwork(StyledNetwork):
         """See `StyledNetwork`."""
         return len(self.widths)
 
-    def forward(self, image: Map, embedding: Tensor, shares: Tensor | None = None) -> Map:
-        """Return the painted picture; see `StyledNetwork.forward`."""
-        extended = extend(image, self.multiple, _MARGIN)
+    def forward(self, image: Map, embedding: Tensor, shares: Tensor | None = None, octaves: int = 0) -> Map:
+        """Return the painted picture; see `StyledNetwork.forward`.
+
+        Args:
+            image: as there.
+            embedding: as there.
+            shares: as there.
+            octaves: how often the last level is repeated at twice the size. The drafts are then as large as in a
+                picture of 1 / 2 ** octaves the size, and so are the large strokes; finer ones are added.
+        """
+        multiple, margin = self.multiple * 2**octaves, _MARGIN * 2**octaves
+        extended = extend(image, multiple, margin)
         if shares is not None:
             self.check_shares(shares, size_of(image))
-            shares = extend(shares.float(), self.multiple, _MARGIN)
+            shares = extend(shares.float(), multiple, margin)
             shares = (shares / shares.sum(1, keepdim=True).clamp_min(1e-6)).to(self._dtype)
-        painted = self._drafts(extended, embedding, shares)[-1]
-        return crop(pointwise(lambda values: values.float().clamp(0, 1), painted), size_of(image), _MARGIN)
+        painted = self._drafts(extended, embedding, shares, octaves)[-1]
+        return crop(pointwise(lambda values: values.float().clamp(0, 1), painted), size_of(image), margin)
 
     def drafts(self, image: Tensor, embedding: Tensor) -> list[Tensor]:
         """Return the results of all levels, from coarse to fine, about in [0, 1]; see `StyledNetwork.drafts`."""
@@ -178,11 +188,11 @@ class PyramidNetwork(StyledNetwork):
     def _dtype(self) -> torch.dtype:
         return self.embeddings.dtype
 
-    def _drafts(self, image: Map, embedding: Tensor, shares: Tensor | None) -> list[Map]:
-        parts = self.split(embedding, shares, [size for sizes, _ in self._sizes() for size in sizes])
+    def _drafts(self, image: Map, embedding: Tensor, shares: Tensor | None, octaves: int = 0) -> list[Map]:
+        parts = self._by_level(embedding, shares)
         photographs = [pointwise(lambda values: values.to(self._dtype), image)]
         mixing = [shares]
-        for _ in range(self.depth - 1):
+        for _ in range(self.depth - 1 + octaves):
             photographs.insert(0, keep(halve(photographs[0])))
             mixing.insert(0, None if mixing[0] is None else F.avg_pool2d(mixing[0], 2))
         results: list[Map] = []
@@ -194,11 +204,17 @@ class PyramidNetwork(StyledNetwork):
             else:  # there is nothing below: a gray draft
                 draft, given = pointwise(_gray, photo), photo
                 detail = pointwise(torch.sub, photo, draft)
-            residual, kept = self._level(index, given, parts, share)
+            level = min(index, self.depth - 1)
+            residual, kept = self._level(level, given, iter(parts[level]), share)
             detail = scale(detail, kept, torch.zeros_like(kept), shares=share)
             result = pointwise(_sum, draft, detail, residual)
-            results.append(keep(result) if index + 1 < self.depth else result)
+            results.append(keep(result) if index + 1 < len(photographs) else result)
         return results
+
+    def _by_level(self, embedding: Tensor, shares: Tensor | None) -> list[list[Tensor]]:
+        """Return the parts of embeddings for each level."""
+        parts = self.split(embedding, shares, [size for sizes, _ in self._sizes() for size in sizes])
+        return [list(islice(parts, 2 * (2 * count + 3) + 1)) for count in self.blocks_]
 
     def _level(self, index: int, x: Map, parts: Iterator[Tensor], shares: Tensor | None) -> tuple[Map, Tensor]:
         """Return the residual of a level, and the fraction of detail that it keeps, `(B or 1 or K, 3)`."""
@@ -216,7 +232,7 @@ class PyramidNetwork(StyledNetwork):
         x = shuffle(conv(x, smooth_enlarging(level.fine.weight)), 2)
         x = scale(x, next(parts), next(parts), torch.relu_, shares=half)
         x = shuffle(conv(x, smooth_enlarging(level.out.weight)), 2)
-        x = scale(x, next(parts), next(parts), shares=shares)
+        x = scale(x, next(parts), next(parts), torch.tanh_, shares=shares)
         return x, next(parts).expand(-1, 3)
 
     def _layer(

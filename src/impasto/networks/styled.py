@@ -22,6 +22,7 @@ class StyledNetwork(nn.Module):
         styles: names of the styles, one for each embedding.
         embeddings: `(S, N)`.
         multiple: sides of pictures are extended to multiples of it.
+        repeats: whether `forward` takes `octaves`, by which large pictures keep the strokes of small ones.
 
     Args:
         styles: names of the styles.
@@ -32,6 +33,7 @@ class StyledNetwork(nn.Module):
 
     embeddings: nn.Parameter
     multiple: int
+    repeats: bool = False
 
     def __init__(self, styles: Sequence[str]) -> None:
         super().__init__()

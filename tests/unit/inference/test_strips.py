@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,7 +45,7 @@ def in_strips(model, image, blend, limit, strip, colors="style", mask=None):
     out = torch.full_like(image, torch.nan)
     room = Room(limit, strip)
     with torch.no_grad():
-        strips._paint(model, image, blend, 1.0, colors, mask, room, out)
+        strips._paint(model, partial(model.paint, style=blend), image, colors, mask, room, out)
     return out
 
 

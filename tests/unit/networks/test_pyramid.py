@@ -77,7 +77,7 @@ def reference(net, image, embedding):
         for pair in level.blocks:
             x = x + layer(layer(x, pair[0].weight), pair[1].weight, relu=False)
         x = torch.relu(scaled(enlarged(x, level.fine.weight)))
-        x = scaled(enlarged(x, level.out.weight))
+        x = torch.tanh(scaled(enlarged(x, level.out.weight)))
         draft = draft + take(1) * (photo - below) + x
     return draft.clamp(0, 1)[..., 32 : 32 + height, 32 : 32 + width]
 
