@@ -18,6 +18,7 @@ __all__ = ["DRAFT_WEIGHT", "Perceptual", "RANGE_WEIGHT", "StyleStatistics"]
 
 DRAFT_WEIGHT = 0.5  # of the losses of each draft, relative to those of the picture
 RANGE_WEIGHT = 10.0  # of mean squares outside [0, 1], where a clamp would stop the gradient
+_LARGE = 4.0  # style loss of a layer above which it is tempered
 _POSITIONS = 196  # of a layer in a draft or picture, at least, for a Gram matrix that says something
 
 
@@ -55,12 +56,20 @@ class StyleStatistics:
         return StyleStatistics(*parts)
 
 
+def tempered(fractions: Tensor) -> Tensor:
+    """Return style losses, of which those above 4 grow like their logarithm only.
+
+    A photograph in a style of low energy starts at 10 to 100. One such picture must not decide the step of a batch.
+    """
+    return torch.where(fractions <= _LARGE, fractions, _LARGE + _LARGE * (fractions.clamp_min(_LARGE) / _LARGE).log())
+
+
 class Perceptual:
     """Content loss, style loss and total variation of stylized pictures, and of the drafts below them.
 
-    The content and the style loss are fractions: 1 is about the loss of an unrelated picture. A draft is judged by
-    the style image at its own, smaller size, with `DRAFT_WEIGHT`, and by the layers that have enough positions in it:
-    a Gram matrix of a few positions says nothing about a style, and its loss upsets the training of the others.
+    The content and the style loss are fractions: 1 is about the loss of an unrelated picture. A draft is
+    compared with the style image at its own, smaller size, in the layers that have enough positions in it: a Gram
+    matrix of a few positions says nothing about a style, and its loss upsets the training of the others.
 
     Args:
         encoder: the feature extractor, which is not trained.
@@ -70,7 +79,7 @@ class Perceptual:
 
     Source: Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 3.1.
     Differs: losses are relative as in `objective.Objective`, so that a weight means the same for every style, and the
-        content loss is measured in the style's energy.
+        content loss is measured in the style's energy. Large style losses are `tempered`.
     """
 
     def __init__(self, encoder: VGG, styles: Sequence[Tensor], options: PaintingOptions, levels: int = 1) -> None:
@@ -166,7 +175,7 @@ class Perceptual:
         for layer in style_layers:
             grams, targets = self.style.statistics(features[layer])[0], statistics.targets[layer]
             fractions = (grams - targets).square().mean((1, 2)) / targets.square().mean((1, 2))
-            style = style + self.style_layers[layer] * (styled * fractions).mean()
+            style = style + self.style_layers[layer] * (styled * tempered(fractions)).mean()
         for layer, weight in options.content_layers.items():
             distances = (wide(features[layer]) - wide(content_features[layer])).square().mean((1, 2, 3))
             content = content + weight * (styled * distances / (2 * statistics.energies[layer])).mean()
