@@ -34,9 +34,13 @@ GROUPS = {  # title: field of `Score`: name, best value, what values mean
         "color_to_content": ("color to content", "0", "the same to the photograph"),
     },
     "Artifacts": {
-        "grid_excess": ("grid excess", "0", "pattern of the pixel grid beyond the photograph's; 0.01 can be seen"),
-        "grid": ("grid of {} px", "0", "by period, 0.01 is one percent of white"),
-        "grid_of_content": ("grid of {} px, photograph", "0", "the same of the photograph"),
+        "grid_excess": (
+            "grid excess",
+            "0",
+            "0 to 1; pattern of the pixel grid beyond the photograph's; 0.02 is a weave",
+        ),
+        "grid": ("grid of {} px", "0", "the result's, by period"),
+        "grid_of_content": ("grid of {} px, photograph", "", "the photograph's"),
         "high_frequency_excess": ("high frequency excess", "0", "of fine detail; below 0 smoother than the painting"),
     },
 }

@@ -13,7 +13,7 @@ from impasto.losses.style import blend, content_loss, style_loss_named
 from impasto.metrics.color import color_distance, color_spread, lightness_spread
 from impasto.metrics.copying import MOTIF_LAYER, copied_share
 from impasto.metrics.edges import subject_kept
-from impasto.metrics.grid import PERIODS, grid_pattern
+from impasto.metrics.grid import grid_energy
 from impasto.metrics.strokes import stroke_energy
 from impasto.ops.filters import high_pass
 from impasto.ops.resize import resize, style_size
@@ -46,10 +46,9 @@ class Score:
         lightness_spread: `color.lightness_spread`: 1 as contrasty as the style.
         color_to_style: `color.color_distance` to the style images, the distance of the palettes: 0 for equal ones.
         color_to_content: `color.color_distance` to the content image.
-        grid: `grid.grid_pattern` of the result: by period in px, rms of the luminance that repeats with the pixel grid.
+        grid: `grid.grid_energy` of the result, by period in px: 0 none, 1 nothing but a pattern of the pixel grid.
         grid_of_content: the same of the content image, resized to the result.
-        grid_excess: rms of what the result's patterns have above the content image's, of all periods: 0 is best,
-            0.01 (one percent of white) is a weave that can be seen.
+        grid_excess: the largest difference of the two: 0 no more grid than the photograph; from about 0.02 a weave.
         ssim: structural similarity of the luminances of result and content image, 1 for equal ones.
         high_frequency_excess: relative excess of fine detail over the style image: rms of what a blur of 1 px takes
             away, divided by the style's, minus 1. The style image counts at the size at which it was compared. Above
@@ -126,7 +125,7 @@ def score(
         by_style = _style_distances(features, styles, encoder, listed, weights)
         wanted = encoder(content, content_layers)
         by_content = {x: content_loss(features[x], wanted[x], "relative").item() for x in content_layers}
-        grids = grid_pattern(result), grid_pattern(content)
+        grids = grid_energy(result), grid_energy(content)
         return Score(
             style=by_style,
             content=by_content,
@@ -141,7 +140,7 @@ def score(
             color_to_content=color_distance(result, [content]),
             grid=grids[0],
             grid_of_content=grids[1],
-            grid_excess=math.sqrt(sum(max(0.0, grids[0][p] ** 2 - grids[1][p] ** 2) for p in PERIODS)),
+            grid_excess=max(0.0, *(grids[0][period] - grids[1][period] for period in grids[0])),
             ssim=ssim(result, content).item(),
             high_frequency_excess=_rms_detail([result], (1.0,)) / _rms_detail(styles, weights) - 1,
         )

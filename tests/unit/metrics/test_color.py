@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812
 
-from impasto.metrics.color import color_distance, lab
+from impasto.metrics.color import color_distance, color_spread, lab, lightness_spread
 
 
 def picture(seed, height=32, width=40):
@@ -124,3 +124,37 @@ def test_several_pictures_are_one_cloud_by_their_shares():
     assert color_distance(same, [black, white], (0.75, 0.25)) < 3
     # A quarter of all pixels 100 L* away: 100 * sqrt(1 / 4).
     assert color_distance(half, [black, white], (0.75, 0.25)) == pytest.approx(50, abs=1)
+
+
+# --- spreads -------------------------------------------------------------------------------------
+
+
+def test_spreads_of_two_colors_are_half_their_distance():
+    # Half red, half green: sqrt(var a* + var b*) is half their distance in a* and b*; the standard deviation of L* is
+    # half its difference. Published CIELAB as above; blue beside black is the second pair.
+    pair, other = pixels((1, 0, 0), (0, 1, 0)), pixels((0, 0, 1), (0, 0, 0))
+    chroma = np.hypot(80.0925 + 86.1827, 67.2032 - 83.1793) / np.hypot(79.1875, 107.8602)
+    assert color_spread(pair, [other]) == pytest.approx(chroma, rel=1e-5)
+    assert lightness_spread(pair, [other]) == pytest.approx((87.7347 - 53.2408) / 32.2970, rel=1e-5)
+
+
+def test_several_pictures_spread_as_one_cloud():
+    # A quarter white, three quarters black: the standard deviation of L* is 100 * sqrt(1/4 * 3/4).
+    black, white, half = pixels((0, 0, 0)), pixels((1, 1, 1)), pixels((0, 0, 0), (1, 1, 1))
+    assert lightness_spread(half, [white, black], (0.25, 0.75)) == pytest.approx(0.5 / (3 / 16) ** 0.5)
+
+
+def test_spreads_of_gray_and_constant_pictures_are_finite():
+    gray, color = pixels((0, 0, 0), (1, 1, 1)), pixels((1, 0, 0), (0, 1, 0))
+    flat = pixels((0.5, 0.5, 0.5))
+    assert color_spread(gray, [gray]) == color_spread(flat, [gray]) == lightness_spread(flat, [flat]) == 1
+    assert color_spread(gray, [color]) == pytest.approx(1 / 83.52, rel=1e-3)  # 1 Delta E over half the distance
+    assert color_spread(color, [gray]) == pytest.approx(83.52, rel=1e-3)
+    assert lightness_spread(flat, [gray]) == pytest.approx(1 / 50)
+
+
+def test_a_drab_picture_spreads_less():
+    image = picture(0)
+    gray = image.mean(1, keepdim=True).expand_as(image)
+    assert color_spread(0.5 * image + 0.5 * gray, [image]) == pytest.approx(0.5, abs=0.06)
+    assert color_spread(image, [image]) == lightness_spread(image, [image]) == 1
