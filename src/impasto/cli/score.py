@@ -13,7 +13,7 @@ __all__ = ["GROUPS", "score"]
 GROUPS = {  # title: field of `Score`: name, best value, what values mean
     "Style": {
         "style_loss": ("style loss", "0", "0 as the painting, 1 as a blank picture; mean of relu1_1 to relu4_1"),
-        "style": ("{}", "0", "by layer; relu5_1 does not count, because copied motifs lower it"),
+        "style": ("{}", "0", "not in the mean: whoever copies motifs lowers it"),
         "stroke_energy": (
             "stroke energy",
             "1",
@@ -24,7 +24,7 @@ GROUPS = {  # title: field of `Score`: name, best value, what values mean
     "Subject": {
         "subject_kept": ("subject kept", "1", "edges of the photograph; 0 no more than in an unrelated picture, 1 all"),
         "content_loss": ("content loss", "0", "0 as the photograph, 1 as a blank picture"),
-        "content": ("{}", "0", "by layer"),
+        "content": ("{}", "0", ""),
         "ssim": ("ssim", "1", "-1 to 1; structural similarity of luminances to the photograph"),
     },
     "Color": {
@@ -37,10 +37,10 @@ GROUPS = {  # title: field of `Score`: name, best value, what values mean
         "grid_excess": (
             "grid excess",
             "0",
-            "0 to 1; pattern of the pixel grid beyond the photograph's; 0.02 is a weave",
+            "0 to 1; pattern of the pixel grid beyond the photograph's; 0.02 is visible",
         ),
-        "grid": ("grid of {} px", "0", "the result's, by period"),
-        "grid_of_content": ("grid of {} px, photograph", "", "the photograph's"),
+        "grid": ("grid of {} px", "0", ""),
+        "grid_of_content": ("grid of {} px, photograph", "", ""),
         "high_frequency_excess": ("high frequency excess", "0", "of fine detail; below 0 smoother than the painting"),
     },
 }
@@ -59,6 +59,9 @@ def score(
     talk: Talk = Talk(),  # noqa: B008 - frozen
 ) -> int:
     """Score a stylized picture against its photograph and style images.
+
+    It prints each measure with its best value and what other values mean. Losses and color distances are 0 or more;
+    copied share is 0 to 1, subject kept and grid about 0 to 1; stroke energy and spreads are ratios to the painting.
 
     Args:
         result: the stylized picture
@@ -83,7 +86,7 @@ def score(
 
 
 def _table(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the rows: a title for each group, then its measures, those by layer or by period on lines of their own."""
+    """Yield the rows: a title for each group, then its measures; of those by layer, the last has the meaning."""
     for number, (title, group) in enumerate(GROUPS.items()):
         if number:
             yield ("",) * 4
@@ -91,6 +94,8 @@ def _table(measured: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         for name, (words, best, meaning) in group.items():
             value = measured[name]
             if isinstance(value, dict):
-                yield from ((f"  {words.format(key)}", f"{one:.4f}", best, meaning) for key, one in value.items())
+                *others, last = value
+                yield from ((f"  {words.format(key)}", f"{value[key]:.4f}", best, "") for key in others)
+                yield f"  {words.format(last)}", f"{value[last]:.4f}", best, meaning
             else:
                 yield f"  {words}", f"{value:.4f}", best, meaning

@@ -99,7 +99,7 @@ def color_spread(image: Tensor, others: Sequence[Tensor], weights: Sequence[floa
         weights: of each of them in that distribution, adding up to 1.
 
     Returns:
-        √(var a* + var b*) of the image over that of the others: 1 as colorful as they are; below 1 drab, near 0 one
+        √(var a* + var b*) of the image over that of the others: 1 equally colorful; below 1 drab, near 0 one
         hue; above 1 more colorful. A spread below 1 Delta E counts as 1, so a gray image beside gray ones has 1.
 
     Source: ours; CIELAB as in `lab`.

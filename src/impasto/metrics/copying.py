@@ -27,7 +27,7 @@ def copied_share(
     *,
     style_scale: float = 1.0,
 ) -> float:
-    """Return the share of a result's patches that a style image explains better than the photograph does.
+    """Return the fraction of a result's patches that a style image explains better than the photograph does.
 
     A patch is 5 x 5 positions of relu5_1, about 80 px of the picture with its surroundings: an eye, a tree,
     a tower. It is copied if the best match anywhere in a style image is nearer to it than the photograph's patch at

@@ -51,7 +51,7 @@ def subject_kept(result: Tensor, content: Tensor) -> float:
 
 
 def _found(ours: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
-    """Return the weight of the wanted edges that are found, as strong and as well aligned as they are."""
+    """Return the weight of the wanted edges that are found, by their strength and direction."""
     strength = wanted.square().sum(1, keepdim=True).sqrt().clamp_min(1e-12)
     direction = wanted / strength
     reach = range(-_REACH, _REACH + 1)

@@ -1,4 +1,4 @@
-"""Grid energy: patterns locked to the pixel grid, as weave and checkerboard artifacts of networks are."""
+"""Grid energy: checkerboard artifacts and other patterns that are locked to the pixel grid."""
 
 import math
 
@@ -17,7 +17,7 @@ _ROUNDING = 2 / 255 / math.sqrt(12)  # twice the rms error of rounding to 8 bits
 def grid_energy(image: Tensor) -> dict[int, float]:
     """Return how much of the detail with a period of 2, 4, 8 and 16 px is one pattern, locked to the pixel grid.
 
-    Strokes of any width begin anywhere: in two parts of a picture, their phases at a frequency differ. The weave of a
+    Strokes of any width begin anywhere: in two parts of a picture, their phases at a frequency differ. A pattern of a
     network begins at the same pixel of each square, so its phase is the same everywhere. The picture is cut into
     windows; at each frequency k / p, each window has one vote, the phase of its detail. The grid energy of p is the
     squared length of the mean vote, averaged over the frequencies that p has and p / 2 has not.
@@ -27,10 +27,10 @@ def grid_energy(image: Tensor) -> dict[int, float]:
 
     Returns:
         By period, what the squared length has above chance, so about 0 (at times below) for photographs and
-        paintings, 1 if the same pattern is all there is. Weak patterns have about 0.8 times their share of the energy
-        at these frequencies, whatever the contrast: a weave counts that is visible in a flat sky. Detail below the
-        rounding error of 8 bits hardly votes. Pictures below 32 px have windows of 16 px and 0 for 16 px; those
-        below 16 px have 0.
+        paintings, 1 if the same pattern is all there is. Weak patterns have about 0.8 times their fraction of the
+        energy at these frequencies, whatever the contrast: a pattern counts that is visible in a flat sky.
+        Detail below the rounding error of 8 bits hardly votes. Pictures below 32 px have windows of 16 px and 0 for
+        16 px; those below 16 px have 0.
 
     Source: ours; the mean resultant length of directional statistics (Mardia & Jupp 2000, section 2.3); Hann windows
         at offsets of half a window, as Welch 1967.

@@ -48,7 +48,7 @@ class Score:
         color_to_content: `color.color_distance` to the content image.
         grid: `grid.grid_energy` of the result, by period in px: 0 none, 1 nothing but a pattern of the pixel grid.
         grid_of_content: the same of the content image, resized to the result.
-        grid_excess: the largest difference of the two: 0 no more grid than the photograph; from about 0.02 a weave.
+        grid_excess: the largest difference of the two: 0 no more than the photograph; from about 0.02 visible.
         ssim: structural similarity of the luminances of result and content image, 1 for equal ones.
         high_frequency_excess: relative excess of fine detail over the style image: rms of what a blur of 1 px takes
             away, divided by the style's, minus 1. The style image counts at the size at which it was compared. Above

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -43,6 +44,8 @@ def test_the_photograph_itself(encoder):
     assert found.color_to_content == 0
     assert found.style_loss > 0.01
     assert found.color_to_style > 1
+    assert (found.copied_share, found.subject_kept, found.grid_excess) == (0, 1, 0)
+    assert found.grid == found.grid_of_content
 
 
 def test_the_style_itself(encoder):
@@ -51,6 +54,9 @@ def test_the_style_itself(encoder):
     assert found.style_loss == 0
     assert found.color_to_style == 0
     assert found.high_frequency_excess == 0
+    assert found.color_spread == found.lightness_spread == 1
+    assert found.copied_share > 0.9
+    assert abs(found.subject_kept) < 0.3
     assert found.content_loss > 0.01
     assert found.ssim < 0.9
 
@@ -132,6 +138,25 @@ def test_a_flat_style_divides_by_what_eight_bits_hold(encoder):
     speckled = flat + checks / 255
     expected = 12**0.5 - 1
     assert score(speckled, picture(0), [flat], encoder).high_frequency_excess == pytest.approx(expected, rel=0.01)
+
+
+def test_the_grid_counts_beyond_the_photographs(encoder):
+    weave = 0.1 * torch.cos(torch.pi / 2 * torch.arange(128.0)).double()
+    content, style = picture(0, 64, 128), picture(1)
+    woven = 0.1 + 0.8 * content + weave
+    found = score(woven, content, [style], encoder)
+    assert found.grid_excess == pytest.approx(found.grid[4] - found.grid_of_content[4])
+    assert found.grid_excess > 0.05
+    assert score(woven, woven, [style], encoder).grid_excess == 0
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 70), (90, 33)])
+def test_all_is_finite_for_constant_and_gray_pictures(encoder, size):
+    flat, gray = torch.full((1, 3, *size), 0.5), torch.rand(1, 1, *size).expand(1, 3, *size)
+    for result, content, style in ((flat, flat, flat), (flat, gray, gray), (gray, flat, flat)):
+        found = score(result, content, [style], encoder).as_dict()
+        values = [v for x in found.values() for v in (x.values() if isinstance(x, dict) else [x])]
+        assert all(map(math.isfinite, values))
 
 
 def test_nothing_is_changed(encoder):
