@@ -1,6 +1,7 @@
 """The pyramid painter: it drafts large shapes at a quarter of the resolution, and revises them coarse to fine."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -16,6 +17,7 @@ from impasto.networks.layers import (
     extend,
     halve,
     keep,
+    moments,
     normalize,
     pointwise,
     scale,
@@ -25,12 +27,14 @@ from impasto.networks.layers import (
     upsample,
 )
 from impasto.networks.styled import IDENTITY, StyledNetwork
+from impasto.ops.palette import MOMENTS, color_products, palette_of, transport
 
 __all__ = ["PyramidNetwork", "smooth_enlarging"]
 
 _MARGIN = 32  # pixels of reflection padding that are painted and cut off, so that border effects of layers are, too
 _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
 _DETAIL = 0.3  # of the photograph's detail that a fresh network keeps at each level
+_TRANSPORT = 1.0  # amount of the color transport of a style with a palette
 _FACTOR = 4  # each level works at a quarter of its resolution
 
 
@@ -78,7 +82,9 @@ class PyramidNetwork(StyledNetwork):
     and strokes are added where they are fine.
 
     A style embedding holds for each level the gains and shifts of its layers, and the fraction of the photograph's
-    detail. Without residuals and with all detail the result is the photograph, exactly: that is the identity.
+    detail. At its end it holds the palette of the style image, nine moments, and the amount of the color transport
+    that gives the result this palette. Without residuals and transport and with all detail the result is the
+    photograph, exactly: that is the identity.
 
     The state dict holds `levels.0.stem.weight`, `levels.0.blocks.0.0.weight`, ..., `levels.0.fine.weight`,
     `levels.0.out.weight`, the same of the other levels, and `embeddings` `(S, N)`.
@@ -117,6 +123,7 @@ class PyramidNetwork(StyledNetwork):
             for index, (width, count) in enumerate(zip(widths, blocks, strict=True))
         )
         self.embeddings = nn.Parameter(self.plain_embedding().repeat(len(styles), 1))
+        self.register_load_state_dict_pre_hook(_upgrade)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             self.embeddings[0] = self.toward(self.embeddings[0], 0.0)
 
@@ -130,31 +137,36 @@ class PyramidNetwork(StyledNetwork):
             "styles": list(self.styles),
         }
 
-    def _sizes(self) -> Iterator[tuple[tuple[int, ...], bool]]:
-        """Yield the sizes of the parts of an embedding, (gain, shift) or (detail,), and whether it forms the result."""
+    def _sizes(self) -> Iterator[tuple[tuple[int, ...], float | None]]:
+        """Yield the sizes of the parts of an embedding, and the identity's value if a part forms the result."""
         for width, count in zip(self.widths, self.blocks_, strict=True):
-            yield from (((channels, channels), False) for channels in (width, *[width] * (2 * count), self.fine_))
-            yield (3, 3), True
-            yield (1,), True
+            yield from (((channels, channels), None) for channels in (width, *[width] * (2 * count), self.fine_))
+            yield (3, 3), 0.0  # gain and shift of the residual
+            yield (1,), 1.0  # fraction of the photograph's detail
+        yield (MOMENTS,), None
+        yield (1,), 0.0  # amount of the color transport
 
     def plain_embedding(self) -> Tensor:
-        """Return the embedding `(N,)` of gains of 1 and shifts of 0."""
+        """Return the embedding `(N,)` of gains of 1 and shifts of 0, without a palette."""
         parts = []
-        for sizes, _ in self._sizes():
-            if len(sizes) == 1:
-                parts.append(torch.tensor([_DETAIL]))
-            else:
+        for sizes, identity in self._sizes():
+            if len(sizes) == 2:
                 parts += [torch.ones(sizes[0]), torch.zeros(sizes[1])]
+            else:
+                parts.append(torch.full(sizes, _DETAIL if identity == 1 else 0.0))
         return torch.cat(parts)
 
     def toward(self, embedding: Tensor, strength: float) -> Tensor:
         """Return embeddings from the photograph (strength 0) to the style (strength 1); see `StyledNetwork`."""
-        forms, identity = [], []
-        for sizes, last in self._sizes():
-            forms.append(torch.full((sum(sizes),), float(last)))
-            identity.append(torch.ones(1) if len(sizes) == 1 else torch.zeros(sum(sizes)))
-        mask, target = torch.cat(forms).to(embedding), torch.cat(identity).to(embedding)
-        return embedding + (1 - strength) * mask * (target - embedding)
+        parts = [(sum(sizes), identity) for sizes, identity in self._sizes()]
+        forms = torch.cat([torch.full((size,), float(value is not None)) for size, value in parts]).to(embedding)
+        target = torch.cat([torch.full((size,), value or 0.0) for size, value in parts]).to(embedding)
+        return embedding + (1 - strength) * forms * (target - embedding)
+
+    def with_palette(self, embedding: Tensor, style: Tensor) -> Tensor:
+        """Return a style embedding with the palette of its style image; see `StyledNetwork`."""
+        palette = palette_of(style)[0].to(embedding)
+        return torch.cat([embedding[: -MOMENTS - 1], palette, embedding.new_full((1,), _TRANSPORT)])
 
     @property
     def depth(self) -> int:
@@ -177,8 +189,27 @@ class PyramidNetwork(StyledNetwork):
             self.check_shares(shares, size_of(image))
             shares = extend(shares.float(), multiple, margin)
             shares = (shares / shares.sum(1, keepdim=True).clamp_min(1e-6)).to(self._dtype)
-        painted = self._drafts(extended, embedding, shares, octaves)[-1]
-        return crop(pointwise(lambda values: values.float().clamp(0, 1), painted), size_of(image), margin)
+        painted = pointwise(_in_range, self._drafts(extended, embedding, shares, octaves)[-1])
+        return crop(self._transported(painted, embedding, shares), size_of(image), margin)
+
+    def _transported(self, painted: Map, embedding: Tensor, shares: Tensor | None) -> Map:
+        """Return the picture with the palette of its style; with that of all styles where several share it."""
+        embedding = embedding[None] if embedding.ndim == 1 else embedding
+        palettes, amounts = embedding[:, -MOMENTS - 1 : -1].float(), embedding[:, -1].float()
+        if not amounts.any():
+            return painted
+        if shares is None:
+            found, _ = moments(pointwise(_products, keep(painted)))
+            maps = transport(found, palettes.expand_as(found), amounts.expand(len(found)))
+            return pointwise(partial(_mapped, *maps), painted)
+        parts = shares.float() * amounts.view(1, -1, 1, 1)  # (B, K, H, W)
+        areas = parts.mean((0, 2, 3))
+        where = parts.sum(1, keepdim=True)  # where the identity is, nothing moves
+        found, _ = moments(pointwise(_products_where, keep(painted), where))
+        found = found[:, 1:] / found[:, :1].clamp_min(1e-6)
+        palette = (areas @ palettes / areas.sum()).expand_as(found)
+        maps = transport(found, palette, torch.ones(len(found)))
+        return pointwise(partial(_mapped_where, *maps), painted, where)
 
     def drafts(self, image: Tensor, embedding: Tensor) -> list[Tensor]:
         """Return the results of all levels, from coarse to fine, about in [0, 1]; see `StyledNetwork.drafts`."""
@@ -243,6 +274,31 @@ class PyramidNetwork(StyledNetwork):
         return normalize(conv(x, layer.weight), gain, shift, eps=_EPS, then=then, shares=shares)
 
 
+def _in_range(painted: Tensor) -> Tensor:
+    return painted.float().clamp(0, 1)
+
+
+def _mapped(matrices: Tensor, offsets: Tensor, image: Tensor) -> Tensor:
+    """Return A x + b of the colors, added up in one order, so that strips have the bits of the whole."""
+    red, green, blue = image.unbind(1)
+    moved = offsets[:, :, None, None] + matrices[:, :, 0, None, None] * red[:, None]
+    moved = moved + matrices[:, :, 1, None, None] * green[:, None]
+    return (moved + matrices[:, :, 2, None, None] * blue[:, None]).clamp(0, 1)
+
+
+def _mapped_where(matrices: Tensor, offsets: Tensor, image: Tensor, amount: Tensor) -> Tensor:
+    return torch.lerp(image, _mapped(matrices, offsets, image), amount.clamp(0, 1))
+
+
+def _products(image: Tensor) -> Tensor:
+    return color_products(image).contiguous(memory_format=torch.channels_last)  # sums depend on the layout
+
+
+def _products_where(image: Tensor, amount: Tensor) -> Tensor:
+    found = torch.cat([amount.expand(len(image), -1, -1, -1), amount * color_products(image)], 1)
+    return found.contiguous(memory_format=torch.channels_last)
+
+
 def _gray(photo: Tensor) -> Tensor:
     return torch.full_like(photo, 0.5)
 
@@ -253,3 +309,10 @@ def _stacked(first: Tensor, second: Tensor) -> Tensor:
 
 def _sum(draft: Tensor, detail: Tensor, residual: Tensor) -> Tensor:
     return draft + detail + residual
+
+
+def _upgrade(network: nn.Module, state: dict[str, Tensor], prefix: str, *__: object) -> None:
+    """Give embeddings without a palette an empty one."""
+    found = state.get(f"{prefix}embeddings")
+    if found is not None and found.shape[1] == network.embeddings.shape[1] - MOMENTS - 1:  # type: ignore[index]
+        state[f"{prefix}embeddings"] = F.pad(found, (0, MOMENTS + 1))

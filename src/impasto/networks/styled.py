@@ -68,6 +68,10 @@ class StyledNetwork(nn.Module):
             ImageError: embeddings or shares have another shape.
         """
 
+    def with_palette(self, embedding: Tensor, style: Tensor) -> Tensor:
+        """Return a style embedding `(N,)` with the palette of its style image `(1, 3, h, w)`, if it holds one."""
+        return embedding
+
     @property
     def depth(self) -> int:
         """Number of drafts of a picture, the picture itself included."""

@@ -6,11 +6,15 @@ from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import ImageError, OptionError
 from impasto.networks.pyramid import PyramidNetwork, smooth_enlarging
+from impasto.ops.palette import palette_of
 from nets import picture, random_weights
 
 
 def painter(styles=("identity", "a", "b"), seed=0):
-    return random_weights(PyramidNetwork((12, 8, 8), (2, 1, 1), 6, styles=styles), seed)
+    net = random_weights(PyramidNetwork((12, 8, 8), (2, 1, 1), 6, styles=styles), seed)
+    with torch.no_grad():
+        net.embeddings[:, -1] = 0.0  # no transport of colors
+    return net
 
 
 def test_number_of_parameters_and_of_an_embedding():
@@ -20,7 +24,7 @@ def test_number_of_parameters_and_of_an_embedding():
         9 * (16 * given * width + 2 * blocks * width * width + width * 24 + 24 * 3)
         for given, width, blocks in ((3, 96, 5), (6, 64, 4), (6, 40, 3))
     )
-    size = sum(2 * (width * (2 * blocks + 1) + 24 + 3) + 1 for width, blocks in ((96, 5), (64, 4), (40, 3)))
+    size = sum(2 * (width * (2 * blocks + 1) + 24 + 3) + 1 for width, blocks in ((96, 5), (64, 4), (40, 3))) + 10
     assert net.embeddings.shape == (1, size)
     assert sum(parameter.numel() for parameter in net.parameters()) == weights + size
 
@@ -117,7 +121,7 @@ def test_drafts_are_those_of_the_pyramid():
     assert [tuple(draft.shape[-2:]) for draft in drafts] == [(12, 16), (24, 32), (48, 64)]
     sum(draft.square().mean() for draft in drafts).backward()
     assert all(weight.grad is not None and weight.grad.isfinite().all() for weight in net.parameters())
-    assert (net.embeddings.grad[1:] != 0).float().mean() > 0.9 and not net.embeddings.grad[0].any()
+    assert (net.embeddings.grad[1:, :-10] != 0).float().mean() > 0.9 and not net.embeddings.grad[0].any()
 
 
 def test_shares_mix_embeddings_where_they_say():
@@ -153,3 +157,51 @@ def test_wrong_embeddings_and_shares_are_refused():
         net(image, torch.zeros(5))
     with pytest.raises(ImageError, match="size"):
         net(image, net.embeddings[:2], torch.ones(1, 2, 8, 8))
+
+
+def with_palettes(net):
+    with torch.no_grad():
+        for index in (1, 2):
+            net.embeddings[index] = net.with_palette(net.embeddings[index], palette_style(index))
+    return net
+
+
+def palette_style(index):
+    return picture(40, 40, 10 + index) * 0.6 + 0.2
+
+
+def test_the_result_has_the_palette_of_its_style():
+    plain, net, image = painter(), with_palettes(painter()), picture(48, 64)
+
+    def distances(pick, wanted):
+        found = [palette_of(some(image, pick(some.embeddings))) for some in (plain, net)]
+        return [(palette - wanted).abs().max() for palette in found]
+
+    wanted = [palette_of(palette_style(index)) for index in (1, 2)]
+    for index in (1, 2):  # a clamp of the moved colors leaves a little
+        before, after = distances(lambda rows, index=index: rows[index], wanted[index - 1])
+        assert after < 0.3 * before
+    before, after = distances(lambda rows: rows[[1, 2]].mean(0), (wanted[0] + wanted[1]) / 2)
+    assert after < 0.3 * before
+    half = net(picture(48, 64), net.toward(net.embeddings[1], 0.0))
+    torch.testing.assert_close(half, picture(48, 64), rtol=0, atol=1e-6)
+
+
+def test_a_region_of_the_identity_keeps_its_colors():
+    net, image = with_palettes(painter()), picture(48, 64)
+    both = torch.stack([net.toward(net.embeddings[1], 0.0), net.embeddings[2]])
+    shares = torch.zeros(1, 2, 48, 64)
+    shares[:, 0, :, :32], shares[:, 1, :, 32:] = 1, 1
+    painted = net(image, both, shares)
+    torch.testing.assert_close(painted[..., :16], image[..., :16], rtol=0, atol=1e-5)
+    own = palette_of(painted[..., 32:]) - palette_of(palette_style(2))
+    assert own.abs().max() < 0.1
+
+
+def test_embeddings_of_older_files_have_no_palette():
+    net = painter()
+    state = net.state_dict()
+    state["embeddings"] = state["embeddings"][:, :-10].clone()
+    other = painter(seed=1)
+    other.load_state_dict(state)
+    assert torch.equal(other.embeddings[:, :-10], net.embeddings[:, :-10]) and not other.embeddings[:, -10:].any()
