@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from impasto.checkpoints.model import Model
+from impasto.data.style_names import style_stem
 from impasto.errors import OptionError, WeightsError
 from impasto.events import Done, Event, Note, Saved, Started, Step
-from impasto.inference.brush import Brush, style_parts
+from impasto.inference.brush import Brush
 from impasto.inference.generator import Autoencoder
 from impasto.inference.load import load
 from impasto.inference.options import ApplyOptions
@@ -120,9 +121,8 @@ def default_output_apply(source: str | Path, model: Model, folder: str | Path = 
     """
     source = Path(source)
     suffix = source.suffix.lower() if is_video(source) else ".png"
-    styles = model.styles if isinstance(model, Painter) else ()
-    names = [Path(name.replace(":", "-")).stem for name, _ in style_parts(style, styles)] if style else []
-    return Path(folder) / f"{source.stem}_{'-'.join(names) or model.name or model.architecture}{suffix}"
+    names = style_stem(style, model.styles if isinstance(model, Painter) else ())
+    return Path(folder) / f"{source.stem}_{names or model.name or model.architecture}{suffix}"
 
 
 def is_video(path: Source) -> bool:

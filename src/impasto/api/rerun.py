@@ -43,11 +43,7 @@ def iter_rerun(
     if not styles:
         styles = [embedded_source(origin, "style", picture) for origin in record["styles"]]
     regions = [
-        (
-            embedded_source(part["mask"], "mask", picture),
-            [embedded_source(origin, "style", picture) for origin in part["styles"]],
-        )
-        for part in record.get("regions", ())
+        (embedded_source(part["mask"], "mask", picture), _mixture(part, picture)) for part in record.get("regions", ())
     ]
     keep = embedded_source(record["keep"], "mask", picture) if "keep" in record else None
     options = StylizeOptions(**{**record["options"], **settings})
@@ -56,3 +52,9 @@ def iter_rerun(
     return iter_stylize(
         content, list(styles), options, regions=regions, keep=keep, output=output, force=force, resume=resume
     )
+
+
+def _mixture(part: dict[str, Any], picture: str | Path) -> Any:
+    """Return the styles of a region, with their weights if it has some."""
+    styles = [embedded_source(origin, "style", picture) for origin in part["styles"]]
+    return dict(zip(styles, part["weights"], strict=True)) if "weights" in part else styles
