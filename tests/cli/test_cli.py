@@ -320,6 +320,7 @@ BAD_INPUT = {
     "stylize photo.png swirl:x": "expected a whole number",
     "stylize photo.png stary-night": "Did you mean 'starry_night'?",
     "stylize photo.png --style starry_night:much": "the weight of a style is 'much'; expected a number",
+    "stylize photo.png --style swirl:0.5 --style mosaic --style-weights 2,1": "leave out one of them",
     "stylize --style swirl": "stylize needs one or more photographs, then a style",
     "stylize photo.png --region photo.png swirl": "stylize needs one or more photographs, then a style",
     "stylize photo.png stripes.png --size -3": "expected 16 or more",

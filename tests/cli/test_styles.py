@@ -78,6 +78,8 @@ def test_several_styles_and_weights(run):
     run("stylize", "photo.png", *old, "-o", "old.png")
     run("stylize", "photo.png", "starry_night:0.6", "--style", "swirl:7", *SMALL, "-o", "new.png")
     assert np.array_equal(pixels("old.png"), pixels("new.png"))
+    run("rerun", "old.png", "--style", "starry_night:1", "--style", "mosaic:0.5", "-o", "other.png")
+    assert read_metadata("other.png")["options"]["style_weights"] == [1.0, 0.5]
 
 
 def test_apply_takes_every_name(run):

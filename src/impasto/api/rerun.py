@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.embedded import embedded_record, embedded_source
-from impasto.api.stylize import iter_stylize
+from impasto.api.stylize import iter_stylize, mixture
 from impasto.events import Event
 from impasto.io.tensors import Source
 from impasto.style_transfer.options import StylizeOptions
@@ -46,6 +46,8 @@ def iter_rerun(
         (embedded_source(part["mask"], "mask", picture), _mixture(part, picture)) for part in record.get("regions", ())
     ]
     keep = embedded_source(record["keep"], "mask", picture) if "keep" in record else None
+    if mixture(list(styles))[1]:
+        settings.setdefault("style_weights", ())  # the names have weights of their own
     options = StylizeOptions(**{**record["options"], **settings})
     if output is None:
         output = Path(picture).with_name(f"{Path(picture).stem}-rerun.png")

@@ -259,7 +259,9 @@ def iter_stylize(
     parts = [(mask, *mixture(some)) for mask, some in regions]
     if not styles or not all(found for _, found, _ in parts):
         raise OptionError("there is no style; expected one or more style images or names of `impasto styles`.")
-    shared = () if weights else options.style_weights
+    if weights and options.style_weights:
+        raise OptionError("styles have weights, and style_weights are given too; leave out one of them.")
+    shared = options.style_weights
     if (
         regions
         and shared
