@@ -321,6 +321,7 @@ BAD_INPUT = {
     "stylize photo.png stary-night": "Did you mean 'starry_night'?",
     "stylize photo.png --style starry_night:much": "the weight of a style is 'much'; expected a number",
     "stylize photo.png --style swirl:0.5 --style mosaic --style-weights 2,1": "leave out one of them",
+    "stylize photo.png swirl --region photo.png swirl:-1.0,mosaic:1": "expected 0 or more each",
     "stylize --style swirl": "stylize needs one or more photographs, then a style",
     "stylize photo.png --region photo.png swirl": "stylize needs one or more photographs, then a style",
     "stylize photo.png stripes.png --size -3": "expected 16 or more",

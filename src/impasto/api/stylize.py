@@ -262,12 +262,10 @@ def iter_stylize(
     if weights and options.style_weights:
         raise OptionError("styles have weights, and style_weights are given too; leave out one of them.")
     shared = options.style_weights
-    if (
-        regions
-        and shared
-        and any(len(found) != len(shared) and not own for _, found, own in [("", styles, ()), *parts])
-    ):
-        raise OptionError("style_weights apply to every region; expected the same number of styles in each region.")
+    for _, found, own in [(None, styles, weights), *parts] if regions else []:
+        if shared and not own and len(found) != len(shared):
+            raise OptionError("style_weights apply to every region; expected the same number of styles in each region.")
+        options.changed(style_weights=own)  # raises here, before the first step, if they are below 0
     parts = [(mask, found, own or shared) for mask, found, own in parts]
     if weights:
         options = options.changed(style_weights=weights)

@@ -1,6 +1,6 @@
 """The one namespace of styles: built-in styles, paintings, and trained styles of the catalog; every verb reads it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,6 +13,7 @@ from impasto.paintings import Painting, paintings
 
 __all__ = [
     "NamedStyle",
+    "as_text",
     "has_picture",
     "is_name",
     "joined",
@@ -130,6 +131,17 @@ def joined(words: Sequence[str]) -> str:
         return "".join(words)
     parts = [part for word in words for part in style_parts(word)]
     return ",".join(f"{name}:{1.0 if weight is None else weight:g}" for name, weight in parts)
+
+
+def as_text(style: object) -> str | None:
+    """Return names or files, a list of them, or a mapping from them to weights as one text; None for anything else."""
+    if isinstance(style, str | Path):
+        return str(style)
+    if isinstance(style, Mapping):
+        return ",".join(f"{name}:{weight}" for name, weight in style.items())
+    if isinstance(style, list | tuple) and style and all(isinstance(one, str | Path) for one in style):
+        return joined([str(one) for one in style])
+    return None
 
 
 def style_stem(text: str, known: Iterable[str] = ()) -> str:

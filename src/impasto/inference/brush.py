@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.checkpoints.files import MODEL
-from impasto.data.style_names import spelled, style_parts, trained_style, unknown_style
+from impasto.data.style_names import as_text, spelled, style_parts, trained_style, unknown_style
 from impasto.data.styles import open_style
 from impasto.errors import OptionError, UnknownName
 from impasto.inference.options import ApplyOptions
@@ -77,12 +77,11 @@ class Brush:
             if isinstance(style, str) and not style:
                 raise OptionError("this network takes a picture as style; expected one as --style.")
             return as_tensor(open_style(style, self.options.style_size)).to(self.device)
-        if isinstance(style, Path):
-            style = str(style)
-        if isinstance(style, str):
-            return self._named(style)
         if isinstance(style, Mapping):
             return {self._known(name): weight for name, weight in style.items()}
+        text = as_text(style)
+        if text is not None:
+            return self._named(text)
         name = _GIVEN.format(len(getattr(self.model, "styles", ())))
         self.model = self._more(name, style)
         return {name: 1.0}

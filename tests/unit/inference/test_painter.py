@@ -44,7 +44,7 @@ def test_each_kind_of_picture_comes_back_as_that_kind(painter, tmp_path):
 def test_styles_are_named_weighted_or_given(painter, tmp_path):
     image, embeddings = picture(18, 30), painter.network.embeddings
     mixture = painter.paint(image, style={"red": 1.0, "blue": 3.0})
-    for style in ({"red": 1, "blue": 3}, "red:1,blue:3", (embeddings[1] + 3 * embeddings[2]) / 4):
+    for style in ({"red": 1, "blue": 3}, "red:1,blue:3", ["red:1", "blue:3"], (embeddings[1] + 3 * embeddings[2]) / 4):
         torch.testing.assert_close(painter(image, style=style), mixture, rtol=0, atol=1e-5)
     with pytest.raises(
         UnknownName, match="^'rde' is not the name of a style, nor of a picture file. Did you mean 'red'"
