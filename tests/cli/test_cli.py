@@ -33,7 +33,7 @@ from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions
 
 SMALL = ("--size", "48", "--steps", "2", "--polish", "0")
 OWN_FLAGS = {
-    *("--output", "--preview", "--contact-sheet", "--force", "--resume", "--preset", "--add-style"),
+    *("--output", "--preview", "--contact-sheet", "--force", "--resume", "--preset", "--style"),
     *("--region", "--keep", "--quality"),
     *("--json", "--quiet", "--debug"),
 }
@@ -319,6 +319,12 @@ BAD_INPUT = {
     "stylize photo.png notes.txt": "notes.txt is not a picture",
     "stylize photo.png swril": "Did you mean 'swirl'?",
     "stylize photo.png swirl:x": "expected a whole number",
+    "stylize photo.png stary-night": "Did you mean 'starry_night'?",
+    "stylize photo.png --style starry_night:much": "the weight of a style is 'much'; expected a number",
+    "stylize photo.png --style swirl:0.5 --style mosaic --style-weights 2,1": "leave out one of them",
+    "stylize photo.png swirl --region photo.png swirl:-1.0,mosaic:1": "expected 0 or more each",
+    "stylize --style swirl": "stylize needs one or more photographs, then a style",
+    "stylize photo.png --region photo.png swirl": "stylize needs one or more photographs, then a style",
     "stylize photo.png stripes.png --size -3": "expected 16 or more",
     "stylize photo.png stripes.png --size abc": "size is 'abc'; expected a whole number",
     "stylize photo.png stripes.png --size": "--size requires an argument",
@@ -385,6 +391,10 @@ BAD_INPUT = {
     "apply": "apply needs a model, then one or more pictures or videos: impasto apply MODEL INPUT...",
     "apply painter": "apply needs a model, then one or more pictures or videos",
     "apply paintr photo.png": "Did you mean 'painter'?",
+    "apply stary_night photo.png": "Did you mean 'starry_night'?",
+    "apply painter photo.png": "painter has 32 styles; choose one with --style, such as adele_bloch_bauer, ",
+    "apply painter photo.png --style swril": "Did you mean 'swirl'?",
+    "apply stripes.png photo.png": "to paint in its style: impasto apply painter PHOTO --style stripes.png.",
     "evaluate": "evaluate needs MODEL",
     "report .": "there is no run in .",
     "score photo.png": "photo.png does not carry the settings of a run",

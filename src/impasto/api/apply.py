@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from impasto.checkpoints.model import Model
+from impasto.data.style_names import as_text, style_stem
 from impasto.errors import OptionError, WeightsError
 from impasto.events import Done, Event, Note, Saved, Started, Step
-from impasto.inference.brush import Brush, style_parts
+from impasto.inference.brush import Brush
 from impasto.inference.generator import Autoencoder
 from impasto.inference.load import load
 from impasto.inference.options import ApplyOptions
@@ -54,7 +55,7 @@ def start_apply(
         model: a painter, translator or autoencoder from `load`, or a name or path that `load` takes.
         source: the picture, as for `Painter`; or the path of a video.
         output: file for the result. Videos need one.
-        style: as in `ApplyOptions`, or any style image.
+        style: as for `Painter`; several are a list, or a mapping to their weights.
         strength: from 0, the photograph, to 1, the style.
         regions: (mask, style) pairs: parts of the picture that get other styles.
         keep: a mask of what stays unchanged.
@@ -69,11 +70,11 @@ def start_apply(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
-    named = style if isinstance(style, str | Path) else ""
-    single = settings if options is not None else {"style": str(named), "strength": strength, **settings}
+    named = as_text(style)
+    single = settings if options is not None else {"style": named or "", "strength": strength, **settings}
     chosen = ApplyOptions.completed(options, single)
     loaded = model if isinstance(model, Model) else open_painter(model, chosen)
-    if options is None and not isinstance(style, str | Path):
+    if options is None and named is None:
         if not isinstance(loaded, Painter):
             raise OptionError(f"the network of {loaded.architecture} has one style; leave out the style.")
         loaded, chosen = loaded.with_style("given", style, size=chosen.style_size), chosen.changed(style="given")
@@ -120,9 +121,8 @@ def default_output_apply(source: str | Path, model: Model, folder: str | Path = 
     """
     source = Path(source)
     suffix = source.suffix.lower() if is_video(source) else ".png"
-    styles = model.styles if isinstance(model, Painter) else ()
-    names = [Path(name.replace(":", "-")).stem for name, _ in style_parts(style, styles)] if style else []
-    return Path(folder) / f"{source.stem}_{'-'.join(names) or model.name or model.architecture}{suffix}"
+    names = style_stem(style, model.styles if isinstance(model, Painter) else ())
+    return Path(folder) / f"{source.stem}_{names or model.name or model.architecture}{suffix}"
 
 
 def is_video(path: Source) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.embedded import embedded_record, embedded_source
-from impasto.api.stylize import iter_stylize
+from impasto.api.stylize import iter_stylize, mixture
 from impasto.events import Event
 from impasto.io.tensors import Source
 from impasto.style_transfer.options import StylizeOptions
@@ -43,16 +43,20 @@ def iter_rerun(
     if not styles:
         styles = [embedded_source(origin, "style", picture) for origin in record["styles"]]
     regions = [
-        (
-            embedded_source(part["mask"], "mask", picture),
-            [embedded_source(origin, "style", picture) for origin in part["styles"]],
-        )
-        for part in record.get("regions", ())
+        (embedded_source(part["mask"], "mask", picture), _mixture(part, picture)) for part in record.get("regions", ())
     ]
     keep = embedded_source(record["keep"], "mask", picture) if "keep" in record else None
+    if mixture(list(styles))[1]:
+        settings.setdefault("style_weights", ())  # the names have weights of their own
     options = StylizeOptions(**{**record["options"], **settings})
     if output is None:
         output = Path(picture).with_name(f"{Path(picture).stem}-rerun.png")
     return iter_stylize(
         content, list(styles), options, regions=regions, keep=keep, output=output, force=force, resume=resume
     )
+
+
+def _mixture(part: dict[str, Any], picture: str | Path) -> Any:
+    """Return the styles of a region, with their weights if it has some."""
+    styles = [embedded_source(origin, "style", picture) for origin in part["styles"]]
+    return dict(zip(styles, part["weights"], strict=True)) if "weights" in part else styles

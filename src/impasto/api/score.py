@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.embedded import embedded_record, embedded_source
-from impasto.api.stylize import as_list
+from impasto.api.stylize import mixture
 from impasto.checkpoints.encoders import load_encoder
 from impasto.data.styles import open_style
 from impasto.io.convert import resize_picture_to
@@ -26,7 +26,7 @@ def score(
     Args:
         result: a path, PIL image, array or tensor in [0, 1].
         content: the photograph; by default the one in the settings that the result carries.
-        style: one or a list of style images or names of built-in styles; by default those in these settings.
+        style: one or a list of style images or names of `impasto styles`; by default those in these settings.
         encoder: the network whose features are compared: a name of `impasto encoders`, or a file.
 
     Returns:
@@ -37,7 +37,7 @@ def score(
         ImageError: a picture cannot be read, or is neither given nor embedded.
     """
     picture = open_picture(result)
-    styles = [] if style is None else as_list(style)
+    styles = [] if style is None else mixture(style)[0]
     if content is None or not styles:
         record = embedded_record(result)
         content = content if content is not None else embedded_source(record["content"], "photograph", result)

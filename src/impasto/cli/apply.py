@@ -18,7 +18,7 @@ _PROCESSING = Group("Processing", sort_key=2)
 if TYPE_CHECKING:
     Settings = dict[str, str]
 else:
-    Settings = flags_of(ApplyOptions, _PROCESSING)
+    Settings = flags_of(ApplyOptions, _PROCESSING, without=["style"])
 
 
 @app.command(usage="Usage: impasto apply MODEL INPUT... [OPTIONS]", sort_key=3)
@@ -26,6 +26,7 @@ def apply(
     *pictures: Annotated[str, Parameter(show=False)],
     output: Output = None,
     force: Force = False,
+    style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=_PROCESSING)] = (),
     region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=_PROCESSING)] = (),
     keep: Annotated[str | None, Parameter(metavar="MASK", group=_PROCESSING)] = None,
     settings: Settings | None = None,
@@ -42,14 +43,18 @@ def apply(
         pictures: the network, then pictures and videos
         output: file for the result, or a folder for several results; by default INPUT_MODEL.png or .mp4, here
         force: overwrite existing files
-        region: apply another STYLE of the network where MASK is white; can be repeated
+        style: name from `impasto styles`, file of a trained style, or style image; several are mixed, by repeating it
+            or by weight, as starry_night:0.6,great_wave:0.4
+        region: apply another STYLE where MASK is white; can be repeated
         keep: leave the picture unchanged where MASK is white
         settings: all other options
         talk: output on the terminal
     """
     if len(pictures) < 2:
         raise OptionError("apply needs a model, then one or more pictures or videos: impasto apply MODEL INPUT...")
-    options = ApplyOptions(**parsed(settings, ApplyOptions))
+    from impasto.data.style_names import joined
+
+    options = ApplyOptions(**parsed(settings, ApplyOptions), style=joined(style))
     from impasto.api.apply import default_output_apply, is_video, iter_apply, open_painter
     from impasto.io.files import find_pictures
 

@@ -1,6 +1,6 @@
 """Flags of the command line, which are generated from the fields of options."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
 
 from cyclopts import Group, Parameter
@@ -97,7 +97,7 @@ def _flag(name: str, field: FieldInfo, group: Group, default: str | None) -> Any
     return Annotated[str, Parameter(name=flag, help=_help(field, default), group=group, metavar=_metavar(field))]
 
 
-def flags_of(options: type[Options], group: Group | None = None) -> Any:
+def flags_of(options: type[Options], group: Group | None = None, without: Sequence[str] = ()) -> Any:
     """Return the parameter that takes all flags of some options.
 
     Its value holds the given flags only; the preset decides the others.
@@ -105,11 +105,13 @@ def flags_of(options: type[Options], group: Group | None = None) -> Any:
     Args:
         options: their class.
         group: one heading for all flags; by default the headings of `stylize`, or those of a training.
+        without: fields that the command takes in another way.
     """
     training = issubclass(options, TrainOptions)
     defaults = _running_defaults(options)
     flags = {}
-    for name, info in sorted(options.own_first().items(), key=_order) if training else options.own_first().items():
+    fields = [item for item in options.own_first().items() if item[0] not in without]
+    for name, info in sorted(fields, key=_order) if training else fields:
         where = group or (_training_group(name) if training else grouped(name))
         flags[name] = _flag(name, info, where, defaults.get(name))
     return Annotated[TypedDict(options.__name__, flags, total=False), Parameter(name="*")]  # type: ignore[operator]

@@ -34,7 +34,8 @@ def stylize(
     resume: Annotated[bool, Parameter(group=OUTPUT)] = False,
     quality: Quality = None,
     preset: Preset = "default",
-    add_style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=grouped("strength"))] = (),
+    style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=grouped("strength"))] = (),
+    add_style: Annotated[tuple[str, ...], Parameter(show=False)] = (),
     region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=grouped("feather"))] = (),
     keep: Annotated[str | None, Parameter(metavar="MASK", group=grouped("feather"))] = None,
     settings: Settings | None = None,
@@ -43,7 +44,8 @@ def stylize(
     """Paint photographs in the style of a picture, by optimization.
 
     PHOTO is one or more pictures or folders of pictures. STYLE, the last word, is a style image or a name from
-    `impasto styles`. For example: `impasto stylize photo.jpg painting.jpg --size 768`.
+    `impasto styles`. With --style, all words are photographs. For example:
+    `impasto stylize photo.jpg starry_night --size 768`.
 
     Args:
         pictures: photographs, then the style
@@ -54,7 +56,9 @@ def stylize(
         resume: continue an interrupted run of this command
         quality: quality, at the cost of time
         preset: named settings to start from
-        add_style: one more style, an image or a name; can be repeated
+        style: style image, or name from `impasto styles`, in place of the last word; several are mixed, by repeating
+            it or by weight, as starry_night:0.6,great_wave:0.4
+        add_style: the older spelling of a second --style
         region: apply another STYLE where MASK is white; can be repeated. MASK is a picture of the photograph's size,
             map.png#ff8000 for one color of a map, or alpha for the opaque part of the photograph; not:MASK is the
             opposite
@@ -62,23 +66,25 @@ def stylize(
         settings: all other options
         talk: output on the terminal
     """
-    if len(pictures) < 2:
+    if len(pictures) < (1 if style else 2):
         raise OptionError(
             "stylize needs one or more photographs, then a style: an image, or a name from `impasto styles`."
         )
     options = StylizeOptions.preset(preset or "default", quality, **parsed(settings, StylizeOptions))
-    *photographs, style = pictures
-    styles = [style, *add_style]
     from impasto.api.contact_sheet import iter_contact_sheet  # here, because they take seconds
     from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
+    from impasto.data.style_names import is_name, style_parts
     from impasto.data.styles import open_style
     from impasto.io.files import find_pictures
 
+    last = not style or (len(pictures) > 1 and all(is_name(name) for name, _ in style_parts(pictures[-1])))
+    photographs, styles = (pictures[:-1], [pictures[-1], *style]) if last else (pictures, list(style))
+    named_styles, styles = styles, [*styles, *add_style]
     contents = find_pictures(photographs)
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in photographs)
 
     def named(content: Path, folder: Path) -> Path:
-        path = default_output(content, style, folder)
+        path = default_output(content, named_styles, folder)
         return path.with_stem(f"{path.stem}-sheet") if contact_sheet else path
 
     targets = targets_of(contents, output, batch, named)
@@ -109,7 +115,7 @@ def stylize(
     if not batch:
         paint(contents[0], targets[0])
         return DONE
-    for one in (*styles, *(name for _, name in region)):
+    for one, _ in (part for text in (*styles, *(name for _, name in region)) for part in style_parts(text)):
         open_style(one, 256)  # an unusable style is one error, not one for each photograph
     return do_each(paint, contents, targets, talk)
 

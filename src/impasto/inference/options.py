@@ -72,8 +72,8 @@ class ApplyOptions(Options):
     )
     style: str = Field(
         "",
-        description="name of a style of the network, file of a trained style, or any style image; several are mixed by "
-        "weight, as starry_night:0.6,great_wave:0.4",
+        description="name of a style, file of a trained style, or any style image; several are mixed by weight, as "
+        "starry_night:0.6,great_wave:0.4",
     )
     strength: float = Field(
         1.0, ge=0, le=1, description="strength of the style: 0 gives the photograph, 1 the full style"

@@ -12,7 +12,7 @@ from impasto.errors import FileExists, ImageError
 from impasto.io.formats import READABLE, WRITABLE
 from impasto.io.naming import called, listed_words, printable, reason_of
 
-__all__ = ["check_place", "draft_file", "find_pictures", "put_file"]
+__all__ = ["check_place", "draft_file", "find_pictures", "is_picture", "put_file"]
 
 
 def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
@@ -106,8 +106,17 @@ def find_pictures(
     return found
 
 
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a file whose suffix is that of a picture."""
+    return Path(path).suffix.lower() in _suffixes() and Path(path).is_file()
+
+
+def _suffixes() -> set[str]:
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
+
+
 def _pictures_in(folder: Path, deep: bool) -> list[Path]:
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
+    known = _suffixes()
     found: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_cannot_list):
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import clips
+import impasto
 from impasto.api.apply import default_output_apply, iter_apply, open_painter
 from impasto.errors import FileExists, OptionError, UnknownName
 from impasto.events import Done, Note, Saved, Step, drain
@@ -56,6 +57,8 @@ def test_a_picture_gets_what_the_network_makes_of_it(files):
     torch.testing.assert_close(painted, model.paint(photograph, style="blue", strength=0.5), rtol=0, atol=1e-5)
     mixed = apply(model, photograph, style="red:1, blue:3")
     torch.testing.assert_close(mixed, model.paint(photograph, style={"red": 0.25, "blue": 0.75}), rtol=0, atol=1e-5)
+    for same in ({"red": 1, "blue": 3}, ["red:1", "blue:3"]):
+        assert torch.equal(impasto.apply(model, photograph, style=same), mixed)
     assert (mixed - painted).abs().mean() > 1e-3
 
 
