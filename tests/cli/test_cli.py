@@ -171,7 +171,7 @@ def test_no_words_give_help(impasto):
 
 @pytest.mark.parametrize("command", ["stylize", "rerun"])
 def test_help_shows_every_setting_and_nothing_else(impasto, command):
-    done = impasto(command, "--help")
+    done = impasto(command, "--help-all")
     shown = set(re.findall(r"^│ (--[a-z-]+)", done.out, re.MULTILINE))
     own = (
         OWN_FLAGS
@@ -184,7 +184,7 @@ def test_help_shows_every_setting_and_nothing_else(impasto, command):
 def test_help_shows_defaults_choices_and_descriptions(impasto):
     lines = {
         match[1]: match[0]
-        for match in re.finditer(r"^│ (--[a-z-]+).*$", impasto("stylize", "--help").out, re.MULTILINE)
+        for match in re.finditer(r"^│ (--[a-z-]+).*$", impasto("stylize", "--help-all").out, re.MULTILINE)
     }
     for name, field in StylizeOptions.model_fields.items():
         line = lines[f"--{name.replace('_', '-')}"]
@@ -201,8 +201,34 @@ def test_help_shows_defaults_choices_and_descriptions(impasto):
     assert all(preset in lines["--preset"] for preset in PRESETS)
 
 
+def test_plain_help_shows_common_options_and_counts_the_others(impasto):
+    done = impasto("stylize", "--help")
+    shown = set(re.findall(r"^│ (--[a-z-]+)", done.out, re.MULTILINE))
+    common = {"--size", "--strength", "--colors", "--content-weight", "--style-scale", "--minutes"}
+    assert common | OWN_FLAGS <= shown and not {"--history", "--tv-weight", "--encoder"} & shown
+    assert f"\n{len(FIELDS - shown)} more options: impasto stylize --help-all\n" in done.out
+    everything = impasto("stylize", "photo.png", "--help-all")
+    assert "more options" not in everything.out and "--history" in everything.out
+    assert "--size" in everything.out.split("--color-map")[0]  # common ones come first in their group
+    assert impasto("stylize", "--help").out == done.out
+
+
+@pytest.mark.parametrize("command", ["apply", "sample", "evaluate", "rerun", "train vae", "train johnson"])
+def test_each_command_has_a_short_and_a_whole_help(impasto, command):
+    short, whole = (impasto(*command.split(), flag).out for flag in ("--help", "--help-all"))
+    flags = [set(re.findall(r"^│ (--[a-z-]+)", text, re.MULTILINE)) for text in (short, whole)]
+    assert flags[0] < flags[1]
+    assert f"{len(flags[1] - flags[0])} more options: impasto {command} --help-all" in short
+    assert "--help-all" not in whole
+
+
+def test_help_all_where_nothing_is_left_out(impasto):
+    assert impasto("score", "--help-all").out == impasto("score", "--help").out
+    assert impasto("--help-all").out == impasto("--help").out
+
+
 def test_every_setting_has_its_place_in_the_help(impasto):
-    assert "─ More ─" not in impasto("stylize", "--help").out
+    assert "─ More ─" not in impasto("stylize", "--help-all").out
 
 
 # --- flags become options ------------------------------------------------------------------------
@@ -473,7 +499,7 @@ def test_train_encoder_and_paint_with_it(impasto):
 
 @pytest.mark.parametrize("name", CompressOptions.model_fields)
 def test_help_of_train_encoder_shows_every_setting(impasto, name):
-    assert f"--{name.replace('_', '-')}" in impasto("train", "encoder", "--help").out
+    assert f"--{name.replace('_', '-')}" in impasto("train", "encoder", "--help-all").out
 
 
 def test_stylize_rerun_and_score(impasto):

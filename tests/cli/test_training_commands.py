@@ -166,7 +166,7 @@ def test_a_classifier_is_evaluated(impasto):
 def test_help_of_each_method_shows_its_inputs_options_and_presets(impasto, name):
     from impasto.recipes import find_method
 
-    method, shown = find_method(name), impasto("train", name, "--help").out
+    method, shown = find_method(name), impasto("train", name, "--help-all").out
     for one in method.inputs:
         assert (one.name.upper() if one.positional else f"--{one.name}") in shown
     for option in method.options.model_fields:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import flags_of, parsed
+from impasto.cli.flags import flags_of, parsed, short_help
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk
 from impasto.errors import OptionError
@@ -21,6 +21,7 @@ else:
     Settings = flags_of(ApplyOptions, _PROCESSING)
 
 
+@short_help("apply", ApplyOptions)
 @app.command(usage="Usage: impasto apply MODEL INPUT... [OPTIONS]", sort_key=3)
 def apply(
     *pictures: Annotated[str, Parameter(show=False)],

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from impasto.cli import apply, evaluate, lists, sample, score, stylize, train
 from impasto.cli.app import app
+from impasto.cli.flags import whole_help
 from impasto.cli.output import DONE, FAILED, INTERRUPTED, complain
 
 __all__ = ["main"]
@@ -27,6 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if "train" in words:
             train.add_methods()
+        if "--help-all" in words:
+            whole_help([word for word in words if word != "--help-all"])
+            return DONE
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code or DONE

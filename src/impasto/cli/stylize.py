@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import OUTPUT, flags_of, grouped, parsed, preset_flag
+from impasto.cli.flags import OUTPUT, flags_of, grouped, parsed, preset_flag, short_help
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk, write_note
 from impasto.errors import OptionError
@@ -24,6 +24,7 @@ else:
     Preset = preset_flag(PRESETS, grouped("strength"))
 
 
+@short_help("stylize", StylizeOptions)
 @app.command(usage="Usage: impasto stylize PHOTO... STYLE [OPTIONS]", sort_key=1)
 def stylize(
     *pictures: Annotated[str, Parameter(show=False)],
@@ -114,6 +115,7 @@ def stylize(
     return do_each(paint, contents, targets, talk)
 
 
+@short_help("rerun", StylizeOptions)
 @app.command(sort_key=2)
 def rerun(
     picture: Path,

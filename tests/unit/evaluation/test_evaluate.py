@@ -578,7 +578,7 @@ def test_networks_load_with_and_without_labels(trained):
 @pytest.mark.parametrize("command", [["evaluate"], ["train", "classifier"], ["report"]])
 def test_help_shows_every_setting(monkeypatch, capfd, command):
     monkeypatch.setenv("COLUMNS", "500")
-    assert main([*command, "--help"]) == 0
+    assert main([*command, "--help-all"]) == 0
     shown = capfd.readouterr().out
     fields = {"evaluate": EvaluateOptions, "train": ClassifierOptions}.get(command[0])
     for name, field in (fields.model_fields if fields else {}).items():
