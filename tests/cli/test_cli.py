@@ -293,6 +293,16 @@ def test_rerun_in_another_quality(impasto):
     assert StylizeOptions(**settings[1]) == StylizeOptions(**{**QUALITIES["best"], "size": 48, "steps": 2})
 
 
+def test_folders_of_an_output_are_made(impasto):
+    done = impasto("stylize", "photo.png", "stripes.png", *SMALL, "-o", "new/deep/out.jpg", "--preview", "b/c/now.jpg")
+    assert (done.code, done.out) == (0, "new/deep/out.jpg\n"), done.err
+    assert Path("b/c/now.jpg").is_file()
+    assert impasto("apply", "starry_night", "photo.png", "-o", "more/").out == "more/photo_starry_night.png\n"
+    assert impasto("styles", "swirl", "--size", "64", "-o", "styles/a/swirl.png").out == "styles/a/swirl.png\n"
+    high_pass = impasto("score", "new/deep/out.jpg", "--high-pass", "measured/fine.png")
+    assert high_pass.code == 0 and Path("measured/fine.png").is_file()
+
+
 def test_what_stylize_hands_on(impasto, pretend):
     asked = pretend(STARTED)
     words = (
@@ -361,7 +371,7 @@ BAD_INPUT = {
     "train encoder missing": "missing does not exist",
     "train encoder . --picture 3": "Did you mean --pictures?",
     "train encoder . --size 8": "size is 8; expected 32 or more.",
-    "train encoder . -o notes.txt": "notes.txt is a file; expected a folder for the run",
+    "train encoder . -o notes.txt": "notes.txt is a file; expected a folder",
     "train encoder . --teacher vgg20": "Did you mean 'vgg19'?",
     "train encoder . --resume": "an encoder is fitted in a few minutes",
     "train vea": 'Did you mean "vae"?',
@@ -371,6 +381,8 @@ BAD_INPUT = {
     "train gan --preset stabilised": "Did you mean 'stabilized'?",
     "train gan --stps 3": "Did you mean --steps?",
     "train vae --steps 0": "steps is 0; expected 1 or more.",
+    "train johnson stripes.png . --steps 3 --budget 1m": "steps and budget are given; expected one of them",
+    "train vae --epochs 2 --steps 3": "steps and epochs are given; expected one of them",
     "train vae . --resume": "there is no run to resume in vae; run without --resume.",
     "train vae . -o notes.txt": "notes.txt is a file; expected a folder for the run.",
     "train johnson": "johnson needs style and photos; style is missing, expected the style image",
@@ -383,7 +395,7 @@ BAD_INPUT = {
     "stylize photo.png stripes.png --resume": "there is no interrupted run",
     "stylize photo.png stripes.png -o notes.txt": "notes.txt",
     "stylize photo.png stripes.png --size 48 --steps 1 -o out.xyz": "out.xyz names no format",
-    "stylize photo.png stripes.png --size 48 --steps 1 -o nowhere/out.png": "there is no folder nowhere",
+    "stylize photo.png stripes.png --size 48 --steps 1 -o notes.txt/out.png": "notes.txt is a file; expected a folder",
     "stylize photo.png stripes.png -o stripes.png": "stripes.png exists already",
     "stylize photo.png photo.png stripes.png": "would both be written to photo_stripes.png",
     "stylize photo.png stripes.png swirl -o notes.txt": "notes.txt is a file; expected a folder",

@@ -106,9 +106,14 @@ def options_of(method: Method, preset: str, options: Options | None, settings: M
     """Return the complete options of a method.
 
     Raises:
-        OptionError: they are of another class, or a setting is misspelt or out of range.
+        OptionError: they are of another class, a setting is misspelt or out of range, or two set the length.
         UnknownName: there is no such preset.
     """
+    lengths = [name for name in ("steps", "epochs", "budget") if settings.get(name) is not None]
+    if len(lengths) > 1:
+        raise OptionError(
+            f"{' and '.join(lengths)} are given; expected one of them, since each decides how long a training is."
+        )
     if options is None:
         make = getattr(method.options, "preset", None)
         return make(preset, **settings) if make else method.options(**settings)

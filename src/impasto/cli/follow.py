@@ -97,12 +97,10 @@ def targets_of(
     Raises:
         OptionError: `output` is a file although there are several results, or two results have the same path.
     """
-    if output is not None and not batch and not output.is_dir():
+    if output is not None and not batch and not output.is_dir() and output.suffix:
         return [output]
-    if output is not None and batch:
-        if output.is_file():
-            raise OptionError(f"{output} is a file; expected a folder for the results of several pictures.")
-        output.mkdir(parents=True, exist_ok=True)
+    if output is not None and batch and output.is_file():
+        raise OptionError(f"{output} is a file; expected a folder for the results of several pictures.")
     targets = [named(content, output or Path()) for content in contents]
     for index, target in enumerate(targets):
         if target in targets[:index]:

@@ -50,8 +50,6 @@ def styles(
     if name is not None:
         builtin_styles.find(name)
     folder = output if output is not None and (every or output.is_dir()) else Path()
-    if every:
-        folder.mkdir(parents=True, exist_ok=True)
     for known in builtin_styles.names() if every else [builtin_styles.spelled(str(name))]:
         target = folder / f"{known}.png" if every or output is None or output.is_dir() else output
         _paint_style(known, target, size, seed, force)
@@ -141,7 +139,6 @@ def _add_model(
 
     target = (output or place()) / f"{name or Path(add).stem}.safetensors"
     told = _told(about) if about else {}
-    target.parent.mkdir(parents=True, exist_ok=True)
     check_place(target, force)
     pack(add, target, told, precision=precision)
     talk.results([target])

@@ -524,7 +524,7 @@ def test_the_command_in_a_process_of_its_own(trained):
         ("run --pictures gone.npz", "gone.npz does not exist; expected a folder"),
         ("run --stacked", "Leave out --stacked."),
         ("run --classifier run", "holds no classifier"),
-        ("run -o no/where.json", "there is no folder no"),
+        ("run -o bars.npz/where.json", "bars.npz is a file; expected a folder"),
     ],
 )
 def test_bad_words_are_one_sentence(trained, capfd, words, sentence):

@@ -492,8 +492,9 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 
 def test_places_that_cannot_be_written(tmp_path):
     picture = load_picture(quadrants())
-    with pytest.raises(ImageError, match="there is no folder gone. Make it first."):
-        save_picture(tmp_path / "gone" / "a.png", picture)
+    (tmp_path / "file").touch()
+    with pytest.raises(ImageError, match="file/deep/a.png cannot be written: file is a file; expected a folder."):
+        save_picture(tmp_path / "file" / "deep" / "a.png", picture)
     with pytest.raises(ImageError, match=r"ends?.* in .jpg, .jpeg, .png, .webp, .tif, .tiff or .avif"):
         save_picture(tmp_path / "a.xyz", picture)
     with pytest.raises(ImageError, match="names no format"):
