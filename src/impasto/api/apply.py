@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import ImpastoError, OptionError, WeightsError
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.inference.brush import Brush, style_parts
 from impasto.inference.generator import Autoencoder
@@ -18,6 +20,7 @@ from impasto.inference.painter import Painter
 from impasto.inference.scene_statistics import steady
 from impasto.inference.translator import Translator
 from impasto.io.convert import resize_picture, resize_picture_to
+from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
@@ -28,7 +31,7 @@ from impasto.run import Run, Verb
 
 __all__ = ["apply", "start_apply", "default_output_apply", "is_video", "iter_apply", "open_painter"]
 
-_FORMAT = 1  # raised when the metadata in results changes its meaning
+_GIVEN = "given"  # the name of a style that was given as a picture in memory
 
 
 def start_apply(
@@ -76,7 +79,7 @@ def start_apply(
     if options is None and not isinstance(style, str | Path):
         if not isinstance(loaded, Painter):
             raise OptionError(f"the network of {loaded.architecture} has one style; leave out the style.")
-        loaded, chosen = loaded.with_style("given", style, size=chosen.style_size), chosen.changed(style="given")
+        loaded, chosen = loaded.with_style(_GIVEN, style, size=chosen.style_size), chosen.changed(style=_GIVEN)
     video = is_video(source)
     given = source if video else open_picture(source, digest=output is not None)
     events = iter_apply(loaded, given, chosen, regions=regions, keep=keep, output=output, force=force)
@@ -159,13 +162,7 @@ def iter_apply(
     """
     ApplyOptions.check(options)
     _check_kind(model)
-    record = {
-        "format": _FORMAT,
-        "version": version("impasto"),
-        "operation": "apply",
-        "model": {"name": model.name, "sha256": model.sha256},
-        "options": options.model_dump(mode="json"),
-    }
+    record = {**new_record("apply", options), "model": _model_origin(model)}
     if isinstance(model, Autoencoder):
         if is_video(source) or regions or keep is not None or options.style:
             raise OptionError(f"{model.path} is an autoencoder; expected a picture, without styles, regions and masks.")
@@ -174,7 +171,7 @@ def iter_apply(
         if output is not None:
             check_target(output, force)
         picture = open_picture(source, digest=output is not None)
-        record["content"] = _content(source, picture)
+        record["content"] = picture_origin(source, picture)
         return _reconstruction(model, picture, record, None if output is None else Path(output), force)
     assert isinstance(model, Painter | Translator)
     if is_video(source):
@@ -189,12 +186,39 @@ def iter_apply(
         check_target(output, force)
     picture = open_picture(source, digest=output is not None)
     brush = Brush(model, options, picture, regions, keep)
-    record["content"] = _content(source, picture)
+    if output is not None:
+        record["content"] = picture_origin(source, picture)
+        record["styles"] = _style_origins(brush.style, options)
+        if regions:
+            record["regions"] = [
+                {"mask": mask_origin(mask), "styles": [_style_origin(style)]} for mask, style in regions
+            ]
+        if keep is not None:
+            record["keep"] = mask_origin(keep)
     return _picture(brush, picture, record, None if output is None else Path(output), force)
 
 
-def _content(source: Source, picture: Picture) -> dict[str, str]:
-    return {"source": str(source) if isinstance(source, str | Path) else "", "sha256": picture.digest}
+def _model_origin(model: Model) -> dict[str, str]:
+    """Return where a network is: its name in the catalog, or its file; and the hash of the file."""
+    source = "" if model.path is None else str(model.path)
+    with suppress(ImpastoError):  # the catalog does not have the name
+        if locate(model.name)[0] == model.path:
+            source = model.name
+    return {"name": model.name, "source": source, "sha256": model.sha256}
+
+
+def _style_origins(style: Any, options: ApplyOptions) -> list[dict[str, str]]:
+    """Return where the styles of a painting are: by name with weights, or of a network that takes one picture."""
+    names = list(style) if isinstance(style, dict) else [options.style] * bool(options.style)
+    return [_style_origin(name) for name in names]
+
+
+def _style_origin(name: str) -> dict[str, str]:
+    """Return the name or file of a style, and the hash of the file if it is a picture."""
+    if name == _GIVEN:
+        return {"source": "", "sha256": ""}
+    picture = Path(name).is_file() and Path(name).suffix != ".safetensors"
+    return {"source": name, "sha256": load_picture(name).digest if picture else ""}
 
 
 def _picture(

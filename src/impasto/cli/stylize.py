@@ -10,7 +10,7 @@ from impasto.cli.flags import OUTPUT, flags_of, grouped, parsed, preset_flag, sh
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk, write_note
 from impasto.errors import OptionError
-from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
+from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions
 
 __all__ = ["rerun", "stylize"]
 
@@ -130,10 +130,10 @@ def rerun(
     settings: Settings | None = None,
     talk: Talk = Talk(),  # noqa: B008 - frozen
 ) -> int:
-    """Repeat the run of `impasto stylize` whose settings a result carries, with some settings changed if you like.
+    """Repeat the run of `impasto stylize` or `apply` whose settings a result carries, with some changed if you like.
 
     Args:
-        picture: a result of `impasto stylize`
+        picture: a result of `impasto stylize` or `impasto apply`
         content: another photograph, or the new place of the same one
         style: another style, or the new place of the same one; can be repeated
         output: file for the result; by default beside the picture
@@ -153,7 +153,8 @@ def rerun(
         resume=resume,
         content=content,
         styles=style,
-        **{**({} if quality is None else quality_settings(quality)), **parsed(settings, StylizeOptions)},
+        quality=quality,
+        **parsed(settings, StylizeOptions),
     )
     follow(events, talk, target)
     return DONE
