@@ -20,8 +20,8 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from impasto.api.contact_sheet import iter_contact_sheet
 from impasto.api.stylize import checkpoint_path
+from impasto.cli.command import command_like, resuming, typed
 from impasto.cli.main import main
 from impasto.cli.progress import duration, report_bar, report_lines
 from impasto.errors import ImageError, WeightsError
@@ -587,16 +587,21 @@ def test_a_bad_style_is_said_once_for_a_folder(impasto):
     assert done.err.count("\n") == 1 and "notes.txt is not a picture" in done.err
 
 
-def test_contact_sheet(impasto, monkeypatch):
-    whole = iter_contact_sheet
-    few = {"strengths": (0.5, 2.0), "style_scales": (1.0,)}
-    monkeypatch.setattr(
-        "impasto.api.contact_sheet.iter_contact_sheet", lambda *words, **more: whole(*words, **more, **few)
-    )
-    done = impasto("stylize", "photo.png", "stripes.png", *SMALL, "--contact-sheet", "--quiet")
-    assert (done.code, done.out, done.err) == (0, "photo_stripes-sheet.png\n", "")
-    width, height = size("photo_stripes-sheet.png")
-    assert height > width  # two rows, one column
+def test_contact_sheet_prints_the_command_of_each_preview(impasto, monkeypatch):
+    monkeypatch.setattr("impasto.api.contact_sheet._STYLE_SCALES", (0.5,))
+    words = ("stylize", "photo.png", "stripes.png", *SMALL)
+    done = impasto(*words, "--contact-sheet", "--content-weight=0.2", "-o", "sheet.png")
+    assert (done.code, done.out) == (0, "sheet.png\n"), done.err
+    width, height = size("sheet.png")
+    assert height > width  # three rows, one column
+    commands = [line for line in done.err.splitlines() if line.startswith("impasto ")]
+    assert commands == [
+        f"impasto {' '.join(words)} --content-weight {weight} --style-scale 0.5" for weight in ("0.0625", "0.2", "0.5")
+    ]
+    assert impasto(*commands[0].split()[1:]).out == "photo_stripes.png\n"
+    assert read_metadata("photo_stripes.png")["options"]["content_weight"] == 0.0625
+    quiet = impasto(*words, "--contact-sheet", "--quiet", "--content-weight", "0")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "photo_stripes-sheet.png\n", "")
 
 
 def test_a_folder_as_output_takes_the_made_up_name(impasto, pretend):
@@ -720,15 +725,33 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(impasto):
     assert not checkpoint_path("broken.png").exists()
 
 
-def test_where_an_interrupted_run_is_kept_is_said(impasto, pretend):
+def test_where_an_interrupted_run_is_kept_is_said(impasto, pretend, monkeypatch):
+    from impasto.api import stylize
+
     def keep():
         Path("out.png").touch()
         checkpoint_path("out.png").touch()
 
+    iter_stylize = stylize.iter_stylize
     pretend(STARTED, step(1), send(signal.SIGINT), keep, step(2), step(3))
     done = impasto("stylize", "photo.png", "stripes.png", "-o", "out.png")
     assert (done.code, done.out) == (130, "out.png\n")
-    assert "the same command with --resume continues it" in done.err
+    assert "interrupted; to continue: impasto stylize photo.png stripes.png -o out.png --resume\n" in done.err
+    monkeypatch.setattr(stylize, "iter_stylize", iter_stylize)
+    again = impasto("stylize", "photo.png", "stripes.png", "-o", "out.png")
+    assert again.code == 2 and again.err == (
+        "impasto: out.png is of an interrupted run; pass --force to start anew, or --resume to continue: "
+        "impasto stylize photo.png stripes.png -o out.png --resume\n"
+    )
+
+
+def test_commands_like_the_one_that_was_typed():
+    typed(["stylize", "my photo.jpg", "swirl", "--force", "--size=64", "-o", "a.png", "--", "-b.png"])
+    assert resuming() == "impasto stylize 'my photo.jpg' swirl --size=64 -o a.png --resume -- -b.png"
+    other = command_like({"--size": "32"}, without=["-o=", "--output="])
+    assert other == "impasto stylize 'my photo.jpg' swirl --force --size 32 -- -b.png"
+    typed(["train", "vae", "--resume"])
+    assert resuming() == "impasto train vae --resume"
 
 
 @pytest.mark.parametrize("words", [("encoders",), ("encoders", "--json")])

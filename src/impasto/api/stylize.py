@@ -16,7 +16,7 @@ from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.files import load_state, save_state
 from impasto.data.styles import open_style
 from impasto.devices import find_device, find_dtype
-from impasto.errors import CheckpointError, OptionError
+from impasto.errors import CheckpointError, OptionError, Unfinished
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.convert import resize_picture, resize_picture_to
 from impasto.io.encode import check_target, save_picture
@@ -212,6 +212,8 @@ def iter_stylize(
     if regions and options.style_weights and any(len(as_list(some)) != len(styles) for _, some in regions):
         raise OptionError("style_weights apply to every region; expected the same number of styles in each region.")
     if output is not None:
+        if Path(output).exists() and checkpoint_path(output).exists() and not (force or resume):
+            raise Unfinished(f"{output} is of an interrupted run; pass --force to start anew, or --resume to continue.")
         check_target(output, force or resume)
     if preview is not None:
         check_target(preview, force=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from impasto.cli import apply, evaluate, lists, sample, score, stylize, train
 from impasto.cli.app import app
+from impasto.cli.command import typed
 from impasto.cli.flags import whole_help
 from impasto.cli.output import DONE, FAILED, INTERRUPTED, complain
 
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after the name of the program; by default those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    typed(words)
     try:
         if "train" in words:
             train.add_methods()

@@ -1,15 +1,18 @@
 """Commands that stylize a picture by optimization: `stylize`, `rerun`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import OUTPUT, flags_of, grouped, parsed, preset_flag, short_help
+from impasto.cli.command import command_like
+from impasto.cli.flags import OUTPUT, flag_name, flags_of, grouped, parsed, preset_flag, short_help
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk, write_note
 from impasto.errors import OptionError
+from impasto.events import Event, Note
 from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions
 
 __all__ = ["rerun", "stylize"]
@@ -50,7 +53,8 @@ def stylize(
         pictures: photographs, then the style
         output: file for the result, or a folder for several results; by default PHOTO_STYLE.png, here
         preview: file that shows the picture so far, during the optimization
-        contact_sheet: write one sheet of small previews over style weight and style scale
+        contact_sheet: write one sheet of small previews over content weight and style scale, and print the command of
+            each
         force: overwrite existing files
         resume: continue an interrupted run of this command
         quality: quality, at the cost of time
@@ -88,7 +92,9 @@ def stylize(
         if contact_sheet and (region or keep is not None):
             raise OptionError("--contact-sheet takes no regions; leave out --region and --keep.")
         if contact_sheet:
-            follow(iter_contact_sheet(content, styles, options, output=target, force=force), talk)
+            follow(
+                _commands_after(iter_contact_sheet(content, styles, options, output=target, force=force), options), talk
+            )
             return
         begun = checkpoint_path(target).exists()
         if batch and resume and target.exists() and not begun:
@@ -105,7 +111,7 @@ def stylize(
             force=force,
             resume=resume and (begun or not batch),
         )
-        follow(events, talk, target, "the same command with --resume continues it")
+        follow(events, talk, target)
 
     if not batch:
         paint(contents[0], targets[0])
@@ -113,6 +119,16 @@ def stylize(
     for one in (*styles, *(name for _, name in region)):
         open_style(one, 256)  # an unusable style is one error, not one for each photograph
     return do_each(paint, contents, targets, talk)
+
+
+def _commands_after(sheet: Iterator[Event], options: StylizeOptions) -> Iterator[Event]:
+    """Yield the events of a contact sheet, then the command of each of its previews."""
+    from impasto.api.contact_sheet import contact_sheet_cells
+
+    yield from sheet
+    for cell in (cell for row in contact_sheet_cells(options) for cell in row):
+        flags = {flag_name(name): f"{value:g}" for name, value in cell.items()}
+        yield Note(command_like(flags, without=["--contact-sheet", "--force", "--output=", "-o="]))
 
 
 @short_help("rerun", StylizeOptions)

@@ -114,7 +114,7 @@ def command_of(method: Method) -> Callable[..., int]:
             force=run.force,
             **parsed(settings, method.options),
         )
-        follow(iter(training), run, training.folder, "the same command with --resume continues it")
+        follow(iter(training), run, training.folder)
         return DONE
 
     nothing = Annotated[None, Parameter(show=False, parse=False)]

@@ -662,7 +662,7 @@ from impasto.cli.train import train
 def blur(folder: Path, *, output: Path, resume: bool = False, talk: Talk = Talk()) -> int:
     options = TrainOptions(steps=100_000, crop=16, device="cpu")
     events = iter_train(Blur(options, slow=0.01), PictureFolder(folder, 16), options, run=output, resume=resume)
-    follow(events, talk, output, "the same command with --resume goes on")
+    follow(events, talk, output)
     return 0
 
 sys.exit(main())
@@ -678,7 +678,7 @@ sys.exit(main())
     assert process.returncode == 130
     assert out == f"{run}\n"
     assert err.startswith("blur: 635 weights, 100000 steps, batch size 4, cpu")
-    assert "interrupted; the same command with --resume goes on" in err
+    assert "interrupted; to continue: impasto" in err and "--resume\n" in err
     assert load_state(run / CHECKPOINT)[1]["step"] >= 1
 
 
