@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.api.style_sheet import iter_style_sheet
 from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
 from impasto.errors import ImpastoError, OptionError, WeightsError
@@ -44,6 +45,7 @@ def start_apply(
     regions: Sequence[tuple[Source, str]] = (),
     keep: Source | None = None,
     options: ApplyOptions | None = None,
+    sheet: bool = False,
     force: bool = False,
     **settings: Any,
 ) -> Run[Any]:
@@ -62,6 +64,7 @@ def start_apply(
         regions: (mask, style) pairs: parts of the picture that get other styles.
         keep: a mask of what stays unchanged.
         options: all settings at once; `style` and `strength` are then ignored.
+        sheet: paint a picture in all styles of the network, on one page with their names.
         force: overwrite the file.
         settings: single settings of `ApplyOptions`, such as `size=768`.
 
@@ -81,13 +84,31 @@ def start_apply(
             raise OptionError(f"the network of {loaded.architecture} has one style; leave out the style.")
         loaded, chosen = loaded.with_style(_GIVEN, style, size=chosen.style_size), chosen.changed(style=_GIVEN)
     video = is_video(source)
+    if sheet:
+        return _sheet_run(loaded, source, chosen, regions, keep, output, force)
     given = source if video else open_picture(source, digest=output is not None)
-    events = iter_apply(loaded, given, chosen, regions=regions, keep=keep, output=output, force=force)
+    opened = None if video else given
+    events = iter_apply(loaded, source, chosen, regions=regions, keep=keep, output=output, force=force, opened=opened)
     place = None if output is None else Path(output)
     return Run(events, lambda run: place if video else as_kind(source, run.image, given))
 
 
 apply = Verb(start_apply)
+
+
+def _sheet_run(
+    model: Model,
+    source: Source,
+    options: ApplyOptions,
+    regions: Sequence[tuple[Source, str]],
+    keep: Source | None,
+    output: str | Path | None,
+    force: bool,
+) -> Run[Any]:
+    if is_video(source) or regions:
+        raise OptionError("a sheet shows a picture in all styles; expected a picture, without regions.")
+    events = iter_style_sheet(model, source, options, keep=keep, output=output, force=force)
+    return Run(events, lambda run: as_kind(source, run.image, load_picture(as_pixels(run.image))))
 
 
 def open_painter(name_or_path: str | Path, options: ApplyOptions = ApplyOptions()) -> Model:  # noqa: B008 - frozen
@@ -142,6 +163,7 @@ def iter_apply(
     keep: Source | None = None,
     output: str | Path | None = None,
     force: bool = False,
+    opened: Picture | None = None,
 ) -> Iterator[Event]:
     """Yield Started, Saved and Done for a picture, and a Step for each frame of a video.
 
@@ -156,6 +178,7 @@ def iter_apply(
         keep: a mask of what stays unchanged.
         output: file for the result; its suffix is the format. Videos need one.
         force: overwrite the file.
+        opened: the source as a Picture, if it is open already.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
@@ -170,7 +193,7 @@ def iter_apply(
             raise OptionError(f"{model.path} is class-conditional; use denoise(picture, label=) of the loaded network.")
         if output is not None:
             check_target(output, force)
-        picture = open_picture(source, digest=output is not None)
+        picture = opened or open_picture(source, digest=output is not None)
         record["content"] = picture_origin(source, picture)
         return _reconstruction(model, picture, record, None if output is None else Path(output), force)
     assert isinstance(model, Painter | Translator)
@@ -184,7 +207,7 @@ def iter_apply(
         return _video(brush, iter_video(source, output, process, metadata=record, force=force))
     if output is not None:
         check_target(output, force)
-    picture = open_picture(source, digest=output is not None)
+    picture = opened or open_picture(source, digest=output is not None)
     brush = Brush(model, options, picture, regions, keep)
     if output is not None:
         record["content"] = picture_origin(source, picture)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import flags_of, parsed, short_help
+from impasto.cli.flags import OUTPUT, flags_of, parsed, short_help
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk
 from impasto.errors import OptionError
@@ -29,6 +29,7 @@ def apply(
     force: Force = False,
     region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=_PROCESSING)] = (),
     keep: Annotated[str | None, Parameter(metavar="MASK", group=_PROCESSING)] = None,
+    sheet: Annotated[bool, Parameter(group=OUTPUT)] = False,
     settings: Settings | None = None,
     talk: Talk = Talk(),  # noqa: B008 - frozen
 ) -> int:
@@ -45,26 +46,32 @@ def apply(
         force: overwrite existing files
         region: apply another STYLE of the network where MASK is white; can be repeated
         keep: leave the picture unchanged where MASK is white
+        sheet: paint each picture in all styles of the network, on one page with their names
         settings: all other options
         talk: output on the terminal
     """
     if len(pictures) < 2:
         raise OptionError("apply needs a model, then one or more pictures or videos: impasto apply MODEL INPUT...")
     options = ApplyOptions(**parsed(settings, ApplyOptions))
-    from impasto.api.apply import default_output_apply, is_video, iter_apply, open_painter
+    from impasto.api.apply import default_output_apply, is_video, open_painter, start_apply
     from impasto.io.files import find_pictures
 
     name, *inputs = pictures
     model = open_painter(name, options)
     contents = [path for given in inputs for path in ([Path(given)] if is_video(given) else find_pictures(given))]
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
-    targets = targets_of(
-        contents, output, batch, lambda content, folder: default_output_apply(content, model, folder, options.style)
-    )
+
+    def named(content: Path, folder: Path) -> Path:
+        path = default_output_apply(content, model, folder, options.style)
+        return path.with_name(f"{path.stem}-sheet.png") if sheet else path
+
+    targets = targets_of(contents, output, batch, named)
 
     def paint(content: Path, target: Path) -> None:
-        events = iter_apply(model, content, options, regions=region, keep=keep, output=target, force=force)
-        follow(events, talk)
+        run = start_apply(
+            model, content, options=options, regions=region, keep=keep, sheet=sheet, output=target, force=force
+        )
+        follow(iter(run), talk)
 
     if not batch:
         paint(contents[0], targets[0])

@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import clips
+import impasto
 from impasto.api.apply import default_output_apply, iter_apply, open_painter
 from impasto.api.rerun import iter_rerun
 from impasto.api.score import score
@@ -130,7 +132,7 @@ def test_what_a_result_of_apply_carries_makes_it_again(files, tmp_path):
     given = {"style": "red:0.25,blue:0.75", "strength": 0.5, **CPU}
     parts = {"regions": [(str(tmp_path / "mask.png"), "red")], "keep": f"not:{tmp_path / 'mask.png'}"}
     model = open_painter(path, ApplyOptions(**CPU))
-    drain(iter_apply(model, tmp_path / "photo.png", ApplyOptions(**given), **parts, output=tmp_path / "a.png"))
+    impasto.apply(path, tmp_path / "photo.png", **given, **parts, output=tmp_path / "a.png")
     record = read_metadata(tmp_path / "a.png")
     assert record["model"] == {"name": "many", "source": str(path), "sha256": model.sha256}
     assert [one["source"] for one in record["styles"]] == ["red", "blue"]
@@ -146,6 +148,45 @@ def test_what_a_result_of_apply_carries_makes_it_again(files, tmp_path):
     written(path, random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "red", "blue"]), seed=1))
     with pytest.raises(ImageError, match="many.safetensors has changed since"):
         iter_rerun(tmp_path / "a.png", output=tmp_path / "c.png")
+
+
+def test_a_sheet_shows_one_photograph_in_all_styles(files, tmp_path):
+    page = impasto.apply(files / "many.safetensors", COFFEE, sheet=True, size=90, output=tmp_path / "a.jpg", **CPU)
+    assert page.size == load_picture(tmp_path / "a.jpg").pixels.shape[1::-1]
+    assert page.width > 90 + 16 and page.height > 60 + 16  # three pictures with labels
+    array = np.asarray(page, np.float32) / 255
+    model = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
+    for style in ("red", "blue"):
+        assert contains(array, apply(model, small(side=90), style=style)[0].permute(1, 2, 0).numpy())
+    with pytest.raises(FileExists):
+        impasto.apply(files / "many.safetensors", COFFEE, sheet=True, output=tmp_path / "a.jpg")
+    for settings, words in (
+        ({"style": "red"}, "leave out --style"),
+        ({"regions": [("a.png", "red")]}, "without regions"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            impasto.apply(files / "many.safetensors", COFFEE, sheet=True, **settings)
+    with pytest.raises(OptionError, match="one has no styles to choose from; leave out --sheet"):
+        impasto.apply(files / "one.safetensors", COFFEE, sheet=True)
+
+
+def test_a_sheet_of_any_number_of_styles_and_kind_of_picture(tmp_path):
+    styles = [IDENTITY, *(f"a style with the long name {number}" for number in range(9))]
+    written(tmp_path / "many.safetensors", random_weights(MultiStyleNetwork(4, 1, 4, styles=styles)))
+    gray = np.linspace(0, 65535, 24 * 60).reshape(24, 60).astype(np.uint16)
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    rgba = np.zeros((60, 24, 4), np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "clear.webp", lossless=True)
+    flat = impasto.apply(tmp_path / "many.safetensors", tmp_path / "gray.png", sheet=True, **CPU)
+    tall = impasto.apply(tmp_path / "many.safetensors", tmp_path / "clear.webp", sheet=True, **CPU)
+    assert flat.mode == tall.mode == "RGB" and flat.size != tall.size
+    assert np.asarray(tall)[8:60, 8:30].min() == 255  # transparent parts are white
+
+
+def contains(page, cell):
+    """Whether a picture is on a page, within rounding."""
+    windows = np.lib.stride_tricks.sliding_window_view(page[..., 0], cell.shape[:2])[:, :, ::30, ::30]
+    return bool((np.abs(windows - cell[::30, ::30, 0]).max((-2, -1)) < 0.01).any())
 
 
 def test_a_result_of_apply_is_scored_by_its_own_photograph_and_style(files, tmp_path):

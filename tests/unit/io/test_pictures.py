@@ -638,6 +638,17 @@ def test_sheet_labels():
     assert made[:, :8].min() == 1 and made[-8:].min() == 1  # the margin stays white
 
 
+def test_sheet_labels_under_pictures():
+    cell = np.zeros((30, 30, 3), np.float32)
+    made = picture_sheet([[cell, cell], [cell]], labels=[["a", "wider than its picture"], ["c"]])
+    assert np.array_equal(made[8:38, 8:38], cell)
+    below = made[38:60]
+    assert below[:, :38].min() < 0.5 and below[:, 38:].min() < 0.5  # both have ink
+    assert made.shape[1] > 8 + 30 + 8 + 100 + 8 and made[-8:].min() == 1
+    with pytest.raises(OptionError, match="expected one for each, in the same rows"):
+        picture_sheet([[cell, cell]], labels=[["a"], ["b"]])
+
+
 def test_sheet_refuses():
     cell = np.zeros((4, 4, 3), np.float32)
     for rows in ([], [[]]):
