@@ -91,7 +91,7 @@ def size(path):
 
 
 def step(number, steps=4, remaining=1.0, size=(36, 48)):
-    losses = {"content": 0.25, "style": 0.5, "tv": 0.0, "total": 0.75}
+    losses = {"content": 0.04, "style": 0.25, "tv": 0.0, "total": 0.29}
     return Step(
         step=number,
         steps=steps,
@@ -100,6 +100,7 @@ def step(number, steps=4, remaining=1.0, size=(36, 48)):
         scales=1,
         size=size,
         losses=losses,
+        measures={"content": 0.25, "style": 0.5},
         seconds=float(number),
         remaining=remaining,
         image=lambda: None,
@@ -773,11 +774,11 @@ def shown(events, width=120):
     return screen.getvalue()
 
 
-def test_the_bar_shows_step_size_losses_and_time_left():
+def test_the_bar_shows_percent_size_losses_and_time_left():
     started = Started("photo", ((36, 48, 4),), memory=1_200_000_000, seconds=95.0)
     text = shown([started, *(step(number, remaining=95.0) for number in (1, 2, 3, 4)), Done(None, 4, 61.0)])
     assert "photo: 4 steps at 48×36, about 2 min, 1.2 GB\n" in text
-    assert "4/4" in text and "scale 1/1, 48×36" in text and "content 0.25 style 0.5, 2 min left" in text
+    assert "100 %" in text and "scale 1/1, 48×36" in text and "style 0.5 content 0.25, 2 min left" in text
     assert "4 steps in 1 min" in text
 
 
@@ -799,7 +800,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(capfd, monkeypatch):
     out, err = capfd.readouterr()
     assert out == ""
     assert [line.split(",")[0] for line in err.splitlines()] == [
-        *("photo: 4 steps at 48×36", "step 3/7", "step 6/7", "7 steps in 28 s")
+        *("photo: 4 steps at 48×36", "43 %", "86 %", "7 steps in 28 s")
     ]
 
 

@@ -46,6 +46,11 @@ class PaintingOptions(TrainOptions):
 
     _read_layers = field_validator("content_layers", "style_layers", mode="before")(read_layers)
 
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The weights of the perceptual loss, by the name of each loss."""
+        return {"content": self.content_weight, "style": self.style_weight, "tv": self.tv_weight}
+
 
 def _without_epochs(given: dict[str, Any]) -> dict[str, Any]:
     """Let a given number of steps or a budget replace the epochs."""

@@ -622,8 +622,8 @@ def test_lines_for_people(capsys, monkeypatch):
         "johnson: 1,679,235 weights, 4000 steps, batch size 4, cpu, float32; files are in runs/a",
         "johnson: 10 weights, 10 min, from step 90 on, batch size 8, 2 × cuda:0, bfloat16; files are in runs/a",
         "vae: 10 weights, already finished after 500 steps, batch size 8, cpu, float32; files are in a",
-        "step 120/4000, 3.1/s, 12 min left: content 0.514 style 0.225",
-        "step 121/4000, 4.0 s each, 1 h 23 min left, 2 unreadable: a 1",
+        "3 %, step 120/4000, 3.1/s, 12 min left: content 0.514 style 0.225",
+        "3 %, step 121/4000, 4.0 s each, 1 h 23 min left, 2 unreadable: a 1",
     ]
 
 
