@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from impasto.api.stylize import iter_stylize
-from impasto.events import Done, Event, Saved
+from impasto.events import Done, Event, Note, Saved
 from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
 from impasto.io.sheets import picture_sheet
@@ -63,7 +63,7 @@ def iter_contact_sheet(
                 if isinstance(event, Done):
                     rows[-1].append(as_pixels(event.image))
                     steps += event.steps
-                else:
+                elif not isinstance(event, Note):  # such as that a preview is smaller than the photograph
                     yield event
     pixels = picture_sheet(
         rows,

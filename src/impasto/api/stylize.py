@@ -50,6 +50,7 @@ class _Job:
     polish: Encoder | None
     device: torch.device
     record: dict[str, Any]  # settings that are embedded in the result, for `rerun`
+    longer: int  # side of the photograph, in pixels
 
     @classmethod
     def prepare(
@@ -99,7 +100,9 @@ class _Job:
         if keep is not None:
             record["keep"] = mask_origin(keep)
         kept = None if keep is None else mask(keep)
-        return cls(small, opened_styles, parts, kept, first, options, features, polish, device, record)
+        return cls(
+            small, opened_styles, parts, kept, first, options, features, polish, device, record, max(picture.size)
+        )
 
     def events(
         self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
@@ -245,6 +248,7 @@ def _run(
     last: Step | None = None
     due = time.monotonic()
     finished = False
+    smaller = job.longer > job.options.size
     try:
         for event in job.events(state):
             if isinstance(event, Step):
@@ -262,6 +266,9 @@ def _run(
                     checkpoint_path(output).unlink(missing_ok=True)
                     yield Saved(output, "result")
             yield event
+            if smaller and isinstance(event, Started):
+                yield Note(f"the photograph is {job.longer} px long, the result {job.options.size}; --size changes it")
+                smaller = False
     finally:
         if last and output and not finished:
             _keep(job, output, last, force or state is not None)
