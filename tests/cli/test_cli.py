@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+import impasto.api.contact_sheet  # before a test replaces `iter_stylize`
 from impasto.api.stylize import checkpoint_path
 from impasto.cli.command import command_like, resuming, typed
 from impasto.cli.main import main
