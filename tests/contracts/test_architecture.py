@@ -206,7 +206,7 @@ def test_imports_load_no_more_than_they_need(imported, unwanted):
 
 def test_help_loads_no_torch(tmp_path):
     code = (
-        "import runpy, sys; sys.argv = ['impasto', 'train', 'vae', '--help']\n"
+        "import runpy, sys; sys.argv = ['impasto', 'train', 'vae', '--help-all']\n"
         "try: runpy.run_module('impasto', run_name='__main__')\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"

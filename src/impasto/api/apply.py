@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.api.style_sheet import iter_style_sheet
+from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
 from impasto.data.style_names import as_text, style_stem
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import ImpastoError, OptionError, WeightsError
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.inference.brush import Brush
 from impasto.inference.generator import Autoencoder
@@ -19,6 +22,7 @@ from impasto.inference.painter import Painter
 from impasto.inference.scene_statistics import steady
 from impasto.inference.translator import Translator
 from impasto.io.convert import resize_picture, resize_picture_to
+from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
@@ -29,7 +33,7 @@ from impasto.run import Run, Verb
 
 __all__ = ["apply", "start_apply", "default_output_apply", "is_video", "iter_apply", "open_painter"]
 
-_FORMAT = 1  # raised when the metadata in results changes its meaning
+_GIVEN = "given"  # the name of a style that was given as a picture in memory
 
 
 def start_apply(
@@ -42,6 +46,7 @@ def start_apply(
     regions: Sequence[tuple[Source, str]] = (),
     keep: Source | None = None,
     options: ApplyOptions | None = None,
+    sheet: bool = False,
     force: bool = False,
     **settings: Any,
 ) -> Run[Any]:
@@ -60,6 +65,7 @@ def start_apply(
         regions: (mask, style) pairs: parts of the picture that get other styles.
         keep: a mask of what stays unchanged.
         options: all settings at once; `style` and `strength` are then ignored.
+        sheet: paint a picture in all styles of the network, on one page with their names.
         force: overwrite the file.
         settings: single settings of `ApplyOptions`, such as `size=768`.
 
@@ -77,15 +83,33 @@ def start_apply(
     if options is None and named is None:
         if not isinstance(loaded, Painter):
             raise OptionError(f"the network of {loaded.architecture} has one style; leave out the style.")
-        loaded, chosen = loaded.with_style("given", style, size=chosen.style_size), chosen.changed(style="given")
+        loaded, chosen = loaded.with_style(_GIVEN, style, size=chosen.style_size), chosen.changed(style=_GIVEN)
     video = is_video(source)
+    if sheet:
+        return _sheet_run(loaded, source, chosen, regions, keep, output, force)
     given = source if video else open_picture(source, digest=output is not None)
-    events = iter_apply(loaded, given, chosen, regions=regions, keep=keep, output=output, force=force)
+    opened = None if video else given
+    events = iter_apply(loaded, source, chosen, regions=regions, keep=keep, output=output, force=force, opened=opened)
     place = None if output is None else Path(output)
     return Run(events, lambda run: place if video else as_kind(source, run.image, given))
 
 
 apply = Verb(start_apply)
+
+
+def _sheet_run(
+    model: Model,
+    source: Source,
+    options: ApplyOptions,
+    regions: Sequence[tuple[Source, str]],
+    keep: Source | None,
+    output: str | Path | None,
+    force: bool,
+) -> Run[Any]:
+    if is_video(source) or regions:
+        raise OptionError("a sheet shows a picture in all styles; expected a picture, without regions.")
+    events = iter_style_sheet(model, source, options, keep=keep, output=output, force=force)
+    return Run(events, lambda run: as_kind(source, run.image, load_picture(as_pixels(run.image))))
 
 
 def open_painter(name_or_path: str | Path, options: ApplyOptions = ApplyOptions()) -> Model:  # noqa: B008 - frozen
@@ -139,6 +163,7 @@ def iter_apply(
     keep: Source | None = None,
     output: str | Path | None = None,
     force: bool = False,
+    opened: Picture | None = None,
 ) -> Iterator[Event]:
     """Yield Started, Saved and Done for a picture, and a Step for each frame of a video.
 
@@ -153,19 +178,14 @@ def iter_apply(
         keep: a mask of what stays unchanged.
         output: file for the result; its suffix is the format. Videos need one.
         force: overwrite the file.
+        opened: the source as a Picture, if it is open already.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
     ApplyOptions.check(options)
     _check_kind(model)
-    record = {
-        "format": _FORMAT,
-        "version": version("impasto"),
-        "operation": "apply",
-        "model": {"name": model.name, "sha256": model.sha256},
-        "options": options.model_dump(mode="json"),
-    }
+    record = {**new_record("apply", options), "model": _model_origin(model)}
     if isinstance(model, Autoencoder):
         if is_video(source) or regions or keep is not None or options.style:
             raise OptionError(f"{model.path} is an autoencoder; expected a picture, without styles, regions and masks.")
@@ -173,8 +193,8 @@ def iter_apply(
             raise OptionError(f"{model.path} is class-conditional; use denoise(picture, label=) of the loaded network.")
         if output is not None:
             check_target(output, force)
-        picture = open_picture(source, digest=output is not None)
-        record["content"] = _content(source, picture)
+        picture = opened or open_picture(source, digest=output is not None)
+        record["content"] = picture_origin(source, picture)
         return _reconstruction(model, picture, record, None if output is None else Path(output), force)
     assert isinstance(model, Painter | Translator)
     if is_video(source):
@@ -187,14 +207,41 @@ def iter_apply(
         return _video(brush, iter_video(source, output, process, metadata=record, force=force))
     if output is not None:
         check_target(output, force)
-    picture = open_picture(source, digest=output is not None)
+    picture = opened or open_picture(source, digest=output is not None)
     brush = Brush(model, options, picture, regions, keep)
-    record["content"] = _content(source, picture)
+    if output is not None:
+        record["content"] = picture_origin(source, picture)
+        record["styles"] = _style_origins(brush.style, options)
+        if regions:
+            record["regions"] = [
+                {"mask": mask_origin(mask), "styles": [_style_origin(style)]} for mask, style in regions
+            ]
+        if keep is not None:
+            record["keep"] = mask_origin(keep)
     return _picture(brush, picture, record, None if output is None else Path(output), force)
 
 
-def _content(source: Source, picture: Picture) -> dict[str, str]:
-    return {"source": str(source) if isinstance(source, str | Path) else "", "sha256": picture.digest}
+def _model_origin(model: Model) -> dict[str, str]:
+    """Return where a network is: its name in the catalog, or its file; and the hash of the file."""
+    source = "" if model.path is None else str(model.path)
+    with suppress(ImpastoError):  # the catalog does not have the name
+        if locate(model.name)[0] == model.path:
+            source = model.name
+    return {"name": model.name, "source": source, "sha256": model.sha256}
+
+
+def _style_origins(style: Any, options: ApplyOptions) -> list[dict[str, str]]:
+    """Return where the styles of a painting are: by name with weights, or of a network that takes one picture."""
+    names = list(style) if isinstance(style, dict) else [options.style] * bool(options.style)
+    return [_style_origin(name) for name in names]
+
+
+def _style_origin(name: str) -> dict[str, str]:
+    """Return the name or file of a style, and the hash of the file if it is a picture."""
+    if name == _GIVEN:
+        return {"source": "", "sha256": ""}
+    picture = Path(name).is_file() and Path(name).suffix != ".safetensors"
+    return {"source": name, "sha256": load_picture(name).digest if picture else ""}
 
 
 def _picture(

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from impasto.api.embedded import embedded_record, embedded_source
+from impasto.api.embedded import embedded_record, embedded_source, embedded_styles
 from impasto.api.stylize import mixture
 from impasto.checkpoints.encoders import load_encoder
 from impasto.data.styles import open_style
@@ -41,7 +41,7 @@ def score(
     if content is None or not styles:
         record = embedded_record(result)
         content = content if content is not None else embedded_source(record["content"], "photograph", result)
-        styles = styles or [embedded_source(origin, "style", result) for origin in record["styles"]]
+        styles = styles or embedded_styles(record, result)
     opened = [open_style(style, max(picture.pixels.shape[:2])) for style in styles]
     photograph = resize_picture_to(open_picture(content), *picture.pixels.shape[:2])
     return style_score(

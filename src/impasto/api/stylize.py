@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.api.embedded import RECORD_FORMAT
+from impasto.api.embedded import mask_origin, new_record, picture_origin
 from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.files import load_state, save_state
 from impasto.data.style_names import style_parts, style_stem
 from impasto.data.styles import open_style
 from impasto.devices import find_device, find_dtype
-from impasto.errors import CheckpointError, OptionError
+from impasto.errors import CheckpointError, OptionError, Unfinished
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.convert import resize_picture, resize_picture_to
-from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
-from impasto.io.masks import mask_file, read_mask
+from impasto.io.masks import read_mask
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
 from impasto.ops.resize import resize
@@ -93,24 +91,21 @@ class _Job:
         features = encoder or network(options.encoder)
         polish = network(options.polish_encoder) if options.polish and encoder is None else None
         record = {
-            "format": RECORD_FORMAT,
-            "version": version("impasto"),
-            "operation": "stylize",
-            "content": _origin(content, picture),
-            "styles": [_origin(source, style) for source, style in zip(styles, opened_styles, strict=True)],
-            "options": options.model_dump(mode="json"),
+            **new_record("stylize", options),
+            "content": picture_origin(content, picture),
+            "styles": [picture_origin(source, style) for source, style in zip(styles, opened_styles, strict=True)],
         }
         if regions:
             record["regions"] = [
                 {
-                    "mask": _mask_origin(where),
-                    "styles": [_origin(one, style) for one, style in zip(some, part[1], strict=True)],
+                    "mask": mask_origin(where),
+                    "styles": [picture_origin(one, style) for one, style in zip(some, part[1], strict=True)],
                     **({"weights": list(weights)} if weights else {}),
                 }
                 for (where, some, weights), part in zip(regions, parts, strict=True)
             ]
         if keep is not None:
-            record["keep"] = _mask_origin(keep)
+            record["keep"] = mask_origin(keep)
         kept = None if keep is None else mask(keep)
         return cls(small, opened_styles, parts, kept, first, options, features, polish, device, record, picture.size)
 
@@ -157,19 +152,6 @@ class _Job:
         if image.shape[-2:] != picture.pixels.shape[:2]:
             picture = resize_picture_to(picture, *image.shape[-2:])
         return replace(picture, pixels=as_pixels(image))
-
-
-def _origin(source: Source, picture: Picture) -> dict[str, str]:
-    where = str(source) if isinstance(source, str | Path) else ""
-    return {"source": where, "sha256": picture.digest}
-
-
-def _mask_origin(source: Source) -> dict[str, str]:
-    """Return where a mask is, and the hash of its file."""
-    if not isinstance(source, str | Path):
-        return {"source": "", "sha256": ""}
-    path = Path(mask_file(str(source)))
-    return {"source": str(source), "sha256": load_picture(path).digest if path.exists() else ""}
 
 
 def as_list(sources: Source | list[Source]) -> list[Source]:
@@ -270,6 +252,8 @@ def iter_stylize(
     if weights:
         options = options.changed(style_weights=weights)
     if output is not None:
+        if Path(output).exists() and checkpoint_path(output).exists() and not (force or resume):
+            raise Unfinished(f"{output} is of an interrupted run; pass --force to start anew, or --resume to continue.")
         check_target(output, force or resume)
     if preview is not None:
         check_target(preview, force=True)

@@ -59,8 +59,6 @@ def styles(
     if name is not None and not has_picture(name):
         raise OptionError(f"{name} is a trained style without a picture; use it with `impasto apply`.")
     folder = output if output is not None and (every or output.is_dir()) else Path()
-    if every:
-        folder.mkdir(parents=True, exist_ok=True)
     for one in filter(has_picture, known) if every else [spelled(str(name))]:
         target = folder / f"{one}.png" if every or output is None or output.is_dir() else output
         _write_style(one, target, size, seed, force)
@@ -164,7 +162,6 @@ def _add_model(
 
     target = (output or place()) / f"{name or Path(add).stem}.safetensors"
     told = _told(about) if about else {}
-    target.parent.mkdir(parents=True, exist_ok=True)
     check_place(target, force)
     pack(add, target, told, precision=precision)
     talk.results([target])

@@ -1,16 +1,19 @@
 """Commands that stylize a picture by optimization: `stylize`, `rerun`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import OUTPUT, flags_of, grouped, parsed, preset_flag
+from impasto.cli.command import command_like
+from impasto.cli.flags import OUTPUT, flag_name, flags_of, grouped, parsed, preset_flag, short_help
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk, write_note
 from impasto.errors import OptionError
-from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
+from impasto.events import Event, Note
+from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions
 
 __all__ = ["rerun", "stylize"]
 
@@ -24,6 +27,7 @@ else:
     Preset = preset_flag(PRESETS, grouped("strength"))
 
 
+@short_help("stylize", StylizeOptions)
 @app.command(usage="Usage: impasto stylize PHOTO... STYLE [OPTIONS]", sort_key=1)
 def stylize(
     *pictures: Annotated[str, Parameter(show=False)],
@@ -51,7 +55,8 @@ def stylize(
         pictures: photographs, then the style
         output: file for the result, or a folder for several results; by default PHOTO_STYLE.png, here
         preview: file that shows the picture so far, during the optimization
-        contact_sheet: write one sheet of small previews over style weight and style scale
+        contact_sheet: write one sheet of small previews over content weight and style scale, and print the command of
+            each
         force: overwrite existing files
         resume: continue an interrupted run of this command
         quality: quality, at the cost of time
@@ -93,7 +98,9 @@ def stylize(
         if contact_sheet and (region or keep is not None):
             raise OptionError("--contact-sheet takes no regions; leave out --region and --keep.")
         if contact_sheet:
-            follow(iter_contact_sheet(content, styles, options, output=target, force=force), talk)
+            follow(
+                _commands_after(iter_contact_sheet(content, styles, options, output=target, force=force), options), talk
+            )
             return
         begun = checkpoint_path(target).exists()
         if batch and resume and target.exists() and not begun:
@@ -110,7 +117,7 @@ def stylize(
             force=force,
             resume=resume and (begun or not batch),
         )
-        follow(events, talk, target, "the same command with --resume continues it")
+        follow(events, talk, target)
 
     if not batch:
         paint(contents[0], targets[0])
@@ -120,6 +127,17 @@ def stylize(
     return do_each(paint, contents, targets, talk)
 
 
+def _commands_after(sheet: Iterator[Event], options: StylizeOptions) -> Iterator[Event]:
+    """Yield the events of a contact sheet, then the command of each of its previews."""
+    from impasto.api.contact_sheet import contact_sheet_cells
+
+    yield from sheet
+    for cell in (cell for row in contact_sheet_cells(options) for cell in row):
+        flags = {flag_name(name): f"{value:g}" for name, value in cell.items()}
+        yield Note(command_like(flags, without=["--contact-sheet", "--force", "--output=", "-o="]))
+
+
+@short_help("rerun", StylizeOptions)
 @app.command(sort_key=2)
 def rerun(
     picture: Path,
@@ -134,10 +152,10 @@ def rerun(
     settings: Settings | None = None,
     talk: Talk = Talk(),  # noqa: B008 - frozen
 ) -> int:
-    """Repeat the run of `impasto stylize` whose settings a result carries, with some settings changed if you like.
+    """Repeat the run of `impasto stylize` or `apply` whose settings a result carries, with some changed if you like.
 
     Args:
-        picture: a result of `impasto stylize`
+        picture: a result of `impasto stylize` or `impasto apply`
         content: another photograph, or the new place of the same one
         style: another style, or the new place of the same one; can be repeated
         output: file for the result; by default beside the picture
@@ -157,7 +175,8 @@ def rerun(
         resume=resume,
         content=content,
         styles=style,
-        **{**({} if quality is None else quality_settings(quality)), **parsed(settings, StylizeOptions)},
+        quality=quality,
+        **parsed(settings, StylizeOptions),
     )
     follow(events, talk, target)
     return DONE

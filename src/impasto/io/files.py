@@ -18,14 +18,16 @@ __all__ = ["check_place", "draft_file", "find_pictures", "is_picture", "put_file
 def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
     """Check that a file can be written to a path; as `check_target`, but for any suffix.
 
+    Folders that are not there are made when the file is written, by `draft_file`.
+
     Raises:
-        ImageError: there is no such folder, or the path is a folder.
+        ImageError: the path is a folder, or a folder of it is a file.
         FileExists: the file exists, and `force` is off.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        folder = called(path.parent)
-        raise ImageError(f"{printable(str(path))} cannot be written: there is no folder {folder}. Make it first.")
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise ImageError(f"{printable(str(path))} cannot be written: {called(folder)} is a file; expected a folder.")
     if path.is_dir():
         raise ImageError(f"{called(path)} is a folder; expected the name of a file to write.")
     if not force and os.path.lexists(path):
@@ -41,13 +43,15 @@ def already_exists(path: Path) -> FileExists:
 def draft_file(path: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and at the end move the file to `path` atomically.
 
-    After an error the temporary file is deleted, and `path` is unchanged.
+    The folder is made if it is not there. After an error the temporary file is deleted, and `path` is unchanged.
 
     Raises:
         FileExists: `path` was created meanwhile, and `force` is off.
-        ImageError: the file cannot be moved there.
+        ImageError: the folder cannot be made, or the file cannot be moved there.
     """
     beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield beside
         with _writing(path):

@@ -151,6 +151,7 @@ def _in_context(
 
     return replace(
         event,
+        progress=(len(painted) + (event.progress or 0.0)) / len(masks),
         seconds=seconds + event.seconds,
         image=lambda: _compose(content, [*painted, event.image()], masks),
         state=state,

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from impasto.options import COMMON
 from impasto.recipes.options import PaintingOptions
 
 __all__ = ["JOHNSON_PRESETS", "JohnsonOptions"]
@@ -39,6 +40,7 @@ class JohnsonOptions(PaintingOptions):
     network: Literal["light", "johnson"] = Field(
         "light",
         description="architecture; light: ours, for CPUs; johnson: the paper's, with twenty times the computation",
+        json_schema_extra=COMMON,
     )
     width: int | None = Field(
         None, ge=4, le=512, description="channels of the network's first convolution; by default 32"

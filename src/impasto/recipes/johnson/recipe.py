@@ -60,6 +60,7 @@ class JohnsonRecipe(Recipe):
     ) -> None:
         self.name, self.network, self.options = name, network, options
         self.styles, self.samples = list(styles), samples
+        self.loss_weights = options.loss_weights
         self.loss = Perceptual(encoder, list(styles.values()), options)
         self.networks = {"painter": network}
         self.record = {"styles": {style: digest(image) for style, image in styles.items()}}

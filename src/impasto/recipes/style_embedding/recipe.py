@@ -59,6 +59,7 @@ class StyleEmbeddingRecipe(Recipe):
         base: tuple[str, str] = ("", ""),
     ) -> None:
         self.network, self.style, self.samples, self.base = network.requires_grad_(False), name, samples, base
+        self.loss_weights = options.loss_weights
         self.loss = Perceptual(encoder, [style], options)
         self.embedding = nn.ParameterList([nn.Parameter(self._nearest(guess).clone())])
         self.networks = {"embedding": self.embedding}

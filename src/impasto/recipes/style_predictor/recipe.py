@@ -57,6 +57,7 @@ class StylePredictorRecipe(Recipe):
         base: tuple[str, str] = ("", ""),
     ) -> None:
         self.predictor, self.network, self.samples, self.base = predictor, network.requires_grad_(False), samples, base
+        self.loss_weights = options.loss_weights
         self.loss = Perceptual(encoder, [], options)
         self.layers = tuple(dict.fromkeys([*self.loss.layers, *LAYERS]))
         seen = [self._features(picture[None]) for picture in reference]
