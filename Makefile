@@ -23,7 +23,7 @@ wheel: .venv/bin/python
 	$(PYTHON) -m venv $(TRIED)
 	$(TRIED)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt "$$(ls dist/*.whl)[train,digits]"
 	cp examples/coffee.jpg $(TRIED)
-	cd $(TRIED) && bin/impasto stylize coffee.jpg swirl --quality draft --size 128 -o painted.png
+	cd $(TRIED) && bin/impasto stylize coffee.jpg starry_night --quality draft --size 128 -o painted.png
 	cd $(TRIED) && bin/impasto apply starry_night coffee.jpg --size 256 -o starry.png
 	cd $(TRIED) && bin/impasto train vae mnist5k --steps 20 --quiet && bin/impasto sample vae-mnist5k -o digits.png
 	ls -l dist/*.whl

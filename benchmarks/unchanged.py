@@ -138,8 +138,8 @@ CASES = (
     case("apply_regions", "apply starry_night {coffee} -o {here}/result.png --region {left} great_wave "
          "--keep {middle}"),
     case("apply_luminance", "apply great_wave {alpha} -o {here}/result.png --colors luminance"),
-    case("apply_strips", f"apply painter {{large}} -o {{here}}/result.png {LOOSE}"),
-    case("apply_no_strips", "apply painter {large} -o {here}/result.png", same="apply_strips"),
+    case("apply_strips", f"apply adele_bloch_bauer {{large}} -o {{here}}/result.png {LOOSE}"),
+    case("apply_no_strips", "apply adele_bloch_bauer {large} -o {here}/result.png", same="apply_strips"),
     case("apply_float32", "apply starry_night {deep} -o {here}/result.png --precision float32"),
     case("apply_folder", "apply great_wave {few} -o {here}"),
     case("apply_trained", "apply {train_johnson}/run {coffee} -o {here}/result.png --size 256"),

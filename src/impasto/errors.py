@@ -9,6 +9,7 @@ ImpastoError
 ├─ CheckpointError  (RuntimeError)       a saved run that cannot be continued
 ├─ TrainingError    (ArithmeticError)    a training that diverged
 ├─ FileExists       (FileExistsError)    a file that would be overwritten
+│  └─ Unfinished                         it is of a run that can be resumed
 └─ MissingExtra     (ImportError)        an optional dependency is not installed
 
 Each message is one sentence or two: what is wrong, what was expected, what to do.
@@ -25,6 +26,7 @@ __all__ = [
     "MissingExtra",
     "OptionError",
     "TrainingError",
+    "Unfinished",
     "UnknownName",
     "VideoError",
     "WeightsError",
@@ -66,6 +68,10 @@ class TrainingError(ImpastoError, ArithmeticError):
 
 class FileExists(ImpastoError, FileExistsError):
     """A file that would be overwritten."""
+
+
+class Unfinished(FileExists):
+    """A file or folder of a run that was interrupted, or goes on elsewhere, and would be overwritten."""
 
 
 class MissingExtra(ImpastoError, ImportError):

@@ -65,7 +65,10 @@ class Step:
         phase: "optimize": pixels of a picture; "train": one step of a training; "fit": a layer or a network that is
             fitted beside a training; "frame": a frame of a video.
         losses: by name. Of "optimize": "content", "style", "tv" (total variation) and "range" (pixels outside [0, 1]),
-            each times its weight, and their sum "total", of the picture before this step.
+            each times its weight, and their sum "total", of the picture before this step. Of "train": without the
+            weights of the recipe's `loss_weights`.
+        progress: fraction of the work that is done, in [0, 1]: of "optimize" by the estimated time of each scale, of
+            "train" by time if there is a budget, of others by steps.
         seconds: time spent so far; of a training in all its sessions.
         remaining: estimated seconds still to go; None until there is something to estimate from.
         name: of the layer or network that is fitted.
@@ -76,7 +79,9 @@ class Step:
         learning_rate: train: of this step, by name of the optimizer.
         pace: train: steps per second, lately.
         skipped: train and fit: how many files could not be read so far.
-        measures: train: what a monitor measured after this step, by name; empty in most steps.
+        measures: train: what a monitor measured after this step, by name; empty in most steps. Optimize: "content" and
+            "style", without weights, as fractions of the losses of a blank picture, as in `score`; of the picture
+            before this step, with the feature extractor of this scale.
         image: gives the picture or frame after this step, `(1, 3, H, W)` in [0, 1]; valid until the next event.
         source: frame: gives the frame as it was, the same.
         state: optimize: gives what a checkpoint needs, tensors and plain values; valid until the next event.
@@ -86,6 +91,7 @@ class Step:
     steps: int
     phase: Phase
     losses: dict[str, float] = field(default_factory=dict)
+    progress: float | None = None
     seconds: float = 0.0
     remaining: float | None = None
     name: str = ""
@@ -100,6 +106,10 @@ class Step:
     image: Callable[[], Any] = field(default=_nothing, repr=False)
     source: Callable[[], Any] = field(default=_nothing, repr=False)
     state: Callable[[], Any] = field(default=_nothing, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.progress is None:
+            object.__setattr__(self, "progress", self.step / max(1, self.steps))
 
 
 @dataclass(frozen=True)
@@ -138,12 +148,15 @@ Event = Started | Step | Note | Measured | Saved | Done
 
 _IN_MEMORY = ("image", "source", "state")  # nothing for JSON
 _FIELDS: dict[Phase, tuple[str, ...]] = {  # of a step, as JSON tells them
-    "optimize": ("step", "steps", "phase", "scale", "scales", "size", "losses", "seconds", "remaining"),
-    "train": (
-        "step", "steps", "phase", "losses", "learning_rate", "pace", "seconds", "remaining", "skipped", "measures",
+    "optimize": (
+        "step", "steps", "phase", "progress", "scale", "scales", "size", "losses", "measures", "seconds", "remaining",
     ),
-    "fit": ("step", "steps", "phase", "name", "losses", "skipped", "seconds", "remaining"),
-    "frame": ("step", "steps", "phase", "time", "seconds", "remaining"),
+    "train": (
+        "step", "steps", "phase", "progress", "losses", "learning_rate", "pace", "seconds", "remaining", "skipped",
+        "measures",
+    ),
+    "fit": ("step", "steps", "phase", "progress", "name", "losses", "skipped", "seconds", "remaining"),
+    "frame": ("step", "steps", "phase", "progress", "time", "seconds", "remaining"),
 }  # fmt: skip
 _OF_TRAINING = ("run", "step", "steps", "budget", "batch", "weights", "device", "precision", "processes")
 

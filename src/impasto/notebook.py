@@ -51,30 +51,32 @@ class _View:
     def __init__(self) -> None:
         self.plan, self.line, self.picture = "", "", ""
         self.notes: list[str] = []
-        self.step = self.steps = 0
+        self.progress: float | None = None
 
     def take(self, event: Event) -> None:
         """Remember what an event tells."""
         if isinstance(event, Started):
             self.plan = event.recipe or event.content or "picture"
         elif isinstance(event, Step):
-            self.step, self.steps = event.step, event.steps
+            self.progress = event.progress
             left = "" if event.remaining is None else f", {event.remaining:.0f} s left"
-            losses = ", ".join(f"{name} {loss:.3g}" for name, loss in event.losses.items())
-            self.line = f"{event.name or event.phase} {event.step} of {event.steps}{left}: {losses}"
+            shown = event.measures if event.phase == "optimize" else event.losses
+            losses = ", ".join(f"{name} {loss:.3g}" for name, loss in shown.items())
+            place = f"{event.name or event.phase} {event.step} of {event.steps}"
+            self.line = f"{100 * (event.progress or 0):.0f} %, {place}{left}: {losses}"
         elif isinstance(event, Note):
             self.notes.append(event.text)
         elif isinstance(event, Saved) and event.kind == "preview":
             self.picture = _inline(event.path)
         elif isinstance(event, Done):
-            self.step = self.steps
+            self.progress = 1.0
             self.line = f"{event.steps} {event.unit}s in {event.seconds:.0f} s"
 
     def html(self) -> str:
         """Return the output, everything from outside escaped."""
         parts = [f"<b>{html.escape(self.plan)}</b>"] if self.plan else []
-        if self.steps:
-            parts.append(f"<progress value='{self.step}' max='{self.steps}' style='width: 24em'></progress>")
+        if self.progress is not None:
+            parts.append(f"<progress value='{self.progress:.3f}' style='width: 24em'></progress>")
         parts += [f"<span>{html.escape(self.line)}</span>"] if self.line else []
         parts += [self.picture] if self.picture else []
         parts += [f"<div>{html.escape(note)}.</div>" for note in self.notes]

@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["Layers", "Options", "read_duration", "read_layers", "read_memory"]
+__all__ = ["COMMON", "Layers", "Options", "read_duration", "read_layers", "read_memory"]
+
+COMMON: Final[dict[str, Any]] = {"common": True}  # `json_schema_extra` of the fields that the short help shows
 
 
 class Options(BaseModel):
@@ -51,6 +53,13 @@ class Options(BaseModel):
     def changed(self, **settings: Any) -> Self:
         """Return a copy with some options replaced; everything is validated again."""
         return type(self)(**{**self.model_dump(), **settings})
+
+    @classmethod
+    def common(cls) -> frozenset[str]:
+        """Return the fields that the short help shows: those that this class or a parent declares as `COMMON`."""
+        parents = [parent for parent in cls.__mro__ if issubclass(parent, BaseModel)]
+        fields = [item for parent in parents for item in parent.model_fields.items()]
+        return frozenset(name for name, field in fields if field.json_schema_extra == COMMON)
 
     @classmethod
     def own_first(cls) -> dict[str, FieldInfo]:

@@ -20,8 +20,9 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from impasto.api.contact_sheet import iter_contact_sheet
+import impasto.api.contact_sheet  # before a test replaces `iter_stylize`
 from impasto.api.stylize import checkpoint_path
+from impasto.cli.command import command_like, resuming, typed
 from impasto.cli.main import main
 from impasto.cli.progress import duration, report_bar, report_lines
 from impasto.cli.score import GROUPS
@@ -33,7 +34,7 @@ from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions
 
 SMALL = ("--size", "48", "--steps", "2", "--polish", "0")
 OWN_FLAGS = {
-    *("--output", "--preview", "--contact-sheet", "--force", "--resume", "--preset", "--add-style"),
+    *("--output", "--preview", "--contact-sheet", "--force", "--resume", "--preset", "--style"),
     *("--region", "--keep", "--quality"),
     *("--json", "--quiet", "--debug"),
 }
@@ -92,7 +93,7 @@ def size(path):
 
 
 def step(number, steps=4, remaining=1.0, size=(36, 48)):
-    losses = {"content": 0.25, "style": 0.5, "tv": 0.0, "total": 0.75}
+    losses = {"content": 0.04, "style": 0.25, "tv": 0.0, "total": 0.29}
     return Step(
         step=number,
         steps=steps,
@@ -101,6 +102,7 @@ def step(number, steps=4, remaining=1.0, size=(36, 48)):
         scales=1,
         size=size,
         losses=losses,
+        measures={"content": 0.25, "style": 0.5},
         seconds=float(number),
         remaining=remaining,
         image=lambda: None,
@@ -172,7 +174,7 @@ def test_no_words_give_help(impasto):
 
 @pytest.mark.parametrize("command", ["stylize", "rerun"])
 def test_help_shows_every_setting_and_nothing_else(impasto, command):
-    done = impasto(command, "--help")
+    done = impasto(command, "--help-all")
     shown = set(re.findall(r"^│ (--[a-z-]+)", done.out, re.MULTILINE))
     own = (
         OWN_FLAGS
@@ -185,7 +187,7 @@ def test_help_shows_every_setting_and_nothing_else(impasto, command):
 def test_help_shows_defaults_choices_and_descriptions(impasto):
     lines = {
         match[1]: match[0]
-        for match in re.finditer(r"^│ (--[a-z-]+).*$", impasto("stylize", "--help").out, re.MULTILINE)
+        for match in re.finditer(r"^│ (--[a-z-]+).*$", impasto("stylize", "--help-all").out, re.MULTILINE)
     }
     for name, field in StylizeOptions.model_fields.items():
         line = lines[f"--{name.replace('_', '-')}"]
@@ -202,8 +204,34 @@ def test_help_shows_defaults_choices_and_descriptions(impasto):
     assert all(preset in lines["--preset"] for preset in PRESETS)
 
 
+def test_plain_help_shows_common_options_and_counts_the_others(impasto):
+    done = impasto("stylize", "--help")
+    shown = set(re.findall(r"^│ (--[a-z-]+)", done.out, re.MULTILINE))
+    common = {"--size", "--strength", "--colors", "--content-weight", "--style-scale", "--minutes"}
+    assert common | OWN_FLAGS <= shown and not {"--history", "--tv-weight", "--encoder"} & shown
+    assert f"\n{len(FIELDS - shown)} more options: impasto stylize --help-all\n" in done.out
+    everything = impasto("stylize", "photo.png", "--help-all")
+    assert "more options" not in everything.out and "--history" in everything.out
+    assert "--size" in everything.out.split("--color-map")[0]  # common ones come first in their group
+    assert impasto("stylize", "--help").out == done.out
+
+
+@pytest.mark.parametrize("command", ["apply", "sample", "evaluate", "rerun", "train vae", "train johnson"])
+def test_each_command_has_a_short_and_a_whole_help(impasto, command):
+    short, whole = (impasto(*command.split(), flag).out for flag in ("--help", "--help-all"))
+    flags = [set(re.findall(r"^│ (--[a-z-]+)", text, re.MULTILINE)) for text in (short, whole)]
+    assert flags[0] < flags[1]
+    assert f"{len(flags[1] - flags[0])} more options: impasto {command} --help-all" in short
+    assert "--help-all" not in whole
+
+
+def test_help_all_where_nothing_is_left_out(impasto):
+    assert impasto("score", "--help-all").out == impasto("score", "--help").out
+    assert impasto("--help-all").out == impasto("--help").out
+
+
 def test_every_setting_has_its_place_in_the_help(impasto):
-    assert "─ More ─" not in impasto("stylize", "--help").out
+    assert "─ More ─" not in impasto("stylize", "--help-all").out
 
 
 # --- flags become options ------------------------------------------------------------------------
@@ -268,6 +296,16 @@ def test_rerun_in_another_quality(impasto):
     assert StylizeOptions(**settings[1]) == StylizeOptions(**{**QUALITIES["best"], "size": 48, "steps": 2})
 
 
+def test_folders_of_an_output_are_made(impasto):
+    done = impasto("stylize", "photo.png", "stripes.png", *SMALL, "-o", "new/deep/out.jpg", "--preview", "b/c/now.jpg")
+    assert (done.code, done.out) == (0, "new/deep/out.jpg\n"), done.err
+    assert Path("b/c/now.jpg").is_file()
+    assert impasto("apply", "starry_night", "photo.png", "-o", "more/").out == "more/photo_starry_night.png\n"
+    assert impasto("styles", "swirl", "--size", "64", "-o", "styles/a/swirl.png").out == "styles/a/swirl.png\n"
+    high_pass = impasto("score", "new/deep/out.jpg", "--high-pass", "measured/fine.png")
+    assert high_pass.code == 0 and Path("measured/fine.png").is_file()
+
+
 def test_what_stylize_hands_on(impasto, pretend):
     asked = pretend(STARTED)
     words = (
@@ -319,6 +357,12 @@ BAD_INPUT = {
     "stylize photo.png notes.txt": "notes.txt is not a picture",
     "stylize photo.png swril": "Did you mean 'swirl'?",
     "stylize photo.png swirl:x": "expected a whole number",
+    "stylize photo.png stary-night": "Did you mean 'starry_night'?",
+    "stylize photo.png --style starry_night:much": "the weight of a style is 'much'; expected a number",
+    "stylize photo.png --style swirl:0.5 --style mosaic --style-weights 2,1": "leave out one of them",
+    "stylize photo.png swirl --region photo.png swirl:-1.0,mosaic:1": "expected 0 or more each",
+    "stylize --style swirl": "stylize needs one or more photographs, then a style",
+    "stylize photo.png --region photo.png swirl": "stylize needs one or more photographs, then a style",
     "stylize photo.png stripes.png --size -3": "expected 16 or more",
     "stylize photo.png stripes.png --size abc": "size is 'abc'; expected a whole number",
     "stylize photo.png stripes.png --size": "--size requires an argument",
@@ -336,7 +380,7 @@ BAD_INPUT = {
     "train encoder missing": "missing does not exist",
     "train encoder . --picture 3": "Did you mean --pictures?",
     "train encoder . --size 8": "size is 8; expected 32 or more.",
-    "train encoder . -o notes.txt": "notes.txt is a file; expected a folder for the run",
+    "train encoder . -o notes.txt": "notes.txt is a file; expected a folder",
     "train encoder . --teacher vgg20": "Did you mean 'vgg19'?",
     "train encoder . --resume": "an encoder is fitted in a few minutes",
     "train vea": 'Did you mean "vae"?',
@@ -346,6 +390,8 @@ BAD_INPUT = {
     "train gan --preset stabilised": "Did you mean 'stabilized'?",
     "train gan --stps 3": "Did you mean --steps?",
     "train vae --steps 0": "steps is 0; expected 1 or more.",
+    "train johnson stripes.png . --steps 3 --budget 1m": "steps and budget are given; expected one of them",
+    "train vae --epochs 2 --steps 3": "steps and epochs are given; expected one of them",
     "train vae . --resume": "there is no run to resume in vae; run without --resume.",
     "train vae . -o notes.txt": "notes.txt is a file; expected a folder for the run.",
     "train johnson": "johnson needs style and photos; style is missing, expected the style image",
@@ -358,7 +404,7 @@ BAD_INPUT = {
     "stylize photo.png stripes.png --resume": "there is no interrupted run",
     "stylize photo.png stripes.png -o notes.txt": "notes.txt",
     "stylize photo.png stripes.png --size 48 --steps 1 -o out.xyz": "out.xyz names no format",
-    "stylize photo.png stripes.png --size 48 --steps 1 -o nowhere/out.png": "there is no folder nowhere",
+    "stylize photo.png stripes.png --size 48 --steps 1 -o notes.txt/out.png": "notes.txt is a file; expected a folder",
     "stylize photo.png stripes.png -o stripes.png": "stripes.png exists already",
     "stylize photo.png photo.png stripes.png": "would both be written to photo_stripes.png",
     "stylize photo.png stripes.png swirl -o notes.txt": "notes.txt is a file; expected a folder",
@@ -385,6 +431,10 @@ BAD_INPUT = {
     "apply": "apply needs a model, then one or more pictures or videos: impasto apply MODEL INPUT...",
     "apply painter": "apply needs a model, then one or more pictures or videos",
     "apply paintr photo.png": "Did you mean 'painter'?",
+    "apply stary_night photo.png": "Did you mean 'starry_night'?",
+    "apply painter photo.png": "painter has 32 styles; choose one with --style, such as adele_bloch_bauer, ",
+    "apply painter photo.png --style swril": "Did you mean 'swirl'?",
+    "apply stripes.png photo.png": "to paint in its style: impasto apply painter PHOTO --style stripes.png.",
     "evaluate": "evaluate needs MODEL",
     "report .": "there is no run in .",
     "score photo.png": "photo.png does not carry the settings of a run",
@@ -474,7 +524,7 @@ def test_train_encoder_and_paint_with_it(impasto):
 
 @pytest.mark.parametrize("name", CompressOptions.model_fields)
 def test_help_of_train_encoder_shows_every_setting(impasto, name):
-    assert f"--{name.replace('_', '-')}" in impasto("train", "encoder", "--help").out
+    assert f"--{name.replace('_', '-')}" in impasto("train", "encoder", "--help-all").out
 
 
 def test_stylize_rerun_and_score(impasto):
@@ -509,6 +559,15 @@ def test_stylize_rerun_and_score(impasto):
     lines = [line.rstrip() for line in measured.out.splitlines()]
     assert [line for line in lines if line in GROUPS] == ["Style", "Subject", "Color", "Artifacts"]
     assert {name for group in GROUPS.values() for name in group} == set(numbers)  # all that JSON has
+
+
+def test_a_result_that_is_smaller_than_the_photograph_says_so(impasto):
+    told = "the photograph is 48 px long, the result 32; --size changes it\n"
+    small = impasto("stylize", "photo.png", "stripes.png", *SMALL[2:], "--size", "32", "-o", "a.png")
+    assert small.code == 0 and small.err.count(told) == 1
+    assert "px long" not in impasto("stylize", "photo.png", "stripes.png", *SMALL, "-o", "b.png").err
+    sheet = impasto("stylize", "photo.png", "stripes.png", *SMALL[2:], "--contact-sheet", "-o", "c.png")
+    assert sheet.code == 0 and "px long" not in sheet.err
 
 
 def test_json_is_all_there_is_on_stdout(impasto):
@@ -553,16 +612,21 @@ def test_a_bad_style_is_said_once_for_a_folder(impasto):
     assert done.err.count("\n") == 1 and "notes.txt is not a picture" in done.err
 
 
-def test_contact_sheet(impasto, monkeypatch):
-    whole = iter_contact_sheet
-    few = {"strengths": (0.5, 2.0), "style_scales": (1.0,)}
-    monkeypatch.setattr(
-        "impasto.api.contact_sheet.iter_contact_sheet", lambda *words, **more: whole(*words, **more, **few)
-    )
-    done = impasto("stylize", "photo.png", "stripes.png", *SMALL, "--contact-sheet", "--quiet")
-    assert (done.code, done.out, done.err) == (0, "photo_stripes-sheet.png\n", "")
-    width, height = size("photo_stripes-sheet.png")
-    assert height > width  # two rows, one column
+def test_contact_sheet_prints_the_command_of_each_preview(impasto, monkeypatch):
+    monkeypatch.setattr("impasto.api.contact_sheet._STYLE_SCALES", (0.5,))
+    words = ("stylize", "photo.png", "stripes.png", *SMALL)
+    done = impasto(*words, "--contact-sheet", "--content-weight=0.2", "-o", "sheet.png")
+    assert (done.code, done.out) == (0, "sheet.png\n"), done.err
+    width, height = size("sheet.png")
+    assert height > width  # three rows, one column
+    commands = [line for line in done.err.splitlines() if line.startswith("impasto ")]
+    assert commands == [
+        f"impasto {' '.join(words)} --content-weight {weight} --style-scale 0.5" for weight in ("0.0625", "0.2", "0.5")
+    ]
+    assert impasto(*commands[0].split()[1:]).out == "photo_stripes.png\n"
+    assert read_metadata("photo_stripes.png")["options"]["content_weight"] == 0.0625
+    quiet = impasto(*words, "--contact-sheet", "--quiet", "--content-weight", "0")
+    assert (quiet.code, quiet.out, quiet.err) == (0, "photo_stripes-sheet.png\n", "")
 
 
 def test_a_folder_as_output_takes_the_made_up_name(impasto, pretend):
@@ -686,15 +750,33 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(impasto):
     assert not checkpoint_path("broken.png").exists()
 
 
-def test_where_an_interrupted_run_is_kept_is_said(impasto, pretend):
+def test_where_an_interrupted_run_is_kept_is_said(impasto, pretend, monkeypatch):
+    from impasto.api import stylize
+
     def keep():
         Path("out.png").touch()
         checkpoint_path("out.png").touch()
 
+    iter_stylize = stylize.iter_stylize
     pretend(STARTED, step(1), send(signal.SIGINT), keep, step(2), step(3))
     done = impasto("stylize", "photo.png", "stripes.png", "-o", "out.png")
     assert (done.code, done.out) == (130, "out.png\n")
-    assert "the same command with --resume continues it" in done.err
+    assert "interrupted; to continue: impasto stylize photo.png stripes.png -o out.png --resume\n" in done.err
+    monkeypatch.setattr(stylize, "iter_stylize", iter_stylize)
+    again = impasto("stylize", "photo.png", "stripes.png", "-o", "out.png")
+    assert again.code == 2 and again.err == (
+        "impasto: out.png is of an interrupted run; pass --force to start anew, or --resume to continue: "
+        "impasto stylize photo.png stripes.png -o out.png --resume\n"
+    )
+
+
+def test_commands_like_the_one_that_was_typed():
+    typed(["stylize", "my photo.jpg", "swirl", "--force", "--size=64", "-o", "a.png", "--", "-b.png"])
+    assert resuming() == "impasto stylize 'my photo.jpg' swirl --size=64 -o a.png --resume -- -b.png"
+    other = command_like({"--size": "32"}, without=["-o=", "--output="])
+    assert other == "impasto stylize 'my photo.jpg' swirl --force --size 32 -- -b.png"
+    typed(["train", "vae", "--resume"])
+    assert resuming() == "impasto train vae --resume"
 
 
 @pytest.mark.parametrize("words", [("encoders",), ("encoders", "--json")])
@@ -716,11 +798,11 @@ def shown(events, width=120):
     return screen.getvalue()
 
 
-def test_the_bar_shows_step_size_losses_and_time_left():
+def test_the_bar_shows_percent_size_losses_and_time_left():
     started = Started("photo", ((36, 48, 4),), memory=1_200_000_000, seconds=95.0)
     text = shown([started, *(step(number, remaining=95.0) for number in (1, 2, 3, 4)), Done(None, 4, 61.0)])
     assert "photo: 4 steps at 48×36, about 2 min, 1.2 GB\n" in text
-    assert "4/4" in text and "scale 1/1, 48×36" in text and "content 0.25 style 0.5, 2 min left" in text
+    assert "100 %" in text and "scale 1/1, 48×36" in text and "style 0.5 content 0.25, 2 min left" in text
     assert "4 steps in 1 min" in text
 
 
@@ -742,7 +824,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then(capfd, monkeypatch):
     out, err = capfd.readouterr()
     assert out == ""
     assert [line.split(",")[0] for line in err.splitlines()] == [
-        *("photo: 4 steps at 48×36", "step 3/7", "step 6/7", "7 steps in 28 s")
+        *("photo: 4 steps at 48×36", "43 %", "86 %", "7 steps in 28 s")
     ]
 
 

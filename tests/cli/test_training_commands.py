@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,8 +85,16 @@ def test_an_interrupted_training_goes_on_in_the_newest_folder(impasto, interrupt
     stopped = impasto("train", "vae", "bars.npz", *VAE)
     restore()
     assert (stopped.code, stopped.out) == (130, "vae-bars-2\n")
-    assert "interrupted; the same command with --resume continues it" in stopped.err
+    command = f"impasto train vae bars.npz {' '.join(VAE)} --resume\n"
+    assert f"interrupted; to continue: {command}" in stopped.err
     assert not Path("vae-bars-2/model.safetensors").exists()
+    for more in ((), ("-o", "vae-bars-2")):
+        again = impasto("train", "vae", "bars.npz", *VAE, *more)
+        told = "vae-bars-2 holds a training that has not ended; pass --force to start anew, or --resume to continue: "
+        like = command.replace("--resume", " ".join((*more, "--resume")))
+        assert again.code == 2 and again.err == f"impasto: {told}{like}"
+    assert impasto("train", "vae", "bars.npz", *VAE, "--force").out == "vae-bars-3/model.safetensors\n"
+    shutil.rmtree("vae-bars-3")
     resumed = impasto("train", "vae", "bars.npz", *VAE, "--resume")
     assert (resumed.code, resumed.out) == (0, "vae-bars-2/model.safetensors\n")
     ours, theirs = weights("whole"), weights("vae-bars-2")
@@ -166,7 +175,7 @@ def test_a_classifier_is_evaluated(impasto):
 def test_help_of_each_method_shows_its_inputs_options_and_presets(impasto, name):
     from impasto.recipes import find_method
 
-    method, shown = find_method(name), impasto("train", name, "--help").out
+    method, shown = find_method(name), impasto("train", name, "--help-all").out
     for one in method.inputs:
         assert (one.name.upper() if one.positional else f"--{one.name}") in shown
     for option in method.options.model_fields:

@@ -26,13 +26,14 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "run": "events notebook",
     "ops": "errors",
     "builtin_styles": "errors registry",
+    "paintings": "",
     "io": "errors events",
     "losses": "registry ops",
     "networks": "errors",
     "checkpoints": "errors registry networks",
     "style_transfer": "errors events options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",
-    "data": "errors ops builtin_styles io metrics",
+    "data": "errors ops builtin_styles paintings io checkpoints metrics",
     "reports": "errors io checkpoints",
     "inference": "errors events options devices ops builtin_styles io losses networks checkpoints style_transfer "
     "metrics data reports",
@@ -42,8 +43,8 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "inference training evaluation",
     "api": "errors events options devices run ops io networks checkpoints style_transfer metrics data reports "
     "inference training evaluation recipes",
-    "cli": "errors events options builtin_styles io checkpoints style_transfer data reports inference training "
-    "evaluation recipes api",
+    "cli": "errors events options builtin_styles paintings io checkpoints style_transfer data reports inference "
+    "training evaluation recipes api",
 }
 HOME = {  # each heavy package has one home
     "PIL": "io",
@@ -205,7 +206,7 @@ def test_imports_load_no_more_than_they_need(imported, unwanted):
 
 def test_help_loads_no_torch(tmp_path):
     code = (
-        "import runpy, sys; sys.argv = ['impasto', 'train', 'vae', '--help']\n"
+        "import runpy, sys; sys.argv = ['impasto', 'train', 'vae', '--help-all']\n"
         "try: runpy.run_module('impasto', run_name='__main__')\n"
         "except SystemExit: pass\n"
         "print(sorted({'torch', 'matplotlib'} & set(sys.modules)))"

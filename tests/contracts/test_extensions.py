@@ -166,7 +166,7 @@ def test_a_recipe_of_another_package_has_its_command(installed, tmp_path):
     np.savez(tmp_path / "set.npz", images=IMAGES)
     code, out, err = impasto_command("train", "--help", cwd=tmp_path)
     assert code == 0 and "Find the mean of some images." in out, err
-    code, out, err = impasto_command("train", "toy", "--help", cwd=tmp_path)
+    code, out, err = impasto_command("train", "toy", "--help-all", cwd=tmp_path)
     assert code == 0 and "--strength" in out and "--learning-rate" in out, err
     words = ("train", "toy", "set.npz", "--steps", "5", "--device", "cpu", "--json")
     code, out, err = impasto_command(*words, cwd=tmp_path)

@@ -77,8 +77,8 @@ def indented_in(code, text):
 
 @cache
 def flags(command):
-    """The flags that `impasto COMMAND --help` names."""
-    arguments = [sys.executable, "-m", "impasto", *command.split(), "--help"]
+    """The flags that `impasto COMMAND --help-all` names."""
+    arguments = [sys.executable, "-m", "impasto", *command.split(), "--help-all"]
     shown = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
     return set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", shown))
 

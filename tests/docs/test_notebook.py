@@ -61,7 +61,7 @@ def test_it_takes_ten_lines():
 def test_a_bar_and_previews_are_shown(outputs):
     (shown,) = [out for out in outputs[LINES[1]] if out.output_type == "display_data"]
     html = shown["data"]["text/html"]
-    assert "<progress value='40' max='40'" in html and "data:image/jpeg;base64," in html
+    assert "<progress value='1.000'" in html and "data:image/jpeg;base64," in html
     assert "0 s" in html or " s" in html
 
 

@@ -230,12 +230,13 @@ def commands(app, words=()):
 def test_help_uses_words_of_the_field():
     from rich.console import Console
 
+    from impasto.cli.flags import whole_help
     from impasto.cli.main import app
 
     told = set()
     for words in commands(app):
         shown = io.StringIO()
-        app.help_print(list(words), console=Console(file=shown, width=1000, no_color=True))
+        whole_help(words, Console(file=shown, width=1000, no_color=True))
         text = "\n".join(" ".join(line.split()) for line in shown.getvalue().splitlines())
         for at, word, better in (*found(text, WORDS), *found(text, NAMES)):
             line = text[text.rfind("\n", 0, at) + 1 :].partition("\n")[0]

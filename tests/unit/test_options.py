@@ -124,3 +124,10 @@ def test_the_options_of_trainings_are_described():
     for options in (AutoencoderOptions, GANOptions, CycleGANOptions, JohnsonOptions):
         for name, field in options.model_fields.items():
             assert field.description and not field.description.endswith("."), name
+
+
+def test_a_field_is_common_where_a_parent_declares_it_so():
+    common = AutoencoderOptions.common()  # redefines `steps`, adds `noise`
+    assert {"steps", "budget", "batch", "noise", "latent", "network"} <= common
+    assert not {"ema", "warmup", "hidden", "seed"} & common
+    assert "size" in StylizeOptions.common() and "history" not in StylizeOptions.common()

@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.api.style_sheet import iter_style_sheet
+from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
-from impasto.errors import OptionError, WeightsError
+from impasto.data.style_names import as_text, style_stem
+from impasto.errors import ImpastoError, OptionError, WeightsError
 from impasto.events import Done, Event, Note, Saved, Started, Step
-from impasto.inference.brush import Brush, style_parts
+from impasto.inference.brush import Brush
 from impasto.inference.generator import Autoencoder
 from impasto.inference.load import load
 from impasto.inference.options import ApplyOptions
@@ -18,6 +22,7 @@ from impasto.inference.painter import Painter
 from impasto.inference.scene_statistics import steady
 from impasto.inference.translator import Translator
 from impasto.io.convert import resize_picture, resize_picture_to
+from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
@@ -28,7 +33,7 @@ from impasto.run import Run, Verb
 
 __all__ = ["apply", "start_apply", "default_output_apply", "is_video", "iter_apply", "open_painter"]
 
-_FORMAT = 1  # raised when the metadata in results changes its meaning
+_GIVEN = "given"  # the name of a style that was given as a picture in memory
 
 
 def start_apply(
@@ -41,6 +46,7 @@ def start_apply(
     regions: Sequence[tuple[Source, str]] = (),
     keep: Source | None = None,
     options: ApplyOptions | None = None,
+    sheet: bool = False,
     force: bool = False,
     **settings: Any,
 ) -> Run[Any]:
@@ -54,11 +60,12 @@ def start_apply(
         model: a painter, translator or autoencoder from `load`, or a name or path that `load` takes.
         source: the picture, as for `Painter`; or the path of a video.
         output: file for the result. Videos need one.
-        style: as in `ApplyOptions`, or any style image.
+        style: as for `Painter`; several are a list, or a mapping to their weights.
         strength: from 0, the photograph, to 1, the style.
         regions: (mask, style) pairs: parts of the picture that get other styles.
         keep: a mask of what stays unchanged.
         options: all settings at once; `style` and `strength` are then ignored.
+        sheet: paint a picture in all styles of the network, on one page with their names.
         force: overwrite the file.
         settings: single settings of `ApplyOptions`, such as `size=768`.
 
@@ -69,22 +76,40 @@ def start_apply(
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
-    named = style if isinstance(style, str | Path) else ""
-    single = settings if options is not None else {"style": str(named), "strength": strength, **settings}
+    named = as_text(style)
+    single = settings if options is not None else {"style": named or "", "strength": strength, **settings}
     chosen = ApplyOptions.completed(options, single)
     loaded = model if isinstance(model, Model) else open_painter(model, chosen)
-    if options is None and not isinstance(style, str | Path):
+    if options is None and named is None:
         if not isinstance(loaded, Painter):
             raise OptionError(f"the network of {loaded.architecture} has one style; leave out the style.")
-        loaded, chosen = loaded.with_style("given", style, size=chosen.style_size), chosen.changed(style="given")
+        loaded, chosen = loaded.with_style(_GIVEN, style, size=chosen.style_size), chosen.changed(style=_GIVEN)
     video = is_video(source)
+    if sheet:
+        return _sheet_run(loaded, source, chosen, regions, keep, output, force)
     given = source if video else open_picture(source, digest=output is not None)
-    events = iter_apply(loaded, given, chosen, regions=regions, keep=keep, output=output, force=force)
+    opened = None if video else given
+    events = iter_apply(loaded, source, chosen, regions=regions, keep=keep, output=output, force=force, opened=opened)
     place = None if output is None else Path(output)
     return Run(events, lambda run: place if video else as_kind(source, run.image, given))
 
 
 apply = Verb(start_apply)
+
+
+def _sheet_run(
+    model: Model,
+    source: Source,
+    options: ApplyOptions,
+    regions: Sequence[tuple[Source, str]],
+    keep: Source | None,
+    output: str | Path | None,
+    force: bool,
+) -> Run[Any]:
+    if is_video(source) or regions:
+        raise OptionError("a sheet shows a picture in all styles; expected a picture, without regions.")
+    events = iter_style_sheet(model, source, options, keep=keep, output=output, force=force)
+    return Run(events, lambda run: as_kind(source, run.image, load_picture(as_pixels(run.image))))
 
 
 def open_painter(name_or_path: str | Path, options: ApplyOptions = ApplyOptions()) -> Model:  # noqa: B008 - frozen
@@ -120,9 +145,8 @@ def default_output_apply(source: str | Path, model: Model, folder: str | Path = 
     """
     source = Path(source)
     suffix = source.suffix.lower() if is_video(source) else ".png"
-    styles = model.styles if isinstance(model, Painter) else ()
-    names = [Path(name.replace(":", "-")).stem for name, _ in style_parts(style, styles)] if style else []
-    return Path(folder) / f"{source.stem}_{'-'.join(names) or model.name or model.architecture}{suffix}"
+    names = style_stem(style, model.styles if isinstance(model, Painter) else ())
+    return Path(folder) / f"{source.stem}_{names or model.name or model.architecture}{suffix}"
 
 
 def is_video(path: Source) -> bool:
@@ -139,6 +163,7 @@ def iter_apply(
     keep: Source | None = None,
     output: str | Path | None = None,
     force: bool = False,
+    opened: Picture | None = None,
 ) -> Iterator[Event]:
     """Yield Started, Saved and Done for a picture, and a Step for each frame of a video.
 
@@ -153,19 +178,14 @@ def iter_apply(
         keep: a mask of what stays unchanged.
         output: file for the result; its suffix is the format. Videos need one.
         force: overwrite the file.
+        opened: the source as a Picture, if it is open already.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
     ApplyOptions.check(options)
     _check_kind(model)
-    record = {
-        "format": _FORMAT,
-        "version": version("impasto"),
-        "operation": "apply",
-        "model": {"name": model.name, "sha256": model.sha256},
-        "options": options.model_dump(mode="json"),
-    }
+    record = {**new_record("apply", options), "model": _model_origin(model)}
     if isinstance(model, Autoencoder):
         if is_video(source) or regions or keep is not None or options.style:
             raise OptionError(f"{model.path} is an autoencoder; expected a picture, without styles, regions and masks.")
@@ -173,8 +193,8 @@ def iter_apply(
             raise OptionError(f"{model.path} is class-conditional; use denoise(picture, label=) of the loaded network.")
         if output is not None:
             check_target(output, force)
-        picture = open_picture(source, digest=output is not None)
-        record["content"] = _content(source, picture)
+        picture = opened or open_picture(source, digest=output is not None)
+        record["content"] = picture_origin(source, picture)
         return _reconstruction(model, picture, record, None if output is None else Path(output), force)
     assert isinstance(model, Painter | Translator)
     if is_video(source):
@@ -187,14 +207,41 @@ def iter_apply(
         return _video(brush, iter_video(source, output, process, metadata=record, force=force))
     if output is not None:
         check_target(output, force)
-    picture = open_picture(source, digest=output is not None)
+    picture = opened or open_picture(source, digest=output is not None)
     brush = Brush(model, options, picture, regions, keep)
-    record["content"] = _content(source, picture)
+    if output is not None:
+        record["content"] = picture_origin(source, picture)
+        record["styles"] = _style_origins(brush.style, options)
+        if regions:
+            record["regions"] = [
+                {"mask": mask_origin(mask), "styles": [_style_origin(style)]} for mask, style in regions
+            ]
+        if keep is not None:
+            record["keep"] = mask_origin(keep)
     return _picture(brush, picture, record, None if output is None else Path(output), force)
 
 
-def _content(source: Source, picture: Picture) -> dict[str, str]:
-    return {"source": str(source) if isinstance(source, str | Path) else "", "sha256": picture.digest}
+def _model_origin(model: Model) -> dict[str, str]:
+    """Return where a network is: its name in the catalog, or its file; and the hash of the file."""
+    source = "" if model.path is None else str(model.path)
+    with suppress(ImpastoError):  # the catalog does not have the name
+        if locate(model.name)[0] == model.path:
+            source = model.name
+    return {"name": model.name, "source": source, "sha256": model.sha256}
+
+
+def _style_origins(style: Any, options: ApplyOptions) -> list[dict[str, str]]:
+    """Return where the styles of a painting are: by name with weights, or of a network that takes one picture."""
+    names = list(style) if isinstance(style, dict) else [options.style] * bool(options.style)
+    return [_style_origin(name) for name in names]
+
+
+def _style_origin(name: str) -> dict[str, str]:
+    """Return the name or file of a style, and the hash of the file if it is a picture."""
+    if name == _GIVEN:
+        return {"source": "", "sha256": ""}
+    picture = Path(name).is_file() and Path(name).suffix != ".safetensors"
+    return {"source": name, "sha256": load_picture(name).digest if picture else ""}
 
 
 def _picture(

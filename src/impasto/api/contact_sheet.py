@@ -1,13 +1,13 @@
-"""Contact sheet of `stylize`: small previews over style weight and style scale."""
+"""Contact sheet of `stylize`: small previews over content weight and style scale."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from impasto.api.stylize import iter_stylize
-from impasto.events import Done, Event, Saved
+from impasto.events import Done, Event, Note, Saved
 from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
 from impasto.io.sheets import picture_sheet
@@ -15,7 +15,17 @@ from impasto.io.tensors import Source, as_pixels, as_tensor
 from impasto.style_transfer.objective import Encoder
 from impasto.style_transfer.options import StylizeOptions
 
-__all__ = ["iter_contact_sheet"]
+__all__ = ["contact_sheet_cells", "iter_contact_sheet"]
+
+_CONTENT_WEIGHTS = (0.3125, 1.0, 2.5)  # factors, one a row: 0.05, 0.16 and 0.4 by default
+_STYLE_SCALES = (0.7, 1.0, 1.5)  # factors, one a column
+
+
+def contact_sheet_cells(options: StylizeOptions) -> list[list[dict[str, float]]]:
+    """Return the settings of each preview of a contact sheet, by row and column."""
+    weights = dict.fromkeys(float(f"{options.content_weight * factor:.3g}") for factor in _CONTENT_WEIGHTS)
+    scales = dict.fromkeys(float(f"{min(options.style_scale * factor, 16):.3g}") for factor in _STYLE_SCALES)
+    return [[{"content_weight": weight, "style_scale": scale} for scale in scales] for weight in weights]
 
 
 def iter_contact_sheet(
@@ -25,12 +35,10 @@ def iter_contact_sheet(
     *,
     output: str | Path,
     force: bool = False,
-    strengths: Sequence[float] = (0.25, 1.0, 4.0),
-    style_scales: Sequence[float] = (0.5, 1.0, 2.0),
     size: int = 192,
     encoder: Encoder | None = None,
 ) -> Iterator[Event]:
-    """Paint small previews over style weight (rows) and style scale (columns) into one picture.
+    """Paint small previews over content weight (rows) and style scale (columns) into one picture.
 
     Args:
         content: as in `iter_stylize`.
@@ -38,8 +46,6 @@ def iter_contact_sheet(
         options: settings of every preview but its size.
         output: the file to write.
         force: allow `output` to be overwritten.
-        strengths: factors of `options.style_weight`, one a row.
-        style_scales: factors of `options.style_scale`, one a column.
         size: longer side of one preview.
         encoder: as in `iter_stylize`.
     """
@@ -48,25 +54,21 @@ def iter_contact_sheet(
     rows: list[list[np.ndarray]] = []
     started = time.monotonic()
     steps = 0
-    for strength in strengths:
+    cells = contact_sheet_cells(options)
+    for row in cells:
         rows.append([])
-        for scale in style_scales:
-            job_options = options.changed(
-                size=size,
-                min_size=min(options.min_size, size),
-                style_weight=options.style_weight * strength,
-                style_scale=options.style_scale * scale,
-            )
-            for event in iter_stylize(content, style, job_options, encoder=encoder):
+        for cell in row:
+            preview = options.changed(size=size, min_size=min(options.min_size, size), **cell)
+            for event in iter_stylize(content, style, preview, encoder=encoder):
                 if isinstance(event, Done):
                     rows[-1].append(as_pixels(event.image))
                     steps += event.steps
-                else:
+                elif not isinstance(event, Note):  # such as that a preview is smaller than the photograph
                     yield event
     pixels = picture_sheet(
         rows,
-        row_labels=[f"style weight {options.style_weight * strength:g}" for strength in strengths],
-        column_labels=[f"style scale {options.style_scale * scale:g}" for scale in style_scales],
+        row_labels=[f"--content-weight\n{row[0]['content_weight']:g}" for row in cells],
+        column_labels=[f"--style-scale {cell['style_scale']:g}" for cell in cells[0]],
     )
     save_picture(output, load_picture(pixels), force=force)
     yield Saved(Path(output), "sheet")

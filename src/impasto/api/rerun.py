@@ -1,14 +1,22 @@
-"""Repeat a run of `stylize` from the settings embedded in its result."""
+"""Repeat a run of `stylize` or `apply` from the settings embedded in its result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from impasto.api.embedded import embedded_record, embedded_source
-from impasto.api.stylize import iter_stylize
+from impasto.api.apply import iter_apply, open_painter
+from impasto.api.embedded import (
+    embedded_keep,
+    embedded_record,
+    embedded_regions,
+    embedded_source,
+    embedded_styles,
+)
+from impasto.data.style_names import as_text
+from impasto.errors import ImageError, OptionError
 from impasto.events import Event
+from impasto.inference.options import ApplyOptions
 from impasto.io.tensors import Source
-from impasto.style_transfer.options import StylizeOptions
 
 __all__ = ["iter_rerun"]
 
@@ -21,38 +29,78 @@ def iter_rerun(
     resume: bool = False,
     content: Source | None = None,
     styles: Sequence[Source] | None = None,
+    quality: str | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
     """Repeat the run whose settings are embedded in a picture; on a CPU the same version writes the same bytes.
 
     Args:
-        picture: a result of `stylize`.
+        picture: a result of `stylize` or `apply`.
         output: the file to write; by default `<picture>-rerun.png` beside it.
         force: allow `output` to be overwritten.
-        resume: continue from the checkpoint of an interrupted rerun.
+        resume: continue from the checkpoint of an interrupted rerun of `stylize`.
         content: another photograph, or where the embedded one is now.
         styles: other styles, or where the embedded ones are now.
+        quality: of `stylize`, in place of that of the picture.
         settings: single settings in place of the embedded ones.
 
     Raises:
         ImageError: the picture carries no settings, or its sources are gone or have changed.
+        OptionError: a setting is not one of that operation.
     """
     record = embedded_record(picture)
     if content is None:
         content = embedded_source(record["content"], "photograph", picture)
-    if not styles:
-        styles = [embedded_source(origin, "style", picture) for origin in record["styles"]]
-    regions = [
-        (
-            embedded_source(part["mask"], "mask", picture),
-            [embedded_source(origin, "style", picture) for origin in part["styles"]],
-        )
-        for part in record.get("regions", ())
-    ]
-    keep = embedded_source(record["keep"], "mask", picture) if "keep" in record else None
-    options = StylizeOptions(**{**record["options"], **settings})
     if output is None:
         output = Path(picture).with_name(f"{Path(picture).stem}-rerun.png")
+    if record["operation"] == "apply":
+        if resume or quality is not None:
+            flag = "--resume" if resume else "--quality"
+            raise OptionError(f"{picture} was painted in one pass, by `impasto apply`; leave out {flag}.")
+        return _applied(picture, record, content, styles, settings, output, force)
+    from impasto.api.stylize import iter_stylize, mixture
+    from impasto.style_transfer.options import StylizeOptions, quality_settings
+
+    chosen = {} if quality is None else quality_settings(quality)
+    if styles and mixture(list(styles))[1]:
+        settings = {"style_weights": (), **settings}  # the names have weights of their own
     return iter_stylize(
-        content, list(styles), options, regions=regions, keep=keep, output=output, force=force, resume=resume
+        content,
+        list(styles) if styles else [*embedded_styles(record, picture)],
+        StylizeOptions(**{**record["options"], **chosen, **settings}),
+        regions=embedded_regions(record, picture),
+        keep=embedded_keep(record, picture),
+        output=output,
+        force=force,
+        resume=resume,
+    )
+
+
+def _applied(
+    picture: str | Path,
+    record: dict[str, Any],
+    content: Source,
+    styles: Sequence[Source] | None,
+    settings: Mapping[str, Any],
+    output: str | Path,
+    force: bool,
+) -> Iterator[Event]:
+    """Repeat a run of `apply` with the same network."""
+    origin = record["model"]
+    found = embedded_styles(record, picture) if record.get("styles") and not styles else []
+    foreign = sorted(settings.keys() - ApplyOptions.model_fields.keys())
+    if foreign:
+        raise OptionError(
+            f"{picture} was painted in one pass, by `impasto apply`, which has no option {foreign[0]}; leave it out."
+        )
+    given = {"style": ",".join(map(str, styles))} if styles else {}
+    options = ApplyOptions(**{**record["options"], **given, **settings})
+    model = open_painter(origin.get("source") or origin["name"], options)
+    if not options.style and not getattr(model, "default", ""):
+        options = options.changed(style=",".join(found))
+    if origin["sha256"] and model.sha256 != origin["sha256"]:
+        raise ImageError(f"{model.path} has changed since {picture} was written; use impasto apply {model.name}.")
+    regions = [(mask, as_text(some) or "") for mask, some in embedded_regions(record, picture)]
+    return iter_apply(
+        model, content, options, regions=regions, keep=embedded_keep(record, picture), output=output, force=force
     )

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from impasto.api.embedded import embedded_record, embedded_source
-from impasto.api.stylize import as_list
+from impasto.api.embedded import embedded_record, embedded_source, embedded_styles
+from impasto.api.stylize import mixture
 from impasto.checkpoints.encoders import load_encoder
 from impasto.data.styles import open_style
 from impasto.io.convert import resize_picture_to
@@ -26,7 +26,7 @@ def score(
     Args:
         result: a path, PIL image, array or tensor in [0, 1].
         content: the photograph; by default the one in the settings that the result carries.
-        style: one or a list of style images or names of built-in styles; by default those in these settings.
+        style: one or a list of style images or names of `impasto styles`; by default those in these settings.
         encoder: the network whose features are compared: a name of `impasto encoders`, or a file.
 
     Returns:
@@ -37,11 +37,11 @@ def score(
         ImageError: a picture cannot be read, or is neither given nor embedded.
     """
     picture = open_picture(result)
-    styles = [] if style is None else as_list(style)
+    styles = [] if style is None else mixture(style)[0]
     if content is None or not styles:
         record = embedded_record(result)
         content = content if content is not None else embedded_source(record["content"], "photograph", result)
-        styles = styles or [embedded_source(origin, "style", result) for origin in record["styles"]]
+        styles = styles or embedded_styles(record, result)
     opened = [open_style(style, max(picture.pixels.shape[:2])) for style in styles]
     photograph = resize_picture_to(open_picture(content), *picture.pixels.shape[:2])
     return style_score(

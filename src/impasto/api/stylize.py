@@ -2,9 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from impasto.api.embedded import RECORD_FORMAT
+from impasto.api.embedded import mask_origin, new_record, picture_origin
 from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.files import load_state, save_state
+from impasto.data.style_names import style_parts, style_stem
 from impasto.data.styles import open_style
 from impasto.devices import find_device, find_dtype
-from impasto.errors import CheckpointError, OptionError
+from impasto.errors import CheckpointError, OptionError, Unfinished
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.convert import resize_picture, resize_picture_to
-from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
-from impasto.io.masks import mask_file, read_mask
+from impasto.io.masks import read_mask
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
 from impasto.ops.resize import resize
@@ -44,7 +43,9 @@ class _Job:
 
     content: Picture  # at the size of the result
     styles: tuple[Picture, ...]
-    regions: tuple[tuple[Tensor, tuple[Picture, ...], str], ...]  # masks at that size, their styles, and a name
+    regions: tuple[
+        tuple[Tensor, tuple[Picture, ...], str, tuple[float, ...]], ...
+    ]  # masks at that size, styles, weights
     keep: Tensor | None
     first: Picture | None
     options: StylizeOptions
@@ -52,13 +53,15 @@ class _Job:
     polish: Encoder | None
     device: torch.device
     record: dict[str, Any]  # settings that are embedded in the result, for `rerun`
+    original: tuple[int, int]  # height and width of the photograph
+    note: str = ""
 
     @classmethod
     def prepare(
         cls,
         content: Source,
         styles: Sequence[Source],
-        regions: Sequence[tuple[Source, Source | list[Source]]],
+        regions: Sequence[tuple[Source, list[Source], tuple[float, ...]]],
         keep: Source | None,
         options: StylizeOptions,
         encoder: Encoder | None,
@@ -75,7 +78,9 @@ class _Job:
             return resize(of_photograph, small.size).clamp(0, 1)
 
         opened_styles = opened(styles)
-        parts = tuple((mask(where), opened(as_list(some)), _region_name(where, some)) for where, some in regions)
+        parts = tuple(
+            (mask(where), opened(some), _region_name(where, some), weights) for where, some, weights in regions
+        )
         first = open_picture(options.init_image) if options.init_image else None
         device = find_device(options.device)
 
@@ -86,25 +91,23 @@ class _Job:
         features = encoder or network(options.encoder)
         polish = network(options.polish_encoder) if options.polish and encoder is None else None
         record = {
-            "format": RECORD_FORMAT,
-            "version": version("impasto"),
-            "operation": "stylize",
-            "content": _origin(content, picture),
-            "styles": [_origin(source, style) for source, style in zip(styles, opened_styles, strict=True)],
-            "options": options.model_dump(mode="json"),
+            **new_record("stylize", options),
+            "content": picture_origin(content, picture),
+            "styles": [picture_origin(source, style) for source, style in zip(styles, opened_styles, strict=True)],
         }
         if regions:
             record["regions"] = [
                 {
-                    "mask": _mask_origin(where),
-                    "styles": [_origin(one, style) for one, style in zip(as_list(some), part[1], strict=True)],
+                    "mask": mask_origin(where),
+                    "styles": [picture_origin(one, style) for one, style in zip(some, part[1], strict=True)],
+                    **({"weights": list(weights)} if weights else {}),
                 }
-                for (where, some), part in zip(regions, parts, strict=True)
+                for (where, some, weights), part in zip(regions, parts, strict=True)
             ]
         if keep is not None:
-            record["keep"] = _mask_origin(keep)
+            record["keep"] = mask_origin(keep)
         kept = None if keep is None else mask(keep)
-        return cls(small, opened_styles, parts, kept, first, options, features, polish, device, record)
+        return cls(small, opened_styles, parts, kept, first, options, features, polish, device, record, picture.size)
 
     def events(
         self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
@@ -128,7 +131,9 @@ class _Job:
                 name=self.content.name,
             )
         regions = [Region(None, tensors(self.styles), "the rest" if self.regions else "")]
-        regions += [Region(mask.to(self.device), tensors(styles), name) for mask, styles, name in self.regions]
+        regions += [
+            Region(mask.to(self.device), tensors(styles), name, weights) for mask, styles, name, weights in self.regions
+        ]
         return iter_regions(
             content,
             regions,
@@ -149,25 +154,33 @@ class _Job:
         return replace(picture, pixels=as_pixels(image))
 
 
-def _origin(source: Source, picture: Picture) -> dict[str, str]:
-    where = str(source) if isinstance(source, str | Path) else ""
-    return {"source": where, "sha256": picture.digest}
-
-
-def _mask_origin(source: Source) -> dict[str, str]:
-    """Return where a mask is, and the hash of its file."""
-    if not isinstance(source, str | Path):
-        return {"source": "", "sha256": ""}
-    path = Path(mask_file(str(source)))
-    return {"source": str(source), "sha256": load_picture(path).digest if path.exists() else ""}
-
-
 def as_list(sources: Source | list[Source]) -> list[Source]:
     return list(sources) if isinstance(sources, list | tuple) else [sources]
 
 
-def _region_name(mask: Source, styles: Source | list[Source]) -> str:
-    named = [Path(str(style)).stem for style in as_list(styles) if isinstance(style, str | Path)]
+def mixture(style: Any) -> tuple[list[Source], tuple[float, ...]]:
+    """Return the styles of a mixture and their weights; () where all have the same.
+
+    Args:
+        style: one or a list of sources, of which a text may name several, as "starry_night:0.6,great_wave:0.4"; or
+            sources with weights, as {"starry_night": 0.6, "great_wave": 0.4}.
+
+    Raises:
+        OptionError: a weight is not a number.
+    """
+    if isinstance(style, Mapping):
+        return list(style), tuple(style.values()) if len(style) > 1 else ()
+    parts: list[tuple[Source, float | None]] = []
+    for one in as_list(style):
+        parts += style_parts(one) if isinstance(one, str) else [(one, None)]
+    weighted = len(parts) > 1 and any(weight is not None for _, weight in parts)
+    return [one for one, _ in parts], tuple(
+        1.0 if weight is None else weight for _, weight in parts
+    ) if weighted else ()
+
+
+def _region_name(mask: Source, styles: list[Source]) -> str:
+    named = [Path(str(style)).stem for style in styles if isinstance(style, str | Path)]
     where = [f"in {Path(str(mask)).name}"] if isinstance(mask, str | Path) else []
     return " ".join([" + ".join(named), *where]).strip()
 
@@ -177,21 +190,19 @@ def checkpoint_path(output: str | Path) -> Path:
     return Path(output).with_suffix(".resume.safetensors")
 
 
-def default_output(content: Source, style: Source, folder: str | Path = ".") -> Path:
+def default_output(content: Source, style: Source | list[Source], folder: str | Path = ".") -> Path:
     """Return a name for the result in `folder`: photo + painting -> photo_painting.png."""
-    stems = [
-        Path(str(source).replace(":", "-")).stem if isinstance(source, str | Path) else "picture"
-        for source in (content, style)
-    ]
-    return Path(folder) / f"{'_'.join(stems)}.png"
+    photograph = Path(str(content).replace(":", "-")).stem if isinstance(content, str | Path) else "picture"
+    styles = [style_stem(str(one)) if isinstance(one, str | Path) else "picture" for one in as_list(style)]
+    return Path(folder) / f"{photograph}_{'-'.join(styles)}.png"
 
 
 def iter_stylize(
     content: Source,
-    style: Source | list[Source],
+    style: Source | list[Source] | Mapping[Source, float],
     options: StylizeOptions | None = None,
     *,
-    regions: Sequence[tuple[Source, Source | list[Source]]] = (),
+    regions: Sequence[tuple[Source, Source | list[Source] | Mapping[Source, float]]] = (),
     keep: Source | None = None,
     output: str | Path | None = None,
     preview: str | Path | None = None,
@@ -208,9 +219,10 @@ def iter_stylize(
 
     Args:
         content: the photograph: a path, PIL image, array or tensor in [0, 1].
-        style: one or a list of the same, or names of built-in styles such as "swirl" or "swirl:7".
+        style: one or a list of the same; names of `impasto styles`, as "starry_night" or "swirl:7" (its seed); or a
+            mixture, as "starry_night:0.6,great_wave:0.4" or {"starry_night": 0.6, "great_wave": 0.4}.
         options: all settings at once; the default is `StylizeOptions()`.
-        regions: (mask, style or styles) pairs: parts that get other styles; later ones lie over earlier ones. A mask is
+        regions: (mask, style) pairs: parts that get other styles; later ones lie over earlier ones. A mask is
             a picture of the photograph's size, or a text that `io.masks.read_mask` knows.
         keep: a mask of the part that stays unchanged.
         output: file to write the result to; its suffix is the format.
@@ -224,18 +236,40 @@ def iter_stylize(
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
     options = StylizeOptions.completed(options, settings)
-    styles = as_list(style)
-    if not styles or not all(as_list(some) for _, some in regions):
-        raise OptionError("there is no style; expected one or more style images or names of built-in styles.")
-    if regions and options.style_weights and any(len(as_list(some)) != len(styles) for _, some in regions):
-        raise OptionError("style_weights apply to every region; expected the same number of styles in each region.")
+    resized = "size" not in options.model_fields_set
+    styles, weights = mixture(style)
+    parts = [(mask, *mixture(some)) for mask, some in regions]
+    if not styles or not all(found for _, found, _ in parts):
+        raise OptionError("there is no style; expected one or more style images or names of `impasto styles`.")
+    if weights and options.style_weights:
+        raise OptionError("styles have weights, and style_weights are given too; leave out one of them.")
+    shared = options.style_weights
+    for _, found, own in [(None, styles, weights), *parts] if regions else []:
+        if shared and not own and len(found) != len(shared):
+            raise OptionError("style_weights apply to every region; expected the same number of styles in each region.")
+        options.changed(style_weights=own)  # raises here, before the first step, if they are below 0
+    parts = [(mask, found, own or shared) for mask, found, own in parts]
+    if weights:
+        options = options.changed(style_weights=weights)
     if output is not None:
+        if Path(output).exists() and checkpoint_path(output).exists() and not (force or resume):
+            raise Unfinished(f"{output} is of an interrupted run; pass --force to start anew, or --resume to continue.")
         check_target(output, force or resume)
     if preview is not None:
         check_target(preview, force=True)
-    job = _Job.prepare(content, styles, regions, keep, options, encoder)
+    job = _Job.prepare(content, styles, parts, keep, options, encoder)
+    if resized:
+        job = replace(job, note=_other_size(job.content, job.original))
     state = _load_checkpoint(Path(output), job) if resume and output is not None else None
     return _run(job, None if output is None else Path(output), None if preview is None else Path(preview), force, state)
+
+
+def _other_size(small: Picture, original: tuple[int, int]) -> str:
+    """Return the sentence that the result has another size than the photograph; "" if it has the same."""
+    if small.size == original:
+        return ""
+    result, photograph = ("{1}×{0}".format(*size) for size in (small.size, original))
+    return f"the result is {result}, the photograph {photograph}; --size {max(original)} keeps its size"
 
 
 def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -260,7 +294,7 @@ def _run(
 ) -> Iterator[Event]:
     last: Step | None = None
     due = time.monotonic()
-    finished = False
+    finished, note = False, job.note
     try:
         for event in job.events(state):
             if isinstance(event, Step):
@@ -278,6 +312,9 @@ def _run(
                     checkpoint_path(output).unlink(missing_ok=True)
                     yield Saved(output, "result")
             yield event
+            if note and isinstance(event, Started):
+                yield Note(note)
+                note = ""
     finally:
         if last and output and not finished:
             _keep(job, output, last, force or state is not None)
@@ -292,10 +329,10 @@ def _keep(job: _Job, output: Path, last: Step, force: bool) -> None:
 
 def start_stylize(
     content: Source,
-    style: Source | list[Source],
+    style: Source | list[Source] | Mapping[Source, float],
     *,
     output: str | Path | None = None,
-    regions: Sequence[tuple[Source, Source | list[Source]]] = (),
+    regions: Sequence[tuple[Source, Source | list[Source] | Mapping[Source, float]]] = (),
     keep: Source | None = None,
     options: StylizeOptions | None = None,
     preview: str | Path | None = None,
@@ -314,9 +351,10 @@ def start_stylize(
 
     Args:
         content: the photograph: a path, PIL image, array or tensor in [0, 1].
-        style: one or a list of the same, or names of built-in styles such as "swirl" or "swirl:7".
+        style: one or a list of the same; names of `impasto styles`, as "starry_night" or "swirl:7" (its seed); or a
+            mixture, as "starry_night:0.6,great_wave:0.4" or {"starry_night": 0.6, "great_wave": 0.4}.
         output: file to write the result to as well; its suffix is the format.
-        regions: (mask, style or styles) pairs: parts that get other styles; see `iter_stylize`.
+        regions: (mask, style) pairs: parts that get other styles; see `iter_stylize`.
         keep: a mask of the part that stays unchanged.
         options: all settings at once; the default is `StylizeOptions()`.
         preview: file that is rewritten with the picture so far every two seconds.
@@ -325,7 +363,8 @@ def start_stylize(
         encoder: a network to use in place of those that the options name.
         preset: named settings to start from, such as "gatys".
         quality: "draft", "good" or "best".
-        settings: single settings in place of those of the preset, such as `size=768`.
+        settings: single settings in place of those of the preset, such as `size=768`. The longer side of the result is
+            512 px, whatever the photograph has, unless `size` says otherwise.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.

@@ -16,6 +16,7 @@ from impasto.run import Run, Verb
 from impasto.training.loop import iter_train
 from impasto.training.method import Input, Method
 from impasto.training.recipe import Site
+from impasto.training.run_folder import unfinished
 
 __all__ = ["default_run", "inputs_of", "options_of", "start_training", "train"]
 
@@ -45,7 +46,7 @@ def start_training(
             role only. A set of images is a folder, a file, an array or tensor `(N, H, W)`, `(N, H, W, C)` or
             `(N, C, H, W)`, a pair of images and labels, or a torch `Dataset`.
         run: folder for everything that is written; the model is `model.safetensors` in it. By default METHOD-DATA in
-            the working directory, with a number if that exists already.
+            the working directory, with a number if that exists already and has ended.
         preset: named settings to start from; every method has "default".
         options: all settings at once, of the options class of the method.
         network: your own network in place of the method's: an `nn.Module`, or several by name. Autoencoders and VAEs
@@ -69,7 +70,7 @@ def start_training(
         settings, network = {**settings, "network": network}, None
     complete = options_of(found, preset, options, settings)
     roles = inputs_of(found, data)
-    folder = Path(run) if run is not None else default_run(found, roles, resume=resume)
+    folder = Path(run) if run is not None else default_run(found, roles, resume=resume, force=force)
     events = _events(found, roles, complete, Site(folder, resume, network), force)
     return Run(events, lambda _: _result(found, roles, folder, network), folder=folder)
 
@@ -106,9 +107,14 @@ def options_of(method: Method, preset: str, options: Options | None, settings: M
     """Return the complete options of a method.
 
     Raises:
-        OptionError: they are of another class, or a setting is misspelt or out of range.
+        OptionError: they are of another class, a setting is misspelt or out of range, or two set the length.
         UnknownName: there is no such preset.
     """
+    lengths = [name for name in ("steps", "epochs", "budget") if settings.get(name) is not None]
+    if len(lengths) > 1:
+        raise OptionError(
+            f"{' and '.join(lengths)} are given; expected one of them, since each decides how long a training is."
+        )
     if options is None:
         make = getattr(method.options, "preset", None)
         return make(preset, **settings) if make else method.options(**settings)
@@ -149,13 +155,16 @@ def _listed(inputs: Sequence[Input]) -> str:
     return " and ".join(one.name for one in inputs)
 
 
-def default_run(method: Method, data: Mapping[str, Any], *, resume: bool = False) -> Path:
+def default_run(method: Method, data: Mapping[str, Any], *, resume: bool = False, force: bool = False) -> Path:
     """Return the default folder of a run: METHOD-DATA, with a number if that exists already.
+
+    If the newest one holds a run that has not ended, it is returned, so that this run is not forgotten.
 
     Args:
         method: what is trained.
         data: by role.
         resume: return the newest existing folder, in place of the first free name.
+        force: return the first free name in any case.
     """
     names = [
         _data_name(data[one.name]) for one in method.inputs if one.sort != "model" and data.get(one.name) is not None
@@ -167,9 +176,8 @@ def default_run(method: Method, data: Mapping[str, Any], *, resume: bool = False
     while path.exists():
         number += 1
         path = Path(f"{stem}-{number}")
-    if resume and number > 1:
-        return Path(stem if number == 2 else f"{stem}-{number - 1}")
-    return path
+    newest = Path(stem if number == 2 else f"{stem}-{number - 1}")
+    return newest if number > 1 and (resume or (unfinished(newest) and not force)) else path
 
 
 def _data_name(source: Any) -> str:

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -190,7 +191,7 @@ def save_network(path: str | Path, tensors: Mapping[str, Tensor], card: Mapping[
     """Write a network as one safetensors file, its card in the header.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its folder is made if it is not there.
         tensors: the state dict.
         card: what the file says about the network; anything JSON can hold.
         precision: "float32", "float16", or "int8" for large convolutions, with a scale for each filter, and float16
@@ -213,7 +214,7 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
     """Write the state of a run as one safetensors file; whatever was at `path` is replaced in one moment.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file; its folder is made if it is not there.
         tensors: any shapes, any dtypes of safetensors; they are not changed, and may share memory.
         metadata: anything JSON can hold; it goes into the file's header.
 
@@ -229,6 +230,7 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
         plain[key] = flat.clone() if flat.untyped_storage().data_ptr() in taken else flat
         taken.add(plain[key].untyped_storage().data_ptr())
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.unlink(missing_ok=True)
         part.touch()
         mode = part.stat().st_mode  # the default of new files; safetensors lets only the owner read
@@ -236,7 +238,8 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
         part.chmod(mode)
         os.replace(part, path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
         raise CheckpointError(f"{path} cannot be written: {error}.") from error
 
 
@@ -263,11 +266,12 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write plain values as JSON; whatever was there is replaced in one moment.
+    """Write plain values as JSON, also into a new folder; whatever was there is replaced in one moment.
 
     Raises:
         OSError: it cannot be written.
     """
     part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
     part.write_text(json.dumps(values, indent=2) + "\n")
     part.replace(path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import flags_of, parsed
+from impasto.cli.flags import OUTPUT, flags_of, parsed, short_help
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk
 from impasto.errors import OptionError
@@ -18,16 +18,19 @@ _PROCESSING = Group("Processing", sort_key=2)
 if TYPE_CHECKING:
     Settings = dict[str, str]
 else:
-    Settings = flags_of(ApplyOptions, _PROCESSING)
+    Settings = flags_of(ApplyOptions, _PROCESSING, without=["style"])
 
 
+@short_help("apply", ApplyOptions)
 @app.command(usage="Usage: impasto apply MODEL INPUT... [OPTIONS]", sort_key=3)
 def apply(
     *pictures: Annotated[str, Parameter(show=False)],
     output: Output = None,
     force: Force = False,
+    style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=_PROCESSING)] = (),
     region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=_PROCESSING)] = (),
     keep: Annotated[str | None, Parameter(metavar="MASK", group=_PROCESSING)] = None,
+    sheet: Annotated[bool, Parameter(group=OUTPUT)] = False,
     settings: Settings | None = None,
     talk: Talk = Talk(),  # noqa: B008 - frozen
 ) -> int:
@@ -42,28 +45,38 @@ def apply(
         pictures: the network, then pictures and videos
         output: file for the result, or a folder for several results; by default INPUT_MODEL.png or .mp4, here
         force: overwrite existing files
-        region: apply another STYLE of the network where MASK is white; can be repeated
+        style: name from `impasto styles`, file of a trained style, or style image; several are mixed, by repeating it
+            or by weight, as starry_night:0.6,great_wave:0.4
+        region: apply another STYLE where MASK is white; can be repeated
         keep: leave the picture unchanged where MASK is white
+        sheet: paint each picture in all styles of the network, on one page with their names
         settings: all other options
         talk: output on the terminal
     """
     if len(pictures) < 2:
         raise OptionError("apply needs a model, then one or more pictures or videos: impasto apply MODEL INPUT...")
-    options = ApplyOptions(**parsed(settings, ApplyOptions))
-    from impasto.api.apply import default_output_apply, is_video, iter_apply, open_painter
+    from impasto.data.style_names import joined
+
+    options = ApplyOptions(**parsed(settings, ApplyOptions), style=joined(style))
+    from impasto.api.apply import default_output_apply, is_video, open_painter, start_apply
     from impasto.io.files import find_pictures
 
     name, *inputs = pictures
     model = open_painter(name, options)
     contents = [path for given in inputs for path in ([Path(given)] if is_video(given) else find_pictures(given))]
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
-    targets = targets_of(
-        contents, output, batch, lambda content, folder: default_output_apply(content, model, folder, options.style)
-    )
+
+    def named(content: Path, folder: Path) -> Path:
+        path = default_output_apply(content, model, folder, options.style)
+        return path.with_name(f"{path.stem}-sheet.png") if sheet else path
+
+    targets = targets_of(contents, output, batch, named)
 
     def paint(content: Path, target: Path) -> None:
-        events = iter_apply(model, content, options, regions=region, keep=keep, output=target, force=force)
-        follow(events, talk)
+        run = start_apply(
+            model, content, options=options, regions=region, keep=keep, sheet=sheet, output=target, force=force
+        )
+        follow(iter(run), talk)
 
     if not batch:
         paint(contents[0], targets[0])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import DATA, flags_of, parsed
+from impasto.cli.flags import DATA, flags_of, parsed, short_help
 from impasto.cli.follow import follow
 from impasto.cli.output import DONE, Force, Output, Talk, write_note, write_out, write_table
 from impasto.evaluation.options import EvaluateOptions
@@ -21,6 +21,7 @@ else:
     Settings = flags_of(EvaluateOptions, Group("Evaluation", sort_key=2))
 
 
+@short_help("evaluate", EvaluateOptions)
 @app.command(usage="Usage: impasto evaluate MODEL [OPTIONS]", sort_key=8)
 def evaluate(
     model: Annotated[Path, Parameter(show=False)],

@@ -1,17 +1,35 @@
 """Flags of the command line, which are generated from the fields of options."""
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, TypedDict, get_args, get_origin
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict, TypeVar, get_args, get_origin
 
 from cyclopts import Group, Parameter
 from pydantic.fields import FieldInfo
 
+from impasto.cli.app import app
 from impasto.options import Options
 from impasto.training.options import TrainOptions
 
-__all__ = ["DATA", "METHOD", "OUTPUT", "flags_of", "grouped", "parsed", "preset_flag"]
+if TYPE_CHECKING:
+    from cyclopts.help import HelpPanel
+    from rich.console import Console, ConsoleOptions
 
-DATA, METHOD, OUTPUT = Group("Data", sort_key=1), Group("Method", sort_key=2), Group("Output", sort_key=4)
+__all__ = [
+    "DATA",
+    "METHOD",
+    "OUTPUT",
+    "flag_name",
+    "flags_of",
+    "grouped",
+    "parsed",
+    "preset_flag",
+    "short_help",
+    "whole_help",
+]
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+DATA, METHOD, OUTPUT = Group("Data", sort_key=1), Group("Method", sort_key=2), Group("Output", sort_key=30)
 
 # Groups of `stylize`; a group that is not listed comes last.
 STYLIZE_GROUPS = {
@@ -38,7 +56,7 @@ _OFTEN = (
     "steps", "epochs", "budget", "batch", "crop", "colors", "learning_rate", "schedule", "ema", "seed", "device",
     "precision",
 )  # fmt: skip
-_TRAINING, _RARE = Group("Training", sort_key=3), Group("More", sort_key=5)
+_TRAINING, _RARE = Group("Training", sort_key=3), Group("More", sort_key=20)
 _RARELY = (*(name for name in TrainOptions.model_fields if name not in _OFTEN), "progress_epochs")
 
 
@@ -89,15 +107,20 @@ def _help(field: FieldInfo, default: str | None = None) -> str:
     return f"{field.description} [{facts}]" if facts else str(field.description)
 
 
+def flag_name(name: str) -> str:
+    """Return the flag of a field: size -> --size."""
+    return f"--{name.replace('_', '-')}"
+
+
 def _flag(name: str, field: FieldInfo, group: Group, default: str | None) -> Any:
     """Return the annotation of one flag; the options convert and check its text."""
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_name(name)
     if field.annotation is bool:
         return Annotated[bool, Parameter(name=flag, help=field.description, group=group)]
     return Annotated[str, Parameter(name=flag, help=_help(field, default), group=group, metavar=_metavar(field))]
 
 
-def flags_of(options: type[Options], group: Group | None = None) -> Any:
+def flags_of(options: type[Options], group: Group | None = None, without: Sequence[str] = ()) -> Any:
     """Return the parameter that takes all flags of some options.
 
     Its value holds the given flags only; the preset decides the others.
@@ -105,14 +128,63 @@ def flags_of(options: type[Options], group: Group | None = None) -> Any:
     Args:
         options: their class.
         group: one heading for all flags; by default the headings of `stylize`, or those of a training.
+        without: fields that the command takes in another way.
     """
-    training = issubclass(options, TrainOptions)
+    training, common = issubclass(options, TrainOptions), options.common()
     defaults = _running_defaults(options)
+    fields = sorted(options.own_first().items(), key=_order) if training else options.own_first().items()
     flags = {}
-    for name, info in sorted(options.own_first().items(), key=_order) if training else options.own_first().items():
+    for name, info in sorted(
+        (item for item in fields if item[0] not in without), key=lambda item: item[0] not in common
+    ):
         where = group or (_training_group(name) if training else grouped(name))
         flags[name] = _flag(name, info, where, defaults.get(name))
     return Annotated[TypedDict(options.__name__, flags, total=False), Parameter(name="*")]  # type: ignore[operator]
+
+
+def short_help(words: str, options: type[Options]) -> Callable[[_Function], _Function]:
+    """Decorate a command so that its help shows the common options, and says how to see the others.
+
+    Args:
+        words: the command, such as "train vae".
+        options: the class of its options; other flags of the command are always shown.
+    """
+
+    def shortened(function: _Function) -> _Function:
+        rare = frozenset(map(flag_name, options.model_fields.keys() - options.common()))
+        if rare:
+            command = app.parse_commands(words.split())[1][-1]
+            command.help_formatter = _Without(rare)
+            command.help_epilogue = f"{len(rare)} more option{'s' * (len(rare) != 1)}: impasto {words} --help-all"
+        return function
+
+    return shortened
+
+
+@dataclass(frozen=True)
+class _Without:
+    """Formatter of a help page that leaves out some flags."""
+
+    flags: frozenset[str]
+
+    def __call__(self, console: "Console", options: "ConsoleOptions", panel: "HelpPanel") -> None:
+        """Print one group of flags."""
+        from cyclopts.help import DefaultFormatter
+
+        entries = [entry for entry in panel.entries if self.flags.isdisjoint(entry.names)]
+        if entries:
+            DefaultFormatter()(console, options, panel.copy(entries=entries))
+
+
+def whole_help(words: Sequence[str], console: "Console | None" = None) -> None:
+    """Print the help of the command that some words name, with all its options."""
+    command = app.parse_commands(list(words))[1][-1]
+    short = command.help_formatter, command.help_epilogue
+    command.help_formatter = command.help_epilogue = None
+    try:
+        app.help_print(list(words), console=console)
+    finally:
+        command.help_formatter, command.help_epilogue = short
 
 
 def _order(item: tuple[str, FieldInfo]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
+from impasto.cli.command import resuming
 from impasto.cli.output import BAD_USAGE, DONE, FAILED, INTERRUPTED, Talk, complain, write_note
 from impasto.errors import ImpastoError, OptionError
 from impasto.events import Event, Saved, Step
@@ -43,14 +44,13 @@ class _Stop:
             os.write(2, b"\nimpasto: saving after this step; Ctrl-C again ends at once\n")
 
 
-def follow(events: Iterator[Event], talk: Talk, output: Path | None = None, advice: str = "") -> None:
+def follow(events: Iterator[Event], talk: Talk, output: Path | None = None) -> None:
     """Report a run to its end, then the paths of its results.
 
     Args:
         events: the run.
         talk: how it is reported.
-        output: the picture, or the folder of a training, that an interrupted run saves.
-        advice: how to continue an interrupted run.
+        output: the picture, or the folder of a training, that an interrupted run saves and `--resume` continues.
 
     Raises:
         KeyboardInterrupt: the run was interrupted, after saving.
@@ -69,7 +69,7 @@ def follow(events: Iterator[Event], talk: Talk, output: Path | None = None, advi
         kept = _kept(output, report) if stop.asked and told and output is not None and not results else []
     talk.results(results + kept)
     if kept:
-        write_note(f"interrupted; {advice or 'the picture so far is kept'}", talk)
+        write_note(f"interrupted; to continue: {resuming()}", talk)
     if stop.asked:
         raise KeyboardInterrupt
 
@@ -97,12 +97,10 @@ def targets_of(
     Raises:
         OptionError: `output` is a file although there are several results, or two results have the same path.
     """
-    if output is not None and not batch and not output.is_dir():
+    if output is not None and not batch and not output.is_dir() and output.suffix:
         return [output]
-    if output is not None and batch:
-        if output.is_file():
-            raise OptionError(f"{output} is a file; expected a folder for the results of several pictures.")
-        output.mkdir(parents=True, exist_ok=True)
+    if output is not None and batch and output.is_file():
+        raise OptionError(f"{output} is a file; expected a folder for the results of several pictures.")
     targets = [named(content, output or Path()) for content in contents]
     for index, target in enumerate(targets):
         if target in targets[:index]:

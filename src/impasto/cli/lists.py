@@ -1,4 +1,4 @@
-"""Commands that list built-in styles, encoders and trained models: `styles`, `encoders`, `models`."""
+"""Commands that list styles, encoders and trained models: `styles`, `encoders`, `models`."""
 
 import importlib.util
 import json
@@ -13,7 +13,10 @@ from impasto.cli.output import DONE, Force, Output, Talk, write_list
 from impasto.errors import OptionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from impasto.checkpoints.weights import WeightSpec
+    from impasto.data.style_names import NamedStyle
 
 __all__ = ["encoders", "models", "styles"]
 
@@ -30,43 +33,61 @@ def styles(
     force: Force = False,
     talk: Talk = Talk(),  # noqa: B008 - frozen
 ) -> int:
-    """List the built-in styles, or write one as a style image.
+    """List the styles that have a name, or write one as a style image.
+
+    Every command takes these names: `stylize`, `apply`, `score`, `rerun` and `train`. A built-in style is painted by
+    code, a painting is a small picture of a work in the public domain, and a trained style is known to a network alone.
+    --json adds artist, title, year, license and source.
 
     Args:
         name: the style to write; without a name all styles are listed
         every: write all of them
         output: file for the style image, or a folder with --all; by default NAME.png, here
-        size: longer side, in pixels
-        seed: random seed; each seed gives another image in the same style
+        size: longer side of a built-in style, in pixels; a painting keeps its size
+        seed: random seed of a built-in style; each seed gives another image in the same style
         force: overwrite existing files
         talk: output on the terminal
     """
-    from impasto import builtin_styles
+    from impasto.data.style_names import has_picture, named_styles, spelled, unknown_style
 
+    known = named_styles()
     if name is None and not every:
-        rows = [(known, builtin_styles.find(known).description) for known in builtin_styles.names()]
-        write_list(("name", "description"), rows, talk)
+        _list_styles(list(known.values()), talk)
         return DONE
-    if name is not None:
-        builtin_styles.find(name)
+    if name is not None and spelled(name) not in known:
+        raise unknown_style(name)
+    if name is not None and not has_picture(name):
+        raise OptionError(f"{name} is a trained style without a picture; use it with `impasto apply`.")
     folder = output if output is not None and (every or output.is_dir()) else Path()
-    if every:
-        folder.mkdir(parents=True, exist_ok=True)
-    for known in builtin_styles.names() if every else [builtin_styles.spelled(str(name))]:
-        target = folder / f"{known}.png" if every or output is None or output.is_dir() else output
-        _paint_style(known, target, size, seed, force)
+    for one in filter(has_picture, known) if every else [spelled(str(name))]:
+        target = folder / f"{one}.png" if every or output is None or output.is_dir() else output
+        _write_style(one, target, size, seed, force)
         talk.results([target])
     return DONE
 
 
-def _paint_style(name: str, target: Path, size: int, seed: int, force: bool) -> None:
+def _list_styles(styles: "Sequence[NamedStyle]", talk: Talk) -> None:
+    headings, rows = ("name", "kind", "description"), [(one.name, one.kind, one.description) for one in styles]
+    if not talk.json:
+        write_list(headings, rows, talk)
+        return
+    of_painting = ("artist", "title", "year", "license", "source")
+    facts = [[str(getattr(one.painting, field, "")) for field in of_painting] for one in styles]
+    write_list((*headings, *of_painting), [(*row, *more) for row, more in zip(rows, facts, strict=True)], talk)
+
+
+def _write_style(name: str, target: Path, size: int, seed: int, force: bool) -> None:
     from impasto import builtin_styles
     from impasto.io.decode import load_picture
     from impasto.io.encode import check_target, save_picture
+    from impasto.paintings import paintings
 
     check_target(target, force)
-    pixels = builtin_styles.paint(name, round(size * 0.8), size, seed)
-    save_picture(target, load_picture(pixels), force=force)
+    if name in builtin_styles.names():
+        picture = load_picture(builtin_styles.paint(name, round(size * 0.8), size, seed))
+    else:
+        picture = load_picture(paintings()[name].path)
+    save_picture(target, picture, force=force)
 
 
 @app.command(sort_key=5)
@@ -141,7 +162,6 @@ def _add_model(
 
     target = (output or place()) / f"{name or Path(add).stem}.safetensors"
     told = _told(about) if about else {}
-    target.parent.mkdir(parents=True, exist_ok=True)
     check_place(target, force)
     pack(add, target, told, precision=precision)
     talk.results([target])

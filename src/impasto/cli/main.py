@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from impasto.cli import apply, evaluate, lists, sample, score, stylize, train
 from impasto.cli.app import app
+from impasto.cli.command import typed
+from impasto.cli.flags import whole_help
 from impasto.cli.output import DONE, FAILED, INTERRUPTED, complain
 
 __all__ = ["main"]
@@ -24,9 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words after the name of the program; by default those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    typed(words)
     try:
         if "train" in words:
             train.add_methods()
+        if "--help-all" in words:
+            whole_help([word for word in words if word != "--help-all"])
+            return DONE
         code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         sys.stdout.flush()
         return code or DONE

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
+from impasto.cli.command import resuming
 from impasto.cli.flags import OUTPUT
-from impasto.errors import CheckpointError, FileExists, ImageError, ImpastoError, OptionError, UnknownName
+from impasto.errors import CheckpointError, FileExists, ImageError, ImpastoError, OptionError, Unfinished, UnknownName
 
 if TYPE_CHECKING:
     from impasto.cli.progress import Report
@@ -118,6 +119,8 @@ def _sentence(error: BaseException) -> str:
         return "there is not enough memory for this; a smaller --size, or in training --batch, needs less."
     if isinstance(error, CycloptsError):
         return _usage_sentence(error)
+    if isinstance(error, Unfinished):
+        return f"{str(error).rstrip('.')}: {resuming()}"
     if isinstance(error, ImpastoError):
         return str(error)
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"

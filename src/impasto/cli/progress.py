@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 
 from impasto.events import Done, Event, Note, Started, Step, as_json
 
@@ -66,7 +66,7 @@ def _memory(count: int) -> str:
 
 
 def _losses(step: Step) -> str:
-    return " ".join(f"{name} {step.losses[name]:.3g}" for name in ("content", "style", "tv") if step.losses.get(name))
+    return " ".join(f"{name} {step.measures[name]:.3g}" for name in ("style", "content") if name in step.measures)
 
 
 def _training(event: Started) -> str:
@@ -84,14 +84,20 @@ def _pace(pace: float) -> str:
     return f"{pace:.1f}/s" if pace >= 1 else f"{1 / max(pace, 1e-9):.1f} s each"
 
 
+def _percent(event: Step) -> str:
+    return f"{100 * (event.progress or 0):.0f} %"
+
+
 def _place(event: Step) -> str:
-    """Return the unit that is counted at this step: a scale, a layer, steps or frames."""
-    where = {"optimize": f"scale {event.scale}/{event.scales}, {_size(*event.size)}", "fit": event.name}
-    return where.get(event.phase, "frames" if event.phase == "frame" else "step")
+    """Return where a run is at this step: a scale, a layer, a step or a frame."""
+    count = f"{event.step}/{event.steps}"
+    if event.phase == "optimize":
+        return f"scale {event.scale}/{event.scales}, {_size(*event.size)}"
+    return {"fit": f"{count} {event.name}", "frame": f"frame {count}"}.get(event.phase, f"step {count}")
 
 
 def _detail(event: Step) -> str:
-    """Return the facts about a step: pace, losses, remaining time."""
+    """Return the facts about a step: pace, losses as in `score`, remaining time."""
     left = "" if event.remaining is None else f"{duration(event.remaining)} left"
     if event.phase == "frame":
         return f"{event.time:.1f} s of the video, {left}"
@@ -106,16 +112,8 @@ def _detail(event: Step) -> str:
 
 
 def _line(event: Step) -> str:
-    count = f"{event.step}/{event.steps}"
-    if event.phase == "fit":
-        return f"{count} {event.name}: {_detail(event)}"
-    if event.phase == "train":
-        return f"step {count}, {_detail(event)}"
-    return (
-        f"frame {count}: {_detail(event)}"
-        if event.phase == "frame"
-        else f"step {count}, {_place(event)}: {_detail(event)}"
-    )
+    colon = ", " if event.phase == "train" else ": "
+    return f"{_percent(event)}, {_place(event)}{colon}{_detail(event)}"
 
 
 @contextmanager
@@ -157,11 +155,11 @@ def report_lines() -> Iterator[Report]:
 
 @contextmanager
 def report_bar(console: Console) -> Iterator[Report]:
-    """Draw a bar with step, size, losses and remaining time, under the plan."""
+    """Draw a bar with percent, size, losses and remaining time, under the plan."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(None),
-        MofNCompleteColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
         TextColumn("{task.fields[note]}"),
     )
     # rich must not redirect stdout to this console
@@ -175,10 +173,10 @@ def report_bar(console: Console) -> Iterator[Report]:
             if isinstance(event, Started):
                 tell(_plan(event))
                 if not event.recipe:
-                    bar.reset(task, total=sum(scale[2] for scale in event.scales))
+                    bar.reset(task, total=1)
             elif isinstance(event, Step):
                 place, note = _place(event), _detail(event)
-                bar.update(task, completed=event.step, total=event.steps, description=place, note=note)
+                bar.update(task, completed=event.progress, total=1, description=place, note=note)
             elif isinstance(event, Note):
                 tell(event.text)
             elif isinstance(event, Done):

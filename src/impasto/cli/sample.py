@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Group, Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import flags_of, parsed
+from impasto.cli.flags import flags_of, parsed, short_help
 from impasto.cli.follow import follow
 from impasto.cli.output import DONE, Force, Output, Talk
 from impasto.inference.options import SampleOptions
@@ -18,6 +18,7 @@ else:
     Settings = flags_of(SampleOptions, Group("Sampling", sort_key=2))
 
 
+@short_help("sample", SampleOptions)
 @app.command(usage="Usage: impasto sample MODEL [OPTIONS]", sort_key=3)
 def sample(
     model: Annotated[str, Parameter(show=False)],

@@ -1,16 +1,19 @@
 """Commands that stylize a picture by optimization: `stylize`, `rerun`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import OUTPUT, flags_of, grouped, parsed, preset_flag
+from impasto.cli.command import command_like
+from impasto.cli.flags import OUTPUT, flag_name, flags_of, grouped, parsed, preset_flag, short_help
 from impasto.cli.follow import do_each, follow, targets_of
 from impasto.cli.output import DONE, Force, Output, Talk, write_note
 from impasto.errors import OptionError
-from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, quality_settings
+from impasto.events import Event, Note
+from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions
 
 __all__ = ["rerun", "stylize"]
 
@@ -24,6 +27,7 @@ else:
     Preset = preset_flag(PRESETS, grouped("strength"))
 
 
+@short_help("stylize", StylizeOptions)
 @app.command(usage="Usage: impasto stylize PHOTO... STYLE [OPTIONS]", sort_key=1)
 def stylize(
     *pictures: Annotated[str, Parameter(show=False)],
@@ -34,7 +38,8 @@ def stylize(
     resume: Annotated[bool, Parameter(group=OUTPUT)] = False,
     quality: Quality = None,
     preset: Preset = "default",
-    add_style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=grouped("strength"))] = (),
+    style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=grouped("strength"))] = (),
+    add_style: Annotated[tuple[str, ...], Parameter(show=False)] = (),
     region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=grouped("feather"))] = (),
     keep: Annotated[str | None, Parameter(metavar="MASK", group=grouped("feather"))] = None,
     settings: Settings | None = None,
@@ -43,18 +48,22 @@ def stylize(
     """Paint photographs in the style of a picture, by optimization.
 
     PHOTO is one or more pictures or folders of pictures. STYLE, the last word, is a style image or a name from
-    `impasto styles`. For example: `impasto stylize photo.jpg painting.jpg --size 768`.
+    `impasto styles`. With --style, all words are photographs. For example:
+    `impasto stylize photo.jpg starry_night --size 768`.
 
     Args:
         pictures: photographs, then the style
         output: file for the result, or a folder for several results; by default PHOTO_STYLE.png, here
         preview: file that shows the picture so far, during the optimization
-        contact_sheet: write one sheet of small previews over style weight and style scale
+        contact_sheet: write one sheet of small previews over content weight and style scale, and print the command of
+            each
         force: overwrite existing files
         resume: continue an interrupted run of this command
         quality: quality, at the cost of time
         preset: named settings to start from
-        add_style: one more style, an image or a name; can be repeated
+        style: style image, or name from `impasto styles`, in place of the last word; several are mixed, by repeating
+            it or by weight, as starry_night:0.6,great_wave:0.4
+        add_style: the older spelling of a second --style
         region: apply another STYLE where MASK is white; can be repeated. MASK is a picture of the photograph's size,
             map.png#ff8000 for one color of a map, or alpha for the opaque part of the photograph; not:MASK is the
             opposite
@@ -62,23 +71,25 @@ def stylize(
         settings: all other options
         talk: output on the terminal
     """
-    if len(pictures) < 2:
+    if len(pictures) < (1 if style else 2):
         raise OptionError(
             "stylize needs one or more photographs, then a style: an image, or a name from `impasto styles`."
         )
     options = StylizeOptions.preset(preset or "default", quality, **parsed(settings, StylizeOptions))
-    *photographs, style = pictures
-    styles = [style, *add_style]
     from impasto.api.contact_sheet import iter_contact_sheet  # here, because they take seconds
     from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
+    from impasto.data.style_names import is_name, style_parts
     from impasto.data.styles import open_style
     from impasto.io.files import find_pictures
 
+    last = not style or (len(pictures) > 1 and all(is_name(name) for name, _ in style_parts(pictures[-1])))
+    photographs, styles = (pictures[:-1], [pictures[-1], *style]) if last else (pictures, list(style))
+    named_styles, styles = styles, [*styles, *add_style]
     contents = find_pictures(photographs)
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in photographs)
 
     def named(content: Path, folder: Path) -> Path:
-        path = default_output(content, style, folder)
+        path = default_output(content, named_styles, folder)
         return path.with_stem(f"{path.stem}-sheet") if contact_sheet else path
 
     targets = targets_of(contents, output, batch, named)
@@ -87,7 +98,9 @@ def stylize(
         if contact_sheet and (region or keep is not None):
             raise OptionError("--contact-sheet takes no regions; leave out --region and --keep.")
         if contact_sheet:
-            follow(iter_contact_sheet(content, styles, options, output=target, force=force), talk)
+            follow(
+                _commands_after(iter_contact_sheet(content, styles, options, output=target, force=force), options), talk
+            )
             return
         begun = checkpoint_path(target).exists()
         if batch and resume and target.exists() and not begun:
@@ -104,16 +117,27 @@ def stylize(
             force=force,
             resume=resume and (begun or not batch),
         )
-        follow(events, talk, target, "the same command with --resume continues it")
+        follow(events, talk, target)
 
     if not batch:
         paint(contents[0], targets[0])
         return DONE
-    for one in (*styles, *(name for _, name in region)):
+    for one, _ in (part for text in (*styles, *(name for _, name in region)) for part in style_parts(text)):
         open_style(one, 256)  # an unusable style is one error, not one for each photograph
     return do_each(paint, contents, targets, talk)
 
 
+def _commands_after(sheet: Iterator[Event], options: StylizeOptions) -> Iterator[Event]:
+    """Yield the events of a contact sheet, then the command of each of its previews."""
+    from impasto.api.contact_sheet import contact_sheet_cells
+
+    yield from sheet
+    for cell in (cell for row in contact_sheet_cells(options) for cell in row):
+        flags = {flag_name(name): f"{value:g}" for name, value in cell.items()}
+        yield Note(command_like(flags, without=["--contact-sheet", "--force", "--output=", "-o="]))
+
+
+@short_help("rerun", StylizeOptions)
 @app.command(sort_key=2)
 def rerun(
     picture: Path,
@@ -128,10 +152,10 @@ def rerun(
     settings: Settings | None = None,
     talk: Talk = Talk(),  # noqa: B008 - frozen
 ) -> int:
-    """Repeat the run of `impasto stylize` whose settings a result carries, with some settings changed if you like.
+    """Repeat the run of `impasto stylize` or `apply` whose settings a result carries, with some changed if you like.
 
     Args:
-        picture: a result of `impasto stylize`
+        picture: a result of `impasto stylize` or `impasto apply`
         content: another photograph, or the new place of the same one
         style: another style, or the new place of the same one; can be repeated
         output: file for the result; by default beside the picture
@@ -151,7 +175,8 @@ def rerun(
         resume=resume,
         content=content,
         styles=style,
-        **{**({} if quality is None else quality_settings(quality)), **parsed(settings, StylizeOptions)},
+        quality=quality,
+        **parsed(settings, StylizeOptions),
     )
     follow(events, talk, target)
     return DONE

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypedDict
 from cyclopts import App, Parameter
 
 from impasto.cli.app import app
-from impasto.cli.flags import DATA, METHOD, OUTPUT, flags_of, parsed, preset_flag
+from impasto.cli.flags import DATA, METHOD, OUTPUT, flags_of, parsed, preset_flag, short_help
 from impasto.cli.follow import follow
 from impasto.cli.output import DONE, Output, Talk
 from impasto.errors import OptionError
@@ -50,7 +50,9 @@ def add_methods() -> None:
         method = as_method(METHODS.get(name))
         if method.name in known:
             continue
-        train.command(command_of(method), name=method.name, help=_help(method), usage=_usage(method))
+        command = command_of(method)
+        train.command(command, name=method.name, help=_help(method), usage=_usage(method))
+        short_help(f"train {method.name}", method.options)(command)
 
 
 def _usage(method: Method) -> str:
@@ -112,7 +114,7 @@ def command_of(method: Method) -> Callable[..., int]:
             force=run.force,
             **parsed(settings, method.options),
         )
-        follow(iter(training), run, training.folder, "the same command with --resume continues it")
+        follow(iter(training), run, training.folder)
         return DONE
 
     nothing = Annotated[None, Parameter(show=False, parse=False)]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from impasto.options import Options
+from impasto.options import COMMON, Options
 
 __all__ = ["EvaluateOptions"]
 
@@ -13,7 +13,11 @@ class EvaluateOptions(Options):
     """Options of `evaluate`: how generated samples and translations are measured."""
 
     count: int = Field(
-        1000, ge=10, le=1_000_000, description="number of generated samples, and of real pictures to compare them with"
+        1000,
+        ge=10,
+        le=1_000_000,
+        description="number of generated samples, and of real pictures to compare them with",
+        json_schema_extra=COMMON,
     )
     seed: int = Field(0, ge=0, lt=2**63, description="random seed of the latent codes")
     neighbors: int = Field(
@@ -36,8 +40,11 @@ class EvaluateOptions(Options):
         ge=16,
         le=4096,
         description="translation: side of the square crops, in pixels; by default that of the training, or 256",
+        json_schema_extra=COMMON,
     )
     direction: Literal["a-to-b", "b-to-a"] | None = Field(
-        None, description="pix2pix: direction of the translation; by default that of the training, or a-to-b"
+        None,
+        description="pix2pix: direction of the translation; by default that of the training, or a-to-b",
+        json_schema_extra=COMMON,
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")

@@ -1,16 +1,16 @@
 """A painter or translator with its settings, ready for pictures: styles, regions, masks, sizes."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from impasto.builtin_styles import spelled
 from impasto.checkpoints.files import MODEL
+from impasto.data.style_names import as_text, spelled, style_parts, trained_style, unknown_style
 from impasto.data.styles import open_style
-from impasto.errors import OptionError, UnknownName, unknown_name
+from impasto.errors import OptionError, UnknownName
 from impasto.inference.options import ApplyOptions
 from impasto.inference.strips import Statistics, apply_model, measure
 from impasto.inference.strokes import enlarged, painting_size
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from impasto.inference.painter import Painter
     from impasto.inference.translator import Translator
 
-__all__ = ["Brush", "Source", "is_style_file", "paint_picture", "style_parts"]
+__all__ = ["Brush", "Source", "is_style_file", "paint_picture"]
 
 _COVERED = 0.7  # of the photograph's fine detail, by strokes that are painted at a smaller size
-_GIVEN = "style"  # the name of a style that was given as a picture in memory
+_GIVEN = "style {}"  # the name of a style that was given as a picture in memory
 
 
 class Brush:
@@ -80,36 +80,36 @@ class Brush:
             if isinstance(style, str) and not style:
                 raise OptionError("this network takes a picture as style; expected one as --style.")
             return as_tensor(open_style(style, self.options.style_size)).to(self.device)
-        if isinstance(style, Path):
-            style = str(style)
-        if isinstance(style, str):
-            return self._named(style)
         if isinstance(style, Mapping):
             return {self._known(name): weight for name, weight in style.items()}
-        self.model = self._more(_GIVEN, style)
-        return {_GIVEN: 1.0}
+        text = as_text(style)
+        if text is not None:
+            return self._named(text)
+        name = _GIVEN.format(len(getattr(self.model, "styles", ())))
+        self.model = self._more(name, style)
+        return {name: 1.0}
 
     def _named(self, text: str) -> dict[str, float] | None:
         if not text:
-            default = getattr(self.model, "default", "") or next(reversed(self.model.styles[:2]), "")
-            return {default: 1.0} if default else None
-        return {self._known(name): weight for name, weight in style_parts(text, self.model.styles)}
+            chosen = getattr(self.model, "chosen_style", None)
+            return {chosen: 1.0} if chosen else None
+        parts = style_parts(text, self.model.styles)
+        return {self._known(name): 1.0 if weight is None else weight for name, weight in parts}
 
     def _known(self, name: str) -> str:
-        """Return the name of a style that the model has, after adding that of a file or picture."""
-        if spelled(name) in self.model.styles:
-            return spelled(name)
-        if name in self.model.styles or not isinstance(self.model.network, StyledNetwork):
+        """Return the name of a style that the model has, after adding that of a file, a name or a picture."""
+        if not isinstance(self.model.network, StyledNetwork):
             return name
-        if is_style_file(name):
-            painter: Any = self.model  # the only kind with such a network
-            name, embedding = painter.read_style(name)
-            self.model = self._more(name, embedding)
-            return name
+        painter: Any = self.model  # the only kind with such a network
+        trained = trained_style(name)
+        if not Path(name).is_file() and (trained is None or trained.card.get("base") != painter.fingerprint):
+            own = next((style for style in painter.styles if spelled(style) == spelled(name)), None)
+            if own is not None:
+                return str(own)
         try:
             self.model = self._more(name, name)
         except UnknownName:
-            raise unknown_name("a style of this network, nor a picture", name, self.model.styles) from None
+            raise unknown_style(name, painter.styles) from None
         return name
 
     def _more(self, name: str, style: Source) -> "Painter":
@@ -225,20 +225,3 @@ def is_style_file(source: Source) -> bool:
     if not isinstance(source, str | Path):
         return False
     return Path(source).suffix == ".safetensors" or (Path(source) / MODEL).is_file()
-
-
-def style_parts(text: str, known: Sequence[str]) -> Iterator[tuple[str, float]]:
-    """Yield names and weights of "a:0.6,b:0.4"; a name is that of a style, or a file, which may contain colons."""
-    for part in text.split(","):
-        name, colon, weight = part.strip().rpartition(":")
-        if not colon or Path(part.strip()).exists():
-            yield part.strip(), 1.0
-            continue
-        try:
-            yield name.strip(), float(weight)
-        except ValueError:
-            if name in known:
-                raise OptionError(
-                    f"the weight of a style is {weight!r}; expected a number, as in starry_night:0.6."
-                ) from None
-            yield part.strip(), 1.0  # such as swirl:7, or a file that does not exist, which raises later

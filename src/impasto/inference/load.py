@@ -15,11 +15,13 @@ from impasto.checkpoints.formats import Format
 from impasto.checkpoints.formats.impasto import contents
 from impasto.checkpoints.load import locate, read_model, style_name
 from impasto.checkpoints.model import CUSTOM, Model
+from impasto.data.style_names import has_picture, named_styles
 from impasto.devices import find_device, find_dtype
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import OptionError, UnknownName, WeightsError, unknown_name
 from impasto.inference.generator import Autoencoder, Generator
 from impasto.inference.painter import Painter
 from impasto.inference.translator import Translator
+from impasto.io.files import is_picture
 from impasto.networks.own import OwnAutoencoder, OwnGenerator, OwnVAE
 from impasto.networks.styled import StyledNetwork
 
@@ -52,11 +54,12 @@ def load(
     >>> impasto.load("runs/gan-mnist5k").sample(16)  # doctest: +SKIP
 
     Args:
-        name_or_path: a name of the catalog, of a network or a style; a file of a training or of `Model.save`; the
-            folder of a training, also of one that has not ended, with its weights so far; a style embedding, if the
-            catalog has its network; `.pth` of pytorch/examples; lengstrom's 48 `Variable` blobs in a folder or zip
-            file; MicroAST's four checkpoints in a folder or a file; or a generator of the official CycleGAN, pix2pix
-            or CUT, whose settings are found in its weights.
+        name_or_path: a name of the catalog, of a network or a style; another name of `impasto styles`, whose picture
+            the painter that ships takes as its style; a file of a training or of `Model.save`; the folder of a
+            training, also of one that has not ended, with its weights so far; a style embedding, if the catalog has
+            its network; `.pth` of pytorch/examples; lengstrom's 48 `Variable` blobs in a folder or zip file; MicroAST's
+            four checkpoints in a folder or a file; or a generator of the official CycleGAN, pix2pix or CUT, whose
+            settings are found in its weights.
         device: "auto", a GPU if there is one; "cpu", "cuda", "cuda:1" or "mps".
         precision: of painters and translators: "float32", "bfloat16", or "auto", bfloat16 where the processor supports
             it. All others compute in float32.
@@ -69,13 +72,27 @@ def load(
 
     Raises:
         WeightsError: the file is missing, damaged, of no known format, or lacks something.
-        UnknownName: there is no file of this name, and the catalog does not have it.
-        OptionError: the device is not there, or the precision is none of these.
+        UnknownName: there is no file of this name, and neither the catalog nor the styles have it.
+        OptionError: the device is not there, or the precision is none of these; or the file is a picture.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise OptionError(f"precision is {precision!r}; expected auto, float32 or bfloat16.")
     where = find_device(str(device))
-    path, style = locate(name_or_path)
+    if is_picture(name_or_path):
+        raise OptionError(
+            f"{name_or_path} is a picture, not a network; to paint in its style: "
+            f"impasto apply painter PHOTO --style {name_or_path}."
+        )
+    try:
+        path, style = locate(name_or_path)
+    except UnknownName:
+        name = str(name_or_path)
+        if has_picture(name):
+            painter = load("painter", device=device, precision=precision)
+            return replace(painter.with_style(name, name), default=name, name=name.replace(":", "-"))
+        networks = {one.name for one in catalog.listed().values() if one.kind != "style_predictor"}
+        styles = {one.name for one in named_styles().values()}
+        raise unknown_name("a network or of a style", name, networks | styles) from None
     model = _with_kind(_read(File(path), network, formats))
     given = Path(name_or_path).expanduser()
     model = replace(model, name=style or (given.name if given.is_dir() else given.stem), path=path)

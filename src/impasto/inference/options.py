@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from impasto.options import Options, read_memory
+from impasto.options import COMMON, Options, read_memory
 
 __all__ = ["ApplyOptions", "SampleOptions"]
 
@@ -30,12 +30,25 @@ class SampleOptions(Options):
         "class means; reconstructions: pictures, their latent codes and their reconstructions; nearest: samples and "
         "their nearest training pictures; embeddings: latent codes of test pictures in a plane; progress: samples "
         "during the training; all: each of these",
+        json_schema_extra=COMMON,
     )
     count: int | None = Field(
-        None, ge=1, le=1_000_000, description="write so many single samples into a folder, in place of a sheet"
+        None,
+        ge=1,
+        le=1_000_000,
+        description="write so many single samples into a folder, in place of a sheet",
+        json_schema_extra=COMMON,
     )
-    rows: int | None = Field(None, ge=1, le=200, description="rows of the sheet; the default depends on the kind")
-    columns: int | None = Field(None, ge=1, le=200, description="columns of the sheet; the default depends on the kind")
+    rows: int | None = Field(
+        None, ge=1, le=200, description="rows of the sheet; the default depends on the kind", json_schema_extra=COMMON
+    )
+    columns: int | None = Field(
+        None,
+        ge=1,
+        le=200,
+        description="columns of the sheet; the default depends on the kind",
+        json_schema_extra=COMMON,
+    )
     ends: Literal["auto", "drawn", "test"] = Field(
         "auto",
         description="latent codes for interpolation and traversal; drawn: sampled from the prior; test: encoded test "
@@ -50,9 +63,10 @@ class SampleOptions(Options):
         (),
         description="names or numbers of classes; arithmetic: a,b,c for a - b + c, or a,c to turn a into c; other "
         "kinds: classes to sample from a class-conditional network, of which manifold and traversal use the first",
+        json_schema_extra=COMMON,
     )
     pictures: str | None = Field(None, description="training set of the network, if it has moved")
-    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the samples")
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the samples", json_schema_extra=COMMON)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 
     @model_validator(mode="after")
@@ -68,19 +82,29 @@ class ApplyOptions(Options):
     """Options of `apply`: how a trained network processes pictures and videos."""
 
     size: int | None = Field(
-        None, ge=16, le=100_000, description="longer side of the result, in pixels; by default that of the picture"
+        None,
+        ge=16,
+        le=100_000,
+        description="longer side of the result, in pixels; by default that of the picture",
+        json_schema_extra=COMMON,
     )
     style: str = Field(
         "",
-        description="name of a style of the network, file of a trained style, or any style image; several are mixed by "
-        "weight, as starry_night:0.6,great_wave:0.4",
+        description="name of a style, file of a trained style, or any style image; several are mixed by weight, as "
+        "starry_night:0.6,great_wave:0.4",
+        json_schema_extra=COMMON,
     )
     strength: float = Field(
-        1.0, ge=0, le=1, description="strength of the style: 0 gives the photograph, 1 the full style"
+        1.0,
+        ge=0,
+        le=1,
+        description="strength of the style: 0 gives the photograph, 1 the full style",
+        json_schema_extra=COMMON,
     )
     colors: Literal["style", "luminance"] = Field(
         "style",
         description="style: colors of the style; luminance: colors of the photograph, only luminance is stylized",
+        json_schema_extra=COMMON,
     )
     stroke_size: float | None = Field(
         None,

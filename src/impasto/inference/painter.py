@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.checkpoints.load import fingerprint, load_style_embedding
 from impasto.checkpoints.model import Model
+from impasto.data.style_names import has_picture, trained_style
 from impasto.data.styles import open_style
 from impasto.errors import OptionError, unknown_name
 from impasto.inference.brush import is_style_file, paint_picture
@@ -33,7 +34,7 @@ class Painter(Model):
     >>> painter("photo.jpg", style="starry_night", strength=0.7).save("out.png")  # doctest: +SKIP
 
     Attributes:
-        default: the style that is used if none is named; "": the first one.
+        default: the style that is used if none is named; "": the only one, and a network of several needs a name.
         fingerprint: of a multi-style network: style embeddings fit networks of the same fingerprint.
     """
 
@@ -54,6 +55,21 @@ class Painter(Model):
         """Names of its styles; () for a network of one style, and for one that takes any picture as style."""
         return self.network.styles if isinstance(self.network, StyledNetwork) else ()
 
+    @property
+    def chosen_style(self) -> str:
+        """The style that is used if none is named; "" for a network without names of styles.
+
+        Raises:
+            OptionError: there are several, and none is the default.
+        """
+        named = self.styles[1:] or self.styles
+        if len(named) > 1 and not self.default:
+            raise OptionError(
+                f"{self.name or 'this network'} has {len(named)} styles; choose one with --style, such as "
+                f"{', '.join(named[:3])}; `impasto styles` lists all."
+            )
+        return self.default or "".join(named)
+
     def __call__(
         self,
         image: Source,
@@ -70,8 +86,8 @@ class Painter(Model):
             image: a path or PIL image, which give a PIL image; an array `(H, W, 3)`, which gives an array; or a tensor
                 `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor `(1, 3, H, W)`.
             style: names with weights, as "starry_night:0.6,great_wave:0.4" or {"starry_night": 0.6, "great_wave": 0.4};
-                a file of `impasto train style`; a style embedding `(N,)`; or any picture as for `image`. By default
-                the default style.
+                a file of `impasto train style`; a style embedding `(N,)`; or any picture as for `image`. A name means
+                the network's own style, else the picture of `impasto styles`. A network of one style needs none.
             strength: from 0, the photograph, to 1, the style.
             regions: (mask, style) of parts that are painted in other styles; later ones lie over earlier ones.
             keep: a mask of what stays as it is.
@@ -91,7 +107,7 @@ class Painter(Model):
         Args:
             name: of the style.
             style: a style embedding `(N,)`, a file or run folder of `impasto train style`, or any picture, whose
-                embedding the style predictor of the catalog finds.
+                embedding the style predictor of the catalog finds; or the name of one of these.
             size: of a picture: the side of a square with the area at which the style is read, in pixels.
 
         Raises:
@@ -118,9 +134,15 @@ class Painter(Model):
             return style
         if is_style_file(style):
             return self.read_style(style)[1]
+        trained = trained_style(style) if isinstance(style, str) and not Path(style).is_file() else None
+        if trained and (trained.card.get("base") == self.fingerprint or not has_picture(trained.name)):
+            return self.read_style(trained.path)[1]
         precision = str(self.dtype).removeprefix("torch.")
         picture = as_tensor(open_style(style, size))
-        return predict_embedding(self.fingerprint, picture, size=size, device=str(self.device), precision=precision)
+        assert isinstance(self.network, StyledNetwork)
+        device = str(self.device)
+        predicted = predict_embedding(self.fingerprint, picture, size=size, device=device, precision=precision)
+        return self.network.with_palette(predicted, picture)
 
     def read_style(self, path: str | Path) -> tuple[str, Tensor]:
         """Return name and embedding of a file of `impasto train style`; see `load_style_embedding`."""
@@ -133,7 +155,7 @@ class Painter(Model):
         Args:
             image: `(B, 3, H, W)` RGB in [0, 1], any size.
             style: of a multi-style network a name, an embedding `(N,)` or `(B, N)`, or names with weights: numbers,
-                or maps `(1, 1, H, W)`; by default its first style. For MicroAST a picture `(1, 3, h, w)`. None for a
+                or maps `(1, 1, H, W)`; by default `chosen_style`. For MicroAST a picture `(1, 3, h, w)`. None for a
                 network of one style.
             strength: from 0, the photograph, to 1, the style. A multi-style network interpolates embeddings from
                 the identity's, MicroAST its features; for others pixels are interpolated.
@@ -181,7 +203,7 @@ class Painter(Model):
         if isinstance(style, Tensor):
             return style, None
         if style is None:
-            style = self.default or self.styles[min(1, len(self.styles) - 1)]
+            style = self.chosen_style
         parts = {style: 1.0} if isinstance(style, str) else dict(style)
         for name in parts:
             if name not in self.styles:

@@ -36,7 +36,7 @@ from impasto.io.tensors import as_pixels
 from impasto.metrics.precision_recall import nearest
 from impasto.ops.pixels import as_floats, noisy
 from impasto.reports.charts import PALETTE, Bars, Cloud, clouds
-from impasto.reports.run_files import FIGURES, read_run, sheet_path
+from impasto.reports.run_files import read_run, sheet_path
 
 __all__ = ["KINDS", "default_output", "draw_sheets", "drawn", "iter_sample", "progress_frames", "sheet_image"]
 
@@ -143,7 +143,6 @@ def draw_sheets(
     try:
         model = load_generator(read.path, device=find_device(device))
         work = _Work(model, SampleOptions(kind="all", device=device), pictures)
-        (read.path / FIGURES).mkdir(exist_ok=True)
     except (ImpastoError, OSError, RuntimeError) as error:
         failed[_reason(error)] = list(read.lacking)
     else:
@@ -179,8 +178,6 @@ def _check_folder(target: Path, force: bool) -> None:
         raise OptionError(f"{target} is a file; expected a folder for sheets of all kinds.")
     if target.is_dir() and any(target.iterdir()) and not force:
         raise FileExists(f"{target} is not empty; pass --force to overwrite what is in it, or -o for another folder.")
-    if not target.absolute().parent.is_dir():
-        raise ImageError(f"{target} cannot be made: there is no folder {target.parent}. Make it first.")
 
 
 def _singles(work: "_Work", count: int, folder: Path) -> Iterator[Event]:
@@ -190,7 +187,6 @@ def _singles(work: "_Work", count: int, folder: Path) -> Iterator[Event]:
     latents = torch.split(model.draw(count, work.random), _BATCH)
     labels = torch.tensor([classes[index % len(classes)] for index in range(count)]) if classes else None
     parts = [None] * len(latents) if labels is None else torch.split(labels, _BATCH)
-    folder.mkdir(exist_ok=True)
     pixels, done = torch.zeros(1, 3, 1, 1), 0
     for part, label in zip(latents, parts, strict=True):
         for picture in model.decode(part, label).float().cpu().expand(-1, 3, -1, -1):
@@ -219,7 +215,6 @@ def _events(work: "_Work", target: Path | None, every: bool, force: bool) -> Ite
         yield Note(f"{kind}: {told}" if every else told)
         if target is not None:
             path = target / f"{kind}{'.webp' if kind == 'progress' else '.png'}" if every else target
-            path.parent.mkdir(exist_ok=True)
             work.save(kind, shown, path, force)
             yield Saved(path, "sheet")
     if not done:

@@ -62,7 +62,7 @@ def check_animation(path: str | os.PathLike[str], force: bool = False) -> None:
         force: whether it may exist already.
 
     Raises:
-        ImageError: its folder is missing, it is a folder, or its suffix names no known format.
+        ImageError: it is a folder, a folder of it is a file, or its suffix names no known format.
         FileExists: it exists, and `force` is off.
     """
     suffix = Path(path).suffix.lower()

@@ -53,7 +53,7 @@ def save_picture(
 
     Raises:
         FileExists: the file exists, and `force` is off.
-        ImageError: the suffix is unknown, the folder is missing, pixels are NaN, or the file cannot be written.
+        ImageError: the suffix is unknown, pixels are NaN, or the file cannot be written.
         OptionError: `depth` or `quality` is out of range.
     """
     path = Path(path)
@@ -95,7 +95,7 @@ def check_target(path: str | os.PathLike[str], force: bool = False) -> None:
         force: whether it may exist already.
 
     Raises:
-        ImageError: its folder is missing, it is a folder, or its suffix names no known format.
+        ImageError: it is a folder, a folder of it is a file, or its suffix names no known format.
         FileExists: it exists, and `force` is off.
     """
     _format_of(Path(path))

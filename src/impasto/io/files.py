@@ -12,20 +12,22 @@ from impasto.errors import FileExists, ImageError
 from impasto.io.formats import READABLE, WRITABLE
 from impasto.io.naming import called, listed_words, printable, reason_of
 
-__all__ = ["check_place", "draft_file", "find_pictures", "put_file"]
+__all__ = ["check_place", "draft_file", "find_pictures", "is_picture", "put_file"]
 
 
 def check_place(path: str | os.PathLike[str], force: bool = False) -> None:
     """Check that a file can be written to a path; as `check_target`, but for any suffix.
 
+    Folders that are not there are made when the file is written, by `draft_file`.
+
     Raises:
-        ImageError: there is no such folder, or the path is a folder.
+        ImageError: the path is a folder, or a folder of it is a file.
         FileExists: the file exists, and `force` is off.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        folder = called(path.parent)
-        raise ImageError(f"{printable(str(path))} cannot be written: there is no folder {folder}. Make it first.")
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir():
+        raise ImageError(f"{printable(str(path))} cannot be written: {called(folder)} is a file; expected a folder.")
     if path.is_dir():
         raise ImageError(f"{called(path)} is a folder; expected the name of a file to write.")
     if not force and os.path.lexists(path):
@@ -41,13 +43,15 @@ def already_exists(path: Path) -> FileExists:
 def draft_file(path: Path, force: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and at the end move the file to `path` atomically.
 
-    After an error the temporary file is deleted, and `path` is unchanged.
+    The folder is made if it is not there. After an error the temporary file is deleted, and `path` is unchanged.
 
     Raises:
         FileExists: `path` was created meanwhile, and `force` is off.
-        ImageError: the file cannot be moved there.
+        ImageError: the folder cannot be made, or the file cannot be moved there.
     """
     beside = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield beside
         with _writing(path):
@@ -106,8 +110,17 @@ def find_pictures(
     return found
 
 
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Return whether a path is a file whose suffix is that of a picture."""
+    return Path(path).suffix.lower() in _suffixes() and Path(path).is_file()
+
+
+def _suffixes() -> set[str]:
+    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
+
+
 def _pictures_in(folder: Path, deep: bool) -> list[Path]:
-    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
+    known = _suffixes()
     found: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_cannot_list):
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))

@@ -1,4 +1,4 @@
-"""Contact sheets: pictures in a grid, with labels of rows and columns."""
+"""Contact sheets: pictures in a grid, with labels of rows and columns, or under each picture."""
 
 import math
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ def picture_sheet(
     *,
     row_labels: Sequence[str] = (),
     column_labels: Sequence[str] = (),
+    labels: Sequence[Sequence[str]] = (),
     margin: int = 8,
     text_size: int = 14,
 ) -> Floats:
@@ -28,6 +29,7 @@ def picture_sheet(
         rows: arrays `(H, W, 3)`, float in [0, 1]; rows may differ in length and pictures in size.
         row_labels: texts to the left, one for each row, or none; line breaks are kept.
         column_labels: texts above, one for each column, or none.
+        labels: texts under the pictures, one for each in the same rows, or none.
         margin: white pixels around each cell.
         text_size: height of the letters in pixels.
 
@@ -41,6 +43,15 @@ def picture_sheet(
     count = max((len(row) for row in rows), default=0)
     _check_sheet(rows, row_labels, column_labels, count)
     font = ImageFont.load_default(text_size)
+    if labels:
+        if [len(row) for row in labels] != [len(row) for row in rows]:
+            raise OptionError("There are more or fewer labels than pictures; expected one for each, in the same rows.")
+        texts = [[_text(label, font) for label in row] for row in labels]
+        high = max((len(text) for row in texts for text in row), default=0)
+        rows = [
+            [_captioned(cell, text, high) for cell, text in zip(*row, strict=True)]
+            for row in zip(rows, texts, strict=True)
+        ]
     heads = [_text(label, font) for label in column_labels]
     sides = [_text(label, font) for label in row_labels]
     heights = [max([len(a) for a in (*row, *sides[i : i + 1])], default=0) for i, row in enumerate(rows)]
@@ -81,6 +92,16 @@ def _paste(canvas: Floats, cell: NDArray[Any], rows: list[int], columns: list[in
     top = rows[0] + (rows[1] - rows[0] - margin - height) // 2
     left = columns[0] + (columns[1] - columns[0] - margin - width) // 2
     canvas[top : top + height, left : left + width] = cell
+
+
+def _captioned(cell: NDArray[Any], text: Floats, high: int) -> Floats:
+    """Return a picture with a text under it in a line of this height, each in the middle."""
+    gap = 4  # pixels
+    canvas = np.ones((len(cell) + gap + high, max(cell.shape[1], text.shape[1]), 3), np.float32)
+    for part, top in ((cell, 0), (text, len(cell) + gap)):
+        left = (canvas.shape[1] - part.shape[1]) // 2
+        canvas[top : top + len(part), left : left + part.shape[1]] = part
+    return canvas
 
 
 def _text(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> Floats:

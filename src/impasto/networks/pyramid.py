@@ -166,7 +166,18 @@ class PyramidNetwork(StyledNetwork):
     def with_palette(self, embedding: Tensor, style: Tensor) -> Tensor:
         """Return a style embedding with the palette of its style image; see `StyledNetwork`."""
         palette = palette_of(style)[0].to(embedding)
-        return torch.cat([embedding[: -MOMENTS - 1], palette, embedding.new_full((1,), _TRANSPORT)])
+        return torch.cat([embedding[: self.learned_size], palette, embedding.new_full((1,), _TRANSPORT)])
+
+    @property
+    def learned_size(self) -> int:
+        """See `StyledNetwork`."""
+        return self.embeddings.shape[1] - MOMENTS - 1
+
+    def _whole(self, embedding: Tensor) -> Tensor:
+        """Return embeddings `(B or K, N)`; those of learned values alone get no palette."""
+        embedding = embedding[None] if embedding.ndim == 1 else embedding
+        bare = embedding.shape[1] == self.learned_size
+        return F.pad(embedding, (0, MOMENTS + 1)) if bare else embedding
 
     @property
     def depth(self) -> int:
@@ -183,6 +194,7 @@ class PyramidNetwork(StyledNetwork):
             octaves: how often the last level is repeated at twice the size. The drafts are then as large as in a
                 picture of 1 / 2 ** octaves the size, and so are the large strokes; finer ones are added.
         """
+        embedding = self._whole(embedding)
         multiple, margin = self.multiple * 2**octaves, _MARGIN * 2**octaves
         extended = extend(image, multiple, margin)
         if shares is not None:
@@ -194,7 +206,6 @@ class PyramidNetwork(StyledNetwork):
 
     def _transported(self, painted: Map, embedding: Tensor, shares: Tensor | None) -> Map:
         """Return the picture with the palette of its style; with that of all styles where several share it."""
-        embedding = embedding[None] if embedding.ndim == 1 else embedding
         palettes, amounts = embedding[:, -MOMENTS - 1 : -1].float(), embedding[:, -1].float()
         if not amounts.any():
             return painted
@@ -213,7 +224,7 @@ class PyramidNetwork(StyledNetwork):
 
     def drafts(self, image: Tensor, embedding: Tensor) -> list[Tensor]:
         """Return the results of all levels, from coarse to fine, about in [0, 1]; see `StyledNetwork.drafts`."""
-        return [draft.float() for draft in self._drafts(image, embedding, None)]
+        return [draft.float() for draft in self._drafts(image, self._whole(embedding), None)]
 
     @property
     def _dtype(self) -> torch.dtype:

@@ -68,8 +68,18 @@ class StyledNetwork(nn.Module):
             ImageError: embeddings or shares have another shape.
         """
 
+    @property
+    def learned_size(self) -> int:
+        """Number of values of an embedding that are learned or predicted; the rest comes from the style image."""
+        return self.embeddings.shape[1]
+
     def with_palette(self, embedding: Tensor, style: Tensor) -> Tensor:
-        """Return a style embedding `(N,)` with the palette of its style image `(1, 3, h, w)`, if it holds one."""
+        """Return a style embedding `(N,)` whose palette is that of its style image, if the network uses palettes.
+
+        Args:
+            embedding: `(N,)`, or its learned values alone.
+            style: the style image, `(1, 3, h, w)` RGB in [0, 1].
+        """
         return embedding
 
     @property

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from impasto.options import Layers, read_layers
+from impasto.options import COMMON, Layers, read_layers
 from impasto.training.options import TrainOptions
 
 __all__ = [
@@ -24,7 +24,7 @@ class PaintingOptions(TrainOptions):
 
     crop: int = Field(192, ge=64, le=4096, description="side of the square crops, in pixels")
     learning_rate: float = Field(2e-3, gt=0, description="learning rate at its peak")
-    content_weight: float = Field(0.16, ge=0, description="weight of the content loss")
+    content_weight: float = Field(0.16, ge=0, description="weight of the content loss", json_schema_extra=COMMON)
     style_weight: float = Field(1.0, ge=0, description="weight of the style loss")
     tv_weight: float = Field(0.05, ge=0, description="weight of the total variation loss")
     style_size: int = Field(
@@ -33,6 +33,7 @@ class PaintingOptions(TrainOptions):
         le=4096,
         description="size of the style image, as the side of a square of the same area, in pixels; it sets the size of "
         "the strokes",
+        json_schema_extra=COMMON,
     )
     content_layers: Layers = Field({"relu4_2": 1.0}, description="content layers and their weights")
     style_layers: Layers = Field(
@@ -44,6 +45,11 @@ class PaintingOptions(TrainOptions):
     )
 
     _read_layers = field_validator("content_layers", "style_layers", mode="before")(read_layers)
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """The weights of the perceptual loss, by the name of each loss."""
+        return {"content": self.content_weight, "style": self.style_weight, "tv": self.tv_weight}
 
 
 def _without_epochs(given: dict[str, Any]) -> dict[str, Any]:
@@ -62,6 +68,7 @@ class SmallOptions(TrainOptions):
         gt=0,
         le=1_000_000,
         description="passes over the training set; they run by default, unless steps or a budget are given",
+        json_schema_extra=COMMON,
     )
     batch: int = Field(128, ge=1, le=100_000, description="batch size, of all processes together")
     crop: int = Field(
@@ -74,7 +81,7 @@ class SmallOptions(TrainOptions):
     colors: Literal["auto", "gray", "rgb"] = Field(
         "auto", description="color channels; gray: one; rgb: three; auto: rgb if any picture has color"
     )
-    latent: int = Field(32, ge=1, le=4096, description="size of the latent code z")
+    latent: int = Field(32, ge=1, le=4096, description="size of the latent code z", json_schema_extra=COMMON)
 
     progress_epochs: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (1, 2, 5, 10, 20, 50, 100, 200, 500),
@@ -112,7 +119,7 @@ class CoderOptions(SmallOptions):
     """Options of autoencoders: an encoder maps a small picture to a latent code, a decoder maps it back."""
 
     network: Literal["dense", "conv"] = Field(
-        "dense", description="architecture; dense: fully connected layers; conv: convolutions"
+        "dense", description="architecture; dense: fully connected layers; conv: convolutions", json_schema_extra=COMMON
     )
     hidden: tuple[Annotated[int, Field(ge=1, le=65536)], ...] = Field(
         (),
@@ -138,7 +145,11 @@ class AdversarialOptions(SmallOptions):
     )
     batch: int = Field(64, ge=1, le=100_000, description="batch size, of all processes together")
     latent: int = Field(30, ge=1, le=4096, description="size of the latent code z")
-    conditional: bool = Field(False, description="train a class-conditional GAN, which samples from a requested class")
+    conditional: bool = Field(
+        False,
+        description="train a class-conditional GAN, which samples from a requested class",
+        json_schema_extra=COMMON,
+    )
     loss: Literal["nonsaturating", "saturating", "hinge"] = Field(
         "nonsaturating",
         description="adversarial loss; nonsaturating: the generator minimizes -log D(G(z)); saturating: the minimax "

@@ -54,8 +54,6 @@ def write_report(run: str | Path) -> Path:
     """
     read = read_run(run)
     charts = list(_charts(read.lines))
-    if charts:
-        (read.path / FIGURES).mkdir(exist_ok=True)
     for chart in charts:
         file = re.sub("[^A-Za-z0-9_-]+", "_", chart.title)[:80] or "curve"
         save_picture(read.path / FIGURES / f"{file}.png", load_picture(chart.pixels()), force=True)

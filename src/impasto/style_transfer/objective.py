@@ -118,12 +118,19 @@ class Objective:
                 layer: self._content_unit(energy[layer], [found[1][layer] for found in seen], shares)
                 for layer in self.content_layers
             }
+            weighted = options.content_weight, self.content_layers.items()
+            self.blank = {  # losses of a blank picture
+                "content": weighted[0] * sum(w * energy[layer] / self.content_units[layer] for layer, w in weighted[1]),
+                "style": 0.0,
+            }
             self.style_targets: dict[str, Statistics] = {}
             self.style_units: dict[str, float] = {}
             for layer in self.style_layers:
                 target = blend([found[0][layer] for found in seen], shares)
                 blank = float(self.style.blank(target).clamp_min(1e-12))
                 self.style_units[layer] = blank if options.loss_scale == "relative" else 1.0
+                weight = options.style_weight * self.style_layers[layer]
+                self.blank["style"] += weight * blank / self.style_units[layer]
                 if options.strength < 1:  # raw moments mix linearly, so this mixes the two pictures
                     target = blend([own[layer], target], [1 - options.strength, options.strength])
                 self.style_targets[layer] = self.style.prepare(target)
@@ -237,6 +244,10 @@ class Objective:
         """
         parts, gradient = self._whole(image) if self.tile is None else self._tiled(image)
         return parts | {"total": sum(parts.values())}, gradient
+
+    def measures(self, losses: dict[str, float]) -> dict[str, float]:
+        """Return content and style loss as fractions of those of a blank picture, as in `metrics.style`."""
+        return {name: losses[name] / blank for name, blank in self.blank.items() if blank > 0}
 
     def _whole(self, image: Tensor) -> tuple[dict[str, float], Tensor]:
         image = image.detach().requires_grad_()

@@ -61,6 +61,11 @@ class _Clock:
         """Return whether another step would exceed the budget of the scale."""
         return self.spent + self.spent / (self.fraction * steps) > self.allowed
 
+    def progress(self, left: float) -> float:
+        """Return the fraction of all work that is done if the fraction `left` of the steps of this scale remains."""
+        done = sum(self.work[: self.index]) + (1 - left) * self.work[self.index]
+        return done / max(sum(self.work), 1e-12)
+
     def remaining(self, left: float) -> float:
         """Estimate the remaining seconds if the fraction `left` of the steps of this scale remains."""
         rate = self.spent / (self.fraction * self.work[self.index])
@@ -228,6 +233,7 @@ def iter_optimize(
             try:
                 objective = objective or scene.objective(scales[index], encoders, options, least)
                 losses, gradient = objective(at.picture)
+                measures = objective.measures(losses)
                 if scales[index].tile:
                     release_memory()
                 picture = optimizer.step(at.picture, gradient, losses["total"])
@@ -253,6 +259,8 @@ def iter_optimize(
                 scales=len(scales),
                 size=size,
                 losses=losses,
+                measures=measures,
+                progress=clock.progress(left / steps),
                 seconds=clock.seconds,
                 remaining=clock.remaining(left / steps),
                 image=partial(_picture, scene, at, options.averaging),

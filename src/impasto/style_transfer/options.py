@@ -5,7 +5,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from impasto.errors import OptionError, unknown_name
-from impasto.options import Layers, Options, read_layers, read_memory
+from impasto.options import COMMON, Layers, Options, read_layers, read_memory
 from impasto.registry import Registry
 
 __all__ = ["PRESETS", "QUALITIES", "StylizeOptions", "quality_settings"]
@@ -20,14 +20,17 @@ class StylizeOptions(Options):
     default.
     """
 
-    size: int = Field(512, ge=16, le=100_000, description="longer side of the result, in pixels")
+    size: int = Field(
+        512, ge=16, le=100_000, description="longer side of the result, in pixels", json_schema_extra=COMMON
+    )
     strength: float = Field(
         1.0,
         ge=0,
         le=1,
         description="strength of the style: 0 keeps the style of the photograph, 1 gives the full style",
+        json_schema_extra=COMMON,
     )
-    content_weight: float = Field(0.16, ge=0, description="weight of the content loss")
+    content_weight: float = Field(0.16, ge=0, description="weight of the content loss", json_schema_extra=COMMON)
     style_weight: float = Field(1.0, ge=0, description="weight of the style loss")
     feather: float = Field(
         0.01, ge=0, le=0.5, description="width of the soft edges of regions, as a fraction of the longer side"
@@ -36,12 +39,17 @@ class StylizeOptions(Options):
     range_weight: float = Field(
         5.0, ge=0, description="weight of the penalty on pixel values outside [0, 1] during the optimization"
     )
-    style_scale: float = Field(1.0, gt=0, le=16, description="size of the strokes: 2 doubles them")
-    style_weights: tuple[float, ...] = Field((), description="mixing weight of each style image; empty: equal weights")
+    style_scale: float = Field(
+        1.0, gt=0, le=16, description="size of the strokes: 2 doubles them", json_schema_extra=COMMON
+    )
+    style_weights: tuple[float, ...] = Field(
+        (), description="mixing weight of each style image; empty: equal weights", json_schema_extra=COMMON
+    )
     colors: Literal["style", "luminance", "match"] = Field(
         "style",
         description="style: colors of the style image; luminance: colors of the photograph, only luminance is "
         "stylized; match: the style image first gets the color statistics of the photograph",
+        json_schema_extra=COMMON,
     )
     color_map: Literal["transport", "pca", "cholesky"] = Field(
         "transport", description="color transfer for colors=match: the map between the two color distributions"
@@ -101,13 +109,15 @@ class StylizeOptions(Options):
         lt=1,
         description="early stopping: end a scale when ten steps improve the loss by less than this fraction",
     )
-    minutes: float | None = Field(None, gt=0, description="time budget, in minutes; fewer steps run if needed")
+    minutes: float | None = Field(
+        None, gt=0, description="time budget, in minutes; fewer steps run if needed", json_schema_extra=COMMON
+    )
     max_memory: int | None = Field(None, ge=1, description="memory limit, as 4G or 800M; by default the free memory")
     init: Literal["content", "noise", "style"] = Field(
         "content", description="initialization: the photograph, noise, or noise with the colors of the style"
     )
     init_image: str | None = Field(None, description="picture file that replaces the initialization")
-    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the run")
+    seed: int = Field(0, ge=0, lt=2**63, description="random seed of the run", json_schema_extra=COMMON)
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 
     _read_layers = field_validator("content_layers", "style_layers", mode="before")(read_layers)

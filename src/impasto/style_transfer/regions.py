@@ -31,11 +31,13 @@ class Region:
         mask: `(1, 1, H, W)` in [0, 1], of the size of the photograph; None: all that no other region covers.
         styles: one or more `(1, 3, h, w)` RGB in [0, 1], any sizes.
         name: for people.
+        weights: of its styles; () for equal ones. The rest has `style_weights` of the options.
     """
 
     mask: Tensor | None
     styles: Sequence[Tensor]
     name: str = ""
+    weights: Sequence[float] = ()
 
 
 def feather(mask: Tensor, radius: int) -> Tensor:
@@ -123,7 +125,8 @@ def iter_regions(
         mask, region = owned[index]
         called = ", ".join(filter(None, (name, f"region {index + 1} of {len(owned)}", region.name)))
         start: dict[str, Any] = {"polish": polish, "mask": mask, "first": first, "resume": inner, "name": called}
-        for event in iter_optimize(content, region.styles, encoder, options, **start):
+        own = options if region.mask is None else options.changed(style_weights=region.weights)
+        for event in iter_optimize(content, region.styles, encoder, own, **start):
             if isinstance(event, Step):
                 yield _in_context(event, content, tuple(painted), masks, steps, seconds)
             elif isinstance(event, Done):
@@ -148,6 +151,7 @@ def _in_context(
 
     return replace(
         event,
+        progress=(len(painted) + (event.progress or 0.0)) / len(masks),
         seconds=seconds + event.seconds,
         image=lambda: _compose(content, [*painted, event.image()], masks),
         state=state,

@@ -408,7 +408,8 @@ class _Session:
             step=self.step,
             steps=steps,
             phase="train",
-            losses=losses,
+            losses={name: loss / (self.recipe.loss_weights.get(name) or 1.0) for name, loss in losses.items()},
+            progress=self.clock.progress(self.step),
             learning_rate=rates,
             pace=self.clock.pace,
             seconds=self.clock.seconds,
@@ -418,7 +419,7 @@ class _Session:
         )
         if self.step % self.options.log_steps == 0 or self.step == 1 or measures:
             speed = {"images_per_second": event.pace * self.options.batch}
-            line = {name: value for name, value in as_json(event).items() if name not in ("event", "phase")}
+            line = {name: value for name, value in as_json(event).items() if name not in ("event", "phase", "progress")}
             self.folder.write({**line, **speed})
             self.folder.plot(event)
         return event

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator
 
 from impasto.errors import unknown_name
-from impasto.options import Options, read_duration
+from impasto.options import COMMON, Options, read_duration
 
 __all__ = ["TrainOptions"]
 
@@ -16,14 +16,17 @@ class TrainOptions(Options):
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = {}
 
-    steps: int = Field(2000, ge=1, le=100_000_000, description="number of training steps")
+    steps: int = Field(2000, ge=1, le=100_000_000, description="number of training steps", json_schema_extra=COMMON)
     budget: float | None = Field(
         None,
         gt=0,
         description="training time, which replaces the number of steps: 10m, 90s, 1h30m; without a unit, minutes",
+        json_schema_extra=COMMON,
     )
-    batch: int = Field(4, ge=1, le=100_000, description="batch size, of all processes together")
-    crop: int = Field(256, ge=8, le=4096, description="side of the square crops, in pixels")
+    batch: int = Field(
+        4, ge=1, le=100_000, description="batch size, of all processes together", json_schema_extra=COMMON
+    )
+    crop: int = Field(256, ge=8, le=4096, description="side of the square crops, in pixels", json_schema_extra=COMMON)
     learning_rate: float = Field(1e-3, gt=0, description="learning rate at its peak")
     schedule: Literal["constant", "linear", "half", "cosine"] = Field(
         "cosine",

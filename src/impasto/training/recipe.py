@@ -120,6 +120,7 @@ class Recipe(ABC):
             with another record is not resumed.
         about: other facts for the header of the model's file, such as the name of the image set.
         watch_steps: steps between two calls of `watch`; 0: never.
+        loss_weights: weights by name of a loss, which reports and progress leave out.
     """
 
     method: ClassVar[Method | None] = None
@@ -131,6 +132,7 @@ class Recipe(ABC):
     record: Mapping[str, Any] = {}
     about: Mapping[str, Any] = {}
     watch_steps: int = 0
+    loss_weights: Mapping[str, float] = {}
 
     @classmethod
     def build(cls, data: Mapping[str, Any], options: Any, site: Site) -> Setup:

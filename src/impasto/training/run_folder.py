@@ -12,7 +12,7 @@ from torch import Tensor
 
 from impasto.checkpoints.files import CHECKPOINT, MODEL, load_state, save_json
 from impasto.checkpoints.upgrade import upgrade_card
-from impasto.errors import CheckpointError, FileExists, OptionError
+from impasto.errors import CheckpointError, FileExists, OptionError, Unfinished
 from impasto.events import Step
 from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
@@ -20,10 +20,13 @@ from impasto.io.sheets import picture_sheet
 from impasto.reports.run_files import EVALUATION, FIGURES, REPORT
 from impasto.training.engine import State
 
-__all__ = ["RunFolder"]
+__all__ = ["RunFolder", "unfinished"]
 
 # what may differ when a run is resumed
 _FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", "progress_epochs", "log_steps")
+
+
+_OPTIONS = "options.json"  # is written first
 
 
 _MARGIN = 4  # pixels between the images of a preview
@@ -34,6 +37,11 @@ _FILLED = ("previews/*.jpg", f"{FIGURES}/*.png", "tensorboard/events.*", "model-
 
 
 _PLOT_SECONDS = 0.2  # the least time between two points on TensorBoard
+
+
+def unfinished(path: Path) -> bool:
+    """Return whether a folder holds a run that has begun and not ended."""
+    return (path / _OPTIONS).is_file() and not (path / MODEL).exists()
 
 
 class RunFolder:
@@ -53,7 +61,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoint, self.model = path / CHECKPOINT, path / MODEL
-        self.options, self.log = path / "options.json", path / "log.jsonl"
+        self.options, self.log = path / _OPTIONS, path / "log.jsonl"
         self.preview, self.previews = path / "preview.jpg", path / "previews"
         self.figure = path / FIGURES / "preview.png"
         self._board: Any = None
@@ -68,13 +76,19 @@ class RunFolder:
             force: whether a new run may replace the one in the folder.
 
         Raises:
-            FileExists: the folder is not empty, and neither `resume` nor `force` is given.
+            Unfinished: it holds a run that has not ended, and neither `resume` nor `force` is given.
+            FileExists: it is not empty, and neither is given.
             CheckpointError: there is no run to resume, it is another one, or its files are damaged.
             OptionError: the folder is a file.
         """
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f"{self.path} is a file; expected a folder for the run.")
         if not resume:
+            if unfinished(self.path) and not force:
+                raise Unfinished(
+                    f"{self.path} holds a training that has not ended; pass --force to start anew, or --resume to "
+                    "continue."
+                )
             if self.path.exists() and any(self.path.iterdir()) and not force:
                 raise FileExists(f"{self.path} is not empty; --resume goes on with its run, --force starts anew.")
             return None

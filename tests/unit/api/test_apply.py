@@ -8,16 +8,21 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import clips
+import impasto
 from impasto.api.apply import default_output_apply, iter_apply, open_painter
-from impasto.errors import FileExists, OptionError, UnknownName
+from impasto.api.rerun import iter_rerun
+from impasto.api.score import score
+from impasto.errors import FileExists, ImageError, OptionError, UnknownName
 from impasto.events import Done, Note, Saved, Step, drain
 from impasto.inference.load import load
 from impasto.inference.options import ApplyOptions
 from impasto.io.convert import resize_picture
 from impasto.io.decode import load_picture
 from impasto.io.embedded import read_metadata
+from impasto.io.encode import save_picture
 from impasto.io.tensors import as_tensor
 from impasto.io.video.probe import probe
 from impasto.networks.johnson import Johnson
@@ -56,6 +61,8 @@ def test_a_picture_gets_what_the_network_makes_of_it(files):
     torch.testing.assert_close(painted, model.paint(photograph, style="blue", strength=0.5), rtol=0, atol=1e-5)
     mixed = apply(model, photograph, style="red:1, blue:3")
     torch.testing.assert_close(mixed, model.paint(photograph, style={"red": 0.25, "blue": 0.75}), rtol=0, atol=1e-5)
+    for same in ({"red": 1, "blue": 3}, ["red:1", "blue:3"]):
+        assert torch.equal(impasto.apply(model, photograph, style=same), mixed)
     assert (mixed - painted).abs().mean() > 1e-3
 
 
@@ -116,6 +123,85 @@ def test_a_file_carries_how_it_was_made_and_is_not_overwritten(files, tmp_path):
     assert record["operation"] == "apply" and record["model"]["name"] == "one" and record["options"]["size"] == 64
     with pytest.raises(FileExists):
         iter_apply(model, COFFEE, output=target)
+
+
+def test_what_a_result_of_apply_carries_makes_it_again(files, tmp_path):
+    path, mask = tmp_path / "many.safetensors", np.zeros((40, 60, 3), np.float32)
+    path.write_bytes((files / "many.safetensors").read_bytes())
+    mask[:, :20] = 1
+    save_picture(tmp_path / "mask.png", load_picture(mask))
+    save_picture(tmp_path / "photo.png", resize_picture(load_picture(COFFEE), 60))
+    given = {"style": "red:0.25,blue:0.75", "strength": 0.5, **CPU}
+    parts = {"regions": [(str(tmp_path / "mask.png"), "red")], "keep": f"not:{tmp_path / 'mask.png'}"}
+    model = open_painter(path, ApplyOptions(**CPU))
+    impasto.apply(path, tmp_path / "photo.png", **given, **parts, output=tmp_path / "a.png")
+    record = read_metadata(tmp_path / "a.png")
+    assert record["model"] == {"name": "many", "source": str(path), "sha256": model.sha256}
+    assert [one["source"] for one in record["styles"]] == ["red", "blue"]
+    drain(iter_rerun(tmp_path / "a.png"))
+    assert (tmp_path / "a-rerun.png").read_bytes() == (tmp_path / "a.png").read_bytes()
+    other = drain(iter_rerun(tmp_path / "a.png", styles=["blue"], output=tmp_path / "b.png", strength=1.0))
+    expected = apply(model, as_tensor(load_picture(tmp_path / "photo.png")), style="blue", **parts)
+    torch.testing.assert_close(other, expected, rtol=0, atol=1e-5)
+    for settings, words in (({"steps": 3}, "which has no option steps"), ({"quality": "draft"}, "leave out --quality"),
+                            ({"resume": True}, "leave out --resume")):  # fmt: skip
+        with pytest.raises(OptionError, match=f"a.png was painted in one pass.*{words}"):
+            iter_rerun(tmp_path / "a.png", output=tmp_path / "c.png", **settings)
+    written(path, random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "red", "blue"]), seed=1))
+    with pytest.raises(ImageError, match="many.safetensors has changed since"):
+        iter_rerun(tmp_path / "a.png", output=tmp_path / "c.png")
+
+
+def test_a_sheet_shows_one_photograph_in_all_styles(files, tmp_path):
+    page = impasto.apply(files / "many.safetensors", COFFEE, sheet=True, size=90, output=tmp_path / "a.jpg", **CPU)
+    assert page.size == load_picture(tmp_path / "a.jpg").pixels.shape[1::-1]
+    assert page.width > 90 + 16 and page.height > 60 + 16  # three pictures with labels
+    array = np.asarray(page, np.float32) / 255
+    model = open_painter(files / "many.safetensors", ApplyOptions(**CPU))
+    for style in ("red", "blue"):
+        assert contains(array, apply(model, small(side=90), style=style)[0].permute(1, 2, 0).numpy())
+    with pytest.raises(FileExists):
+        impasto.apply(files / "many.safetensors", COFFEE, sheet=True, output=tmp_path / "a.jpg")
+    for settings, words in (
+        ({"style": "red"}, "leave out --style"),
+        ({"regions": [("a.png", "red")]}, "without regions"),
+    ):
+        with pytest.raises(OptionError, match=words):
+            impasto.apply(files / "many.safetensors", COFFEE, sheet=True, **settings)
+    with pytest.raises(OptionError, match="one has no styles to choose from; leave out --sheet"):
+        impasto.apply(files / "one.safetensors", COFFEE, sheet=True)
+
+
+def test_a_sheet_of_any_number_of_styles_and_kind_of_picture(tmp_path):
+    styles = [IDENTITY, *(f"a style with the long name {number}" for number in range(9))]
+    written(tmp_path / "many.safetensors", random_weights(MultiStyleNetwork(4, 1, 4, styles=styles)))
+    gray = np.linspace(0, 65535, 24 * 60).reshape(24, 60).astype(np.uint16)
+    Image.fromarray(gray).save(tmp_path / "gray.png")
+    rgba = np.zeros((60, 24, 4), np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "clear.webp", lossless=True)
+    flat = impasto.apply(tmp_path / "many.safetensors", tmp_path / "gray.png", sheet=True, **CPU)
+    tall = impasto.apply(tmp_path / "many.safetensors", tmp_path / "clear.webp", sheet=True, **CPU)
+    assert flat.mode == tall.mode == "RGB" and flat.size != tall.size
+    assert np.asarray(tall)[8:60, 8:30].min() == 255  # transparent parts are white
+
+
+def contains(page, cell):
+    """Whether a picture is on a page, within rounding."""
+    windows = np.lib.stride_tricks.sliding_window_view(page[..., 0], cell.shape[:2])[:, :, ::30, ::30]
+    return bool((np.abs(windows - cell[::30, ::30, 0]).max((-2, -1)) < 0.01).any())
+
+
+def test_a_result_of_apply_is_scored_by_its_own_photograph_and_style(files, tmp_path):
+    painter = random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "swirl"]))
+    written(tmp_path / "one.safetensors", painter)
+    model = open_painter(tmp_path / "one.safetensors", ApplyOptions(**CPU))
+    drain(iter_apply(model, COFFEE, ApplyOptions(size=64), output=tmp_path / "a.png"))
+    found = score(tmp_path / "a.png", encoder="compact")
+    assert found == score(tmp_path / "a.png", COFFEE, "swirl", encoder="compact")
+    single = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
+    drain(iter_apply(single, COFFEE, ApplyOptions(size=64), output=tmp_path / "b.png"))
+    with pytest.raises(ImageError, match="b.png does not say its style; name a file for it"):
+        score(tmp_path / "b.png", encoder="compact")
 
 
 def test_a_video_is_painted_frame_by_frame(files, tmp_path):

@@ -186,7 +186,7 @@ def test_names_of_results():
 
 def test_wrong_input_is_told_before_the_first_step(files):
     with pytest.raises(
-        UnknownName, match="'swirll' is not the name of a picture file or a built-in style. Did you mean 'swirl'"
+        UnknownName, match="'swirll' is not the name of a style, nor of a picture file. Did you mean 'swirl'"
     ):
         iter_stylize(files / "photo.png", "swirll", FEW)
     with pytest.raises(ImageError, match="nothing.png"):

@@ -5,14 +5,18 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from impasto.api.apply import default_output_apply, open_painter
 from impasto.checkpoints import catalog
 from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.files import save_network
 from impasto.checkpoints.load import fingerprint, load_style_embedding, load_style_predictor, pack
+from impasto.cli.main import main
+from impasto.data.styles import open_style
 from impasto.errors import OptionError, UnknownName, WeightsError
 from impasto.events import Step
 from impasto.inference.load import load
@@ -20,7 +24,8 @@ from impasto.inference.options import ApplyOptions
 from impasto.inference.style_prediction import predict_embedding
 from impasto.io.convert import resize_picture
 from impasto.io.decode import load_picture
-from impasto.io.tensors import as_tensor
+from impasto.io.encode import save_picture
+from impasto.io.tensors import as_pixels, as_tensor
 from impasto.networks.multistyle import IDENTITY, MultiStyleNetwork
 from impasto.networks.style_predictor import LAYERS, StylePredictor
 from impasto.ops.moments import channel_moments
@@ -77,7 +82,7 @@ def test_names_of_networks_and_of_styles(home):
     image = small()
     by_name, whole = loaded("azure"), loaded(catalog.place() / "tiny.safetensors")
     torch.testing.assert_close(by_name(image), whole(image, style="azure"))
-    assert (whole(image) - by_name(image)).abs().mean() > 1e-3  # the first style
+    assert (whole(image, style="rosy") - by_name(image)).abs().mean() > 1e-3
     painted = load("azure", **CPU)(COFFEE, size=60)
     other = load("tiny", **CPU)(COFFEE, size=60, style="azure")
     assert painted.tobytes() == other.tobytes()
@@ -171,7 +176,7 @@ def test_any_picture_is_a_style_where_there_is_a_predictor(home):
     torch.testing.assert_close(embedding, expected, rtol=0.02, atol=0.02)  # whatever filter shrinks it
     painted = load("tiny", **CPU)(image, style="examples/cat.jpg", style_size=96)
     torch.testing.assert_close(painted, base.network(image, embedding), rtol=0, atol=1e-4)
-    with pytest.raises(UnknownName, match="a style of this network, nor a picture"):
+    with pytest.raises(UnknownName, match="is not the name of a style, nor of a picture file. Did you mean 'azure'"):
         load("tiny", **CPU)(image, style="azur")
 
 
@@ -215,11 +220,52 @@ def test_results_are_named_by_their_styles(home):
     assert named() == "out/photo_azure.png"
     assert named("rosy") == "out/photo_rosy.png"
     assert named("rosy:0.6, x/mail.safetensors:0.4") == "out/photo_rosy-mail.png"
-    assert named("swirl:7") == "out/photo_swirl.png"  # which reads as the weight 7 of a single style
+    assert named("swirl:7") == "out/photo_swirl-7.png"  # the seed 7
+    assert named("stained-glass:2,swirl:7") == "out/photo_stained_glass-swirl.png"  # weights
 
 
 def impasto(*arguments):
     return subprocess.run([sys.executable, "-m", "impasto", *map(str, arguments)], capture_output=True, text=True)
+
+
+def test_a_style_that_was_added_is_a_name_for_every_option(home, capfd):
+    file, _ = mailed(home, loaded("tiny"))
+    pack(file, catalog.place() / "blue-meadow.safetensors")
+    Image.new("L", (60, 40), 255).save(home / "all.png")
+    tiny = load("tiny", **CPU)
+    added = tiny(small(), style=str(file))
+    for name in ("blue-meadow", "blue_meadow", "blue-meadow:1"):
+        assert torch.equal(tiny(small(), style=name), added)
+    photograph, target = str(home / "small.png"), home / "out.png"
+    save_picture(photograph, load_picture(as_pixels(small())))
+    words = ("--style", "rosy", "--region", str(home / "all.png"), "blue_meadow:1,azure:0", "--precision", "float32")
+    assert main(["apply", "tiny", photograph, *words, "-o", str(target)]) == 0
+    expected = np.asarray(tiny(photograph, style=str(file)), int)
+    with Image.open(target) as painted:
+        assert np.abs(np.asarray(painted, int) - expected).max() <= 1
+    capfd.readouterr()
+    assert main(["styles", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capfd.readouterr().out)}
+    assert rows["blue-meadow"]["kind"] == rows["rosy"]["kind"] == "trained"
+    assert rows["blue-meadow"]["description"] == "trained for tiny" and rows["rosy"]["description"] == "A Rose, 1900"
+    with pytest.raises(
+        OptionError, match=r"^blue_meadow is a trained style without a picture; use it with `impasto ap"
+    ):
+        open_style("blue_meadow", 64)
+    with pytest.raises(WeightsError, match="is a style of another network"):
+        loaded("painter")(small(), style="blue-meadow")
+
+
+def test_a_style_of_ones_own_comes_before_that_of_the_network(home):
+    _, embedding = mailed(home, loaded("tiny"))
+    tiny = load("tiny", **CPU)
+    before = tiny(small(), style="azure")
+    pack(home / "green.safetensors", catalog.place() / "azure.safetensors")
+    torch.testing.assert_close(tiny(small(), style="azure"), tiny.network(small(), embedding), rtol=0, atol=1e-5)
+    assert not torch.equal(tiny(small(), style="azure"), before)
+    night = loaded("painter")(small(), style="starry_night")
+    pack(home / "green.safetensors", catalog.place() / "starry_night.safetensors")  # of another network
+    assert torch.equal(loaded("painter")(small(), style="starry_night"), night)
 
 
 def test_the_command_line_lists_adds_and_applies(home):

@@ -344,9 +344,11 @@ def test_a_failed_save_leaves_the_old_run(tmp_path, monkeypatch):
     assert load_state(path)[1] == {"n": 1}
 
 
-def test_saving_into_a_folder_that_does_not_exist(tmp_path):
+def test_saving_makes_the_folder_or_says_why_it_cannot(tmp_path):
+    save_state(tmp_path / "new" / "deep" / "run", {}, {"n": 1})
+    assert load_state(tmp_path / "new" / "deep" / "run")[1] == {"n": 1}
     with pytest.raises(CheckpointError, match="cannot be written"):
-        save_state(tmp_path / "none" / "run", {}, {})
+        save_state(tmp_path / "new" / "deep" / "run" / "below", {}, {})
 
 
 @pytest.mark.parametrize("keep", [0, 5, 60, -1])

@@ -524,7 +524,7 @@ def test_the_command_in_a_process_of_its_own(trained):
         ("run --pictures gone.npz", "gone.npz does not exist; expected a folder"),
         ("run --stacked", "Leave out --stacked."),
         ("run --classifier run", "holds no classifier"),
-        ("run -o no/where.json", "there is no folder no"),
+        ("run -o bars.npz/where.json", "bars.npz is a file; expected a folder"),
     ],
 )
 def test_bad_words_are_one_sentence(trained, capfd, words, sentence):
@@ -578,7 +578,7 @@ def test_networks_load_with_and_without_labels(trained):
 @pytest.mark.parametrize("command", [["evaluate"], ["train", "classifier"], ["report"]])
 def test_help_shows_every_setting(monkeypatch, capfd, command):
     monkeypatch.setenv("COLUMNS", "500")
-    assert main([*command, "--help"]) == 0
+    assert main([*command, "--help-all"]) == 0
     shown = capfd.readouterr().out
     fields = {"evaluate": EvaluateOptions, "train": ClassifierOptions}.get(command[0])
     for name, field in (fields.model_fields if fields else {}).items():

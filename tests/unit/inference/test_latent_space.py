@@ -768,7 +768,7 @@ def test_rows_and_columns_are_called_by_their_classes():
         ),
         ("{runs}/vae --kind progress -o a.mp4", "a.mp4 names no format of animations; end it in .webp or .gif, or in"),
         ("{runs}/vae --kind progress -o a.mp4", "for a strip of frames."),
-        ("{runs}/vae -o nofolder/x8.png", "nofolder/x8.png cannot be written: there is no folder nofolder. Make it"),
+        ("{runs}/vae -o {runs}/set.npz/x8.png", "set.npz/x8.png cannot be written: set.npz is a file; expected a"),
         ("{runs}/vae --kind sphere", "kind is 'sphere'; expected"),
         ("{runs}/vae --classes 1", "is not class-conditional; leave out --classes"),
         (
@@ -783,7 +783,7 @@ def test_rows_and_columns_are_called_by_their_classes():
         ("{runs}/vae --kind arithmetic --pictures {runs}/set.npz --classes 0,5", "no picture is of class 5"),
         ("{runs}/vae --kind nearest --pictures {runs}/small.npz", "has pictures of 1×6×6; expected 1×12×12"),
         ("{runs}/vae -o out.bmp", "names no format we can write"),
-        ("{runs}/vae --kind progress -o no/progress.webp", "there is no folder no"),
+        ("{runs}/vae --kind progress -o {runs}/set.npz/progress.webp", "set.npz is a file; expected a folder"),
         ("{runs}/vae --kind all -o {runs}", "is not empty; pass --force"),
     ],
 )
@@ -829,7 +829,7 @@ def test_a_training_that_has_not_ended_is_sampled(sets, tmp_path, capfd):
 
 def test_help_shows_every_setting_without_torch(monkeypatch):
     monkeypatch.setenv("COLUMNS", "500")
-    code = "import sys; from impasto.cli.main import main; main(['sample', '--help']); sys.exit('torch' in sys.modules)"
+    code = "import sys; from impasto.cli.main import main; main(['sample', '--help-all']); exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for name, info in SampleOptions.model_fields.items():

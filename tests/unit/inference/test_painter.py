@@ -1,5 +1,7 @@
 """Painters and translators as objects: types of pictures, own styles, regions, notebooks."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,8 @@ from impasto.networks.johnson import Johnson
 from impasto.networks.microast import MicroAST
 from impasto.networks.multistyle import IDENTITY, MultiStyleNetwork
 from impasto.networks.translators import ResNetGenerator
-from nets import model_of, picture, random_weights
+from impasto.paintings import paintings
+from nets import loaded, model_of, picture, random_weights
 
 
 @pytest.fixture
@@ -35,19 +38,42 @@ def test_each_kind_of_picture_comes_back_as_that_kind(painter, tmp_path):
     assert painted.dtype == np.uint8
     for given in (image, tmp_path / "a.png", str(tmp_path / "a.png")):
         assert np.array_equal(np.asarray(painter(given, style="blue")), painted)
-    assert painter(image, size=20).size == (20, 12)
+    assert painter(image, style="red", size=20).size == (20, 12)
 
 
 def test_styles_are_named_weighted_or_given(painter, tmp_path):
     image, embeddings = picture(18, 30), painter.network.embeddings
     mixture = painter.paint(image, style={"red": 1.0, "blue": 3.0})
-    for style in ({"red": 1, "blue": 3}, "red:1,blue:3", (embeddings[1] + 3 * embeddings[2]) / 4):
+    for style in ({"red": 1, "blue": 3}, "red:1,blue:3", ["red:1", "blue:3"], (embeddings[1] + 3 * embeddings[2]) / 4):
         torch.testing.assert_close(painter(image, style=style), mixture, rtol=0, atol=1e-5)
-    assert torch.equal(painter(image), painter.paint(image, style="red"))
-    with pytest.raises(UnknownName, match="'rde' is not the name of a style of this network, nor a picture"):
+    with pytest.raises(
+        UnknownName, match="^'rde' is not the name of a style, nor of a picture file. Did you mean 'red'"
+    ):
         painter(image, style="rde")
     with pytest.raises(OptionError, match="has no style predictor"):
         painter(image, style=Image.new("RGB", (32, 32)))
+
+
+def test_a_network_of_several_styles_needs_one_named(painter):
+    image, asks = picture(18, 30), r"^tiny has 2 styles; choose one with --style, such as red, blue; `impasto styles`"
+    for paint in (painter, painter.paint):
+        with pytest.raises(OptionError, match=asks):
+            paint(image)
+    by_default = replace(painter, default="blue")
+    assert torch.equal(by_default(image), painter(image, style="blue"))
+    single = Painter(random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "only"])).requires_grad_(False))
+    assert torch.equal(single(image), single(image, style="only"))
+
+
+def test_pictures_in_memory_are_styles_of_their_own():
+    """The second picture, of a region, does not replace the first."""
+    paint, image = loaded("painter"), picture(32, 40)
+    styles = [np.asarray(Image.open(paintings()[name].path)) for name in ("starry_night", "the_scream")]
+    left = np.zeros((32, 40), np.float32)
+    left[:, :20] = 1
+    painted = paint(image, style=styles[0], regions=[(left, styles[1])], feather=0)
+    first = paint(image, style=styles[0], regions=[(left, styles[0])], feather=0)
+    assert (painted - first)[..., :12].abs().mean() > 0.01
 
 
 def test_a_style_is_added_from_an_embedding_or_a_file(painter, tmp_path):
@@ -83,7 +109,7 @@ def test_regions_and_kept_parts(painter):
     left[:, :15] = 1
     everywhere = painter(image, style="red", regions=[(np.ones_like(left), "blue")], feather=0)
     torch.testing.assert_close(everywhere, painter(image, style="blue"), rtol=0, atol=1e-5)
-    assert torch.equal(painter(image, keep=left, feather=0)[..., :15], image[..., :15])
+    assert torch.equal(painter(image, style="red", keep=left, feather=0)[..., :15], image[..., :15])
 
 
 def test_a_picture_as_style_in_memory():

@@ -492,8 +492,9 @@ def test_permissions_are_those_of_any_new_file(tmp_path):
 
 def test_places_that_cannot_be_written(tmp_path):
     picture = load_picture(quadrants())
-    with pytest.raises(ImageError, match="there is no folder gone. Make it first."):
-        save_picture(tmp_path / "gone" / "a.png", picture)
+    (tmp_path / "file").touch()
+    with pytest.raises(ImageError, match="file/deep/a.png cannot be written: file is a file; expected a folder."):
+        save_picture(tmp_path / "file" / "deep" / "a.png", picture)
     with pytest.raises(ImageError, match=r"ends?.* in .jpg, .jpeg, .png, .webp, .tif, .tiff or .avif"):
         save_picture(tmp_path / "a.xyz", picture)
     with pytest.raises(ImageError, match="names no format"):
@@ -635,6 +636,17 @@ def test_sheet_labels():
     top = made[:20]
     assert top.min() < 0.5 and top.max() == 1  # there is ink above, and white
     assert made[:, :8].min() == 1 and made[-8:].min() == 1  # the margin stays white
+
+
+def test_sheet_labels_under_pictures():
+    cell = np.zeros((30, 30, 3), np.float32)
+    made = picture_sheet([[cell, cell], [cell]], labels=[["a", "wider than its picture"], ["c"]])
+    assert np.array_equal(made[8:38, 8:38], cell)
+    below = made[38:60]
+    assert below[:, :38].min() < 0.5 and below[:, 38:].min() < 0.5  # both have ink
+    assert made.shape[1] > 8 + 30 + 8 + 100 + 8 and made[-8:].min() == 1
+    with pytest.raises(OptionError, match="expected one for each, in the same rows"):
+        picture_sheet([[cell, cell]], labels=[["a"], ["b"]])
 
 
 def test_sheet_refuses():

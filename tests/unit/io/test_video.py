@@ -444,7 +444,7 @@ def test_what_cannot_be_written_is_refused_before_any_work(clip, tmp_path):
     for output, error, message in (
         ("out.xyz", VideoError, "out.xyz names no video that can be written; end it in .mp4"),
         ("there.mp4", FileExists, "there.mp4 exists already"),
-        ("none/out.mp4", ImageError, "there is no folder none"),
+        ("there.mp4/out.mp4", ImageError, "there.mp4 is a file; expected a folder"),
     ):
         with pytest.raises(error, match=message):
             run(clip, tmp_path / output, never)

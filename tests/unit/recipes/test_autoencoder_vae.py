@@ -412,7 +412,7 @@ def test_bad_words_are_one_sentence(tmp_path, monkeypatch, capfd, words, sentenc
 @pytest.mark.parametrize(("command", "options"), [("autoencoder", AutoencoderOptions), ("vae", VAEOptions)])
 def test_help_shows_every_setting(monkeypatch, capfd, command, options):
     monkeypatch.setenv("COLUMNS", "500")
-    assert main(["train", command, "--help"]) == 0
+    assert main(["train", command, "--help-all"]) == 0
     shown = capfd.readouterr().out
     for name, field in options.model_fields.items():
         assert f"--{name.replace('_', '-')}" in shown and str(field.description)[:40] in shown

@@ -66,6 +66,22 @@ def test_the_identity_has_only_the_squared_error():
     assert losses["identity"].item() == pytest.approx(0.01, rel=1e-4)
 
 
+def test_reported_losses_are_without_their_weights(tmp_path):
+    found = []
+    for number, weights in enumerate(({}, {"content_weight": 2.0, "style_weight": 3.0, "tv_weight": 0.0})):
+        options = JohnsonOptions(
+            crop=64, first_crop=64, style_size=64, batch=2, steps=1, device="cpu", precision="float32", **weights
+        )
+        data, styles = PictureFolder(PHOTOS, 64), {"a": picture(64, 64, 1)}
+        network = random_weights(Johnson(4, 1, scale=1.0)).requires_grad_()
+        method = JohnsonRecipe("test", network, tiny_vgg(padding="replicate"), styles, data.batch([0, 1]), options)
+        events = iter_train(method, data, options, run=tmp_path / str(number))
+        found.append(next(event for event in events if isinstance(event, Step) and event.phase == "train"))
+    for name in ("content", "style"):
+        assert found[0].losses[name] == pytest.approx(found[1].losses[name], rel=1e-4)
+    assert found[1].losses["tv"] == 0 and found[0].progress == 1
+
+
 @pytest.mark.parametrize("kind", [Johnson, MultiStyleNetwork])
 def test_a_network_trains(kind, tmp_path):
     with torch.random.fork_rng():
@@ -89,7 +105,7 @@ def test_a_network_trains(kind, tmp_path):
     assert isinstance(events[-1], Done)
     model = loaded(tmp_path / "run" / "model.safetensors")
     photograph = data.batch([3])
-    painted = model.paint(photograph)
+    painted = model.paint(photograph, style="a" if model.styles else None)
     assert painted.shape == photograph.shape
     assert (painted - photograph).abs().mean() > 0.02
     if isinstance(network, MultiStyleNetwork):
@@ -295,7 +311,7 @@ def test_a_pyramid_and_its_predictor_train_together(tmp_path):
     painter, predictor = loaded(run), loaded(run / "model-predictor.safetensors")
     assert painter.styles == (IDENTITY, "a", "b")
     assert predictor.card["base"] == painter.fingerprint
-    assert predictor.network.embedding_size == painter.network.embeddings.shape[1]
+    assert predictor.network.embedding_size == painter.network.learned_size
     assert (predictor.network.third.weight != 0).any()  # it was zero at first
 
 

@@ -9,6 +9,7 @@ import torch
 from impasto.checkpoints.files import load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName
 from impasto.events import Done, Started, Step
+from impasto.metrics.style import score
 from impasto.ops.color import luminance
 from impasto.ops.filters import high_pass
 from impasto.ops.resize import resize
@@ -180,6 +181,25 @@ def test_several_styles_lie_between():
     assert style_loss(styles) == pytest.approx(style_loss(styles, style_weights=(2, 2)))
 
 
+@pytest.mark.parametrize("scale", ["relative", "absolute"])
+@pytest.mark.parametrize("tile", [None, 32])
+def test_measures_are_those_of_score(scale, tile):
+    content, style, painted = (picture(64, 64, seed) for seed in (1, 2, 3))
+    encoder, layers = tiny_vgg(padding="replicate"), {"relu2_1": 3.0}
+    options = StylizeOptions(loss_scale=scale, style_layers=layers, content_weight=0.7, style_weight=5)
+    objective = Objective(encoder, content, [style], options, tile=tile)
+    measures = objective.measures(objective(painted)[0])
+    found = score(painted, content, [style], encoder, style_layers=tuple(layers), content_layers=("relu4_2",))
+    assert measures["style"] == pytest.approx(found.style["relu2_1"], rel=1e-4)
+    assert measures["content"] == pytest.approx(found.content["relu4_2"], rel=1e-4)
+    options = StylizeOptions(content_weight=0)
+    assert Objective(encoder, content, [style], options).measures({"content": 0.0, "style": 1.0}).keys() == {"style"}
+    several = Objective(encoder, content, [style], StylizeOptions(style_weight=4))
+    by_layer = score(painted, content, [style], encoder, style_layers=tuple(several.style_layers)).style
+    mean = sum(w * by_layer[layer] for layer, w in several.style_layers.items()) / sum(several.style_layers.values())
+    assert several.measures(several(painted)[0])["style"] == pytest.approx(mean, rel=1e-4)
+
+
 # --- a run -----------------------------------------------------------------
 
 
@@ -192,6 +212,10 @@ def test_events_tell_the_plan_every_step_and_the_end():
     assert {event.steps for event in steps} == {9}
     assert [event.scale for event in steps] == [1] * 6 + [2] * 3
     assert steps[-1].remaining == 0
+    progress = [event.progress for event in steps]
+    assert progress == sorted(progress) and progress[-1] == 1
+    assert 0 < progress[5] < 6 / 9  # a step at a finer scale is more work
+    assert all(event.measures.keys() == {"content", "style"} for event in steps)
     assert all(
         event.losses["total"]
         == pytest.approx(sum(event.losses[k] for k in ("content", "style", "tv", "range")), rel=1e-5)

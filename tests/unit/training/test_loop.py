@@ -622,8 +622,8 @@ def test_lines_for_people(capsys, monkeypatch):
         "johnson: 1,679,235 weights, 4000 steps, batch size 4, cpu, float32; files are in runs/a",
         "johnson: 10 weights, 10 min, from step 90 on, batch size 8, 2 × cuda:0, bfloat16; files are in runs/a",
         "vae: 10 weights, already finished after 500 steps, batch size 8, cpu, float32; files are in a",
-        "step 120/4000, 3.1/s, 12 min left: content 0.514 style 0.225",
-        "step 121/4000, 4.0 s each, 1 h 23 min left, 2 unreadable: a 1",
+        "3 %, step 120/4000, 3.1/s, 12 min left: content 0.514 style 0.225",
+        "3 %, step 121/4000, 4.0 s each, 1 h 23 min left, 2 unreadable: a 1",
     ]
 
 
@@ -662,7 +662,7 @@ from impasto.cli.train import train
 def blur(folder: Path, *, output: Path, resume: bool = False, talk: Talk = Talk()) -> int:
     options = TrainOptions(steps=100_000, crop=16, device="cpu")
     events = iter_train(Blur(options, slow=0.01), PictureFolder(folder, 16), options, run=output, resume=resume)
-    follow(events, talk, output, "the same command with --resume goes on")
+    follow(events, talk, output)
     return 0
 
 sys.exit(main())
@@ -678,7 +678,7 @@ sys.exit(main())
     assert process.returncode == 130
     assert out == f"{run}\n"
     assert err.startswith("blur: 635 weights, 100000 steps, batch size 4, cpu")
-    assert "interrupted; the same command with --resume goes on" in err
+    assert "interrupted; to continue: impasto" in err and "--resume\n" in err
     assert load_state(run / CHECKPOINT)[1]["step"] >= 1
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from impasto.options import COMMON
 from impasto.recipes.options import CoderOptions
 
 __all__ = ["AutoencoderOptions"]
@@ -22,4 +23,5 @@ class AutoencoderOptions(CoderOptions):
         le=10,
         description="standard deviation of the Gaussian noise that a denoising autoencoder removes, for pixels in "
         "[0, 1]; 0: none",
+        json_schema_extra=COMMON,
     )

@@ -112,7 +112,6 @@ def domain_classifier(a: Tensor, b: Tensor, *, run: str | Path, **settings: Any)
         raise FileExists(f"{path} exists already; name another folder.")
     first, second = (max(1, round(_HELD_OUT * len(domain))) for domain in (a, b))
     events = train_domain_classifier(a[first:], b[second:], (a[:first], b[:second]), path=path, **settings)
-    path.parent.mkdir(parents=True, exist_ok=True)
     deque(events, maxlen=0)
     return load_classifier(path), float(load_state(path)[1]["accuracy"])
 

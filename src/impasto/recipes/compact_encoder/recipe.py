@@ -164,7 +164,7 @@ def iter_compress(
         teacher: the network to approximate, in place of `options.teacher`.
 
     Raises:
-        ImageError: there are no pictures, none can be read, or the output's folder does not exist.
+        ImageError: there are no pictures, none can be read, or the output cannot be a file.
         FileExists: the output exists already.
         OptionError: the teacher is not a VGG.
         CheckpointError: the file cannot be written.
@@ -218,26 +218,7 @@ class CompactEncoderRecipe:
         """
         if site.resume or site.network is not None:
             raise OptionError("an encoder is fitted in a few minutes, at once; leave out resume and network.")
-        return _in_folder(data["pictures"], options, _output_in(site.run), force)
-
-
-def _in_folder(
-    pictures: Sequence[str | Path], options: CompressOptions, output: Path, force: bool
-) -> Iterator[Step | Saved]:
-    """Yield the events; remove the run's folder if nothing is written into it."""
-    try:
-        yield from iter_compress(pictures, options, output=output, force=force)
-    finally:
-        if not any(output.parent.iterdir()):
-            output.parent.rmdir()
-
-
-def _output_in(run: Path) -> Path:
-    """Create the run's folder; return the path of the model's file in it."""
-    if run.is_file():
-        raise OptionError(f"{run} is a file; expected a folder for the run.")
-    run.mkdir(parents=True, exist_ok=True)
-    return run / MODEL
+        return iter_compress(data["pictures"], options, output=site.run / MODEL, force=force)
 
 
 def _empty(vgg: VGG, options: CompressOptions) -> Compact:

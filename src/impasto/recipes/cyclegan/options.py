@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from impasto.options import COMMON
 from impasto.recipes.options import PAPER_SIZES, TINY_SIZES, TranslationOptions
 
 __all__ = ["CYCLEGAN_PRESETS", "CycleGANOptions"]
@@ -27,6 +28,7 @@ class CycleGANOptions(TranslationOptions):
         "cyclegan",
         description="cyclegan: two generators with cycle consistency; cut: one generator from A to B with a patchwise "
         "contrastive loss; fastcut: cut without the identity loss, faster",
+        json_schema_extra=COMMON,
     )
     cycle_weight: float = Field(10.0, ge=0, description="weight of the cycle consistency loss (lambda)")
     identity_weight: float = Field(0.5, ge=0, description="weight of the identity loss, as a fraction of cycle_weight")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from impasto.options import COMMON
 from impasto.recipes.options import PaintingOptions
 
 __all__ = ["JOHNSON_PRESETS", "JohnsonOptions"]
@@ -40,6 +41,7 @@ class JohnsonOptions(PaintingOptions):
         "pyramid",
         description="architecture; pyramid: drafts coarse and revises fine; light: one level, a tenth of the weights; "
         "johnson: the paper's",
+        json_schema_extra=COMMON,
     )
     level_widths: tuple[Annotated[int, Field(ge=4, le=512)], ...] = Field(
         (128, 80, 48), description="pyramid: channels of each level, from coarse to fine"

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from impasto.checkpoints.load import fingerprint
 from impasto.checkpoints.model import CUSTOM, architecture_of
@@ -73,11 +74,16 @@ class JohnsonRecipe(Recipe):
     ) -> None:
         self.name, self.network, self.options = name, network, options
         self.styles, self.samples = list(styles), samples
+        self.loss_weights = options.loss_weights
         self.depth = network.depth if isinstance(network, StyledNetwork) else 1
         self.loss = Perceptual(encoder, list(styles.values()), options, self.depth)
         self.networks: dict[str, nn.Module] = {"painter": network}
         self.record = {"styles": {style: digest(image) for style, image in styles.items()}}
         embeddings = getattr(network, "embeddings", None)
+        if isinstance(network, StyledNetwork):
+            with torch.no_grad():
+                for index, image in enumerate(styles.values(), 1):
+                    network.embeddings[index] = network.with_palette(network.embeddings[index], image)
         shared = [weight for weight in network.parameters() if weight is not embeddings]
         groups: list[dict[str, Any]] = [{"params": shared, "lr": options.learning_rate}]
         if embeddings is not None:
@@ -86,7 +92,7 @@ class JohnsonRecipe(Recipe):
         if predictor is not None:
             assert isinstance(network, StyledNetwork)
             reading, reference = predictor
-            standardize(reading, encoder, reference, network.embeddings.detach()[1:])
+            standardize(reading, encoder, reference, network.embeddings.detach()[1:, : network.learned_size])
             self.networks["predictor"] = reading
             groups.append({"params": list(reading.parameters()), "lr": options.learning_rate})
         self.optimizers = {"adam": torch.optim.Adam(groups)}
@@ -117,7 +123,7 @@ class JohnsonRecipe(Recipe):
             raise OptionError("paintings train a style predictor, which needs a multi-style network; use pyramid.")
         paintings = PictureFolder(data["paintings"], options.style_crop, seed=options.seed + 1)
         channels = [encoder.channels(layer) for layer in LAYERS]
-        size = network.embeddings.shape[1]
+        size = network.learned_size
         predictor = seeded(options.seed, lambda: StylePredictor(size, channels, min(24, *channels), _PREDICTOR_WIDTH))
         reference = paintings.batch(range(min(_REFERENCE, len(paintings))))
         recipe = cls(name, network, encoder, images, samples, options, (predictor, reference))
@@ -134,7 +140,9 @@ class JohnsonRecipe(Recipe):
 
     def painted(self, photographs: Tensor, which: Tensor) -> Tensor:
         """Return photographs in the styles with these indices among the embeddings."""
-        return self._drafts(photographs, self._embeddings(which))[-1]
+        embeddings = self._embeddings(which)
+        painted: Tensor = self.network(photographs) if embeddings is None else self.network(photographs, embeddings)
+        return painted
 
     def _embeddings(self, which: Tensor) -> Tensor | None:
         embeddings: Tensor | None = getattr(self.network, "embeddings", None)
@@ -186,7 +194,8 @@ class JohnsonRecipe(Recipe):
         statistics = [StyleStatistics.joined([known[others.clamp_min(0)], more]) for known, more in found]
         each = torch.arange(len(which))
         each[: len(others)][others < 0] = -1
-        return torch.cat([embeddings[: len(others)], predicted.to(embeddings)]), statistics, each
+        predicted = F.pad(predicted.to(embeddings), (0, embeddings.shape[1] - predicted.shape[1]))  # without palettes
+        return torch.cat([embeddings[: len(others)], predicted]), statistics, each
 
     def _window(self, batch: Tensor, engine: Engine) -> Tensor:
         """Return a random crop of the batch: small and fast in the first half, then growing to the whole."""

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from impasto.errors import OptionError
+from impasto.options import COMMON
 from impasto.recipes.options import PAPER_SIZES, TranslationOptions
 
 __all__ = ["PIX2PIX_PRESETS", "Pix2PixOptions"]
@@ -32,7 +33,9 @@ class Pix2PixOptions(TranslationOptions):
     presets: ClassVar[Mapping[str, dict[str, Any]]] = PIX2PIX_PRESETS
 
     network: Literal["unet", "resnet"] = Field(
-        "unet", description="generator; unet: the paper's, for crops that can be halved often; resnet: CycleGAN's"
+        "unet",
+        description="generator; unet: the paper's, for crops that can be halved often; resnet: CycleGAN's",
+        json_schema_extra=COMMON,
     )
     downs: int | None = Field(
         None,
@@ -41,7 +44,9 @@ class Pix2PixOptions(TranslationOptions):
         description="unet: number of downsamplings; by default as many as the crop allows, 8 at most",
     )
     direction: Literal["a-to-b", "b-to-a"] = Field(
-        "a-to-b", description="direction of the translation: a is the left half of a pair, or the first folder"
+        "a-to-b",
+        description="direction of the translation: a is the left half of a pair, or the first folder",
+        json_schema_extra=COMMON,
     )
     l1_weight: float = Field(100.0, ge=0, description="weight of the L1 loss (lambda)")
     gan: Literal["vanilla", "lsgan"] = Field(

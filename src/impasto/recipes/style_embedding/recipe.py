@@ -65,8 +65,9 @@ class StyleEmbeddingRecipe(Recipe):
         base: tuple[str, str] = ("", ""),
     ) -> None:
         self.network, self.style, self.samples, self.base = network.requires_grad_(False), name, samples, base
+        self.loss_weights = options.loss_weights
         self.loss = Perceptual(encoder, [style], options, network.depth)
-        self.embedding = nn.ParameterList([nn.Parameter(self._nearest(guess).clone())])
+        self.embedding = nn.ParameterList([nn.Parameter(network.with_palette(self._nearest(guess), style).clone())])
         self.networks = {"embedding": self.embedding}
         self.optimizers = {"adam": torch.optim.Adam(self.embedding.parameters(), options.learning_rate)}
         self._best = BestCheckpoint(self.embedding)
@@ -105,7 +106,8 @@ class StyleEmbeddingRecipe(Recipe):
         """Return the candidate with the lowest loss before the training."""
         known = self.network.embeddings[1:]
         tried = torch.cat([known, known.mean(0, keepdim=True)]) if len(known) else self.network.embeddings
-        tried = tried if guess is None else torch.cat([tried, guess[None].to(tried)])
+        tried = tried[:, : self.network.learned_size]
+        tried = tried if guess is None else torch.cat([tried, guess[None, : tried.shape[1]].to(tried)])
         return tried[int(torch.stack([self._held_out_loss(one) for one in tried]).argmin())]
 
     @torch.no_grad()

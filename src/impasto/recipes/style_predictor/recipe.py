@@ -58,9 +58,10 @@ class StylePredictorRecipe(Recipe):
         base: tuple[str, str] = ("", ""),
     ) -> None:
         self.predictor, self.network, self.samples, self.base = predictor, network.requires_grad_(False), samples, base
+        self.loss_weights = options.loss_weights
         self.loss = Perceptual(encoder, [], options, network.depth)
         self.layers = tuple(dict.fromkeys([*self.loss.layers, *LAYERS]))
-        standardize(predictor, encoder, reference, network.embeddings.detach()[1:])
+        standardize(predictor, encoder, reference, network.embeddings.detach()[1:, : network.learned_size])
         self.networks = {"predictor": predictor}
         self.optimizers = {"adam": torch.optim.Adam(predictor.parameters(), options.learning_rate)}
         self.record = {"base": base[1]}
@@ -78,7 +79,7 @@ class StylePredictorRecipe(Recipe):
         encoder = encoder_of(options)
         channels = [encoder.channels(layer) for layer in LAYERS]
         directions = min(options.directions, *channels)
-        size = network.embeddings.shape[1]
+        size = network.learned_size
         predictor = seeded(options.seed, lambda: StylePredictor(size, channels, directions, options.width))
         reference = pairs.second.batch(range(min(options.reference_paintings, len(pairs.second))))
         samples = sample_photos(pairs.first), pairs.second.batch(range(SAMPLES))
