@@ -49,9 +49,10 @@ def random_weights(net, seed=0):
 
 
 def model_of(network, card=None):
-    """A painter or translator of a network that was not loaded."""
-    kind = Translator if architecture_of(network) in ("resnet", "unet") else Painter
-    return kind(network, card or {})
+    """A painter or translator of a network that was not loaded; of several styles the first is the default."""
+    if architecture_of(network) in ("resnet", "unet"):
+        return Translator(network, card or {})
+    return Painter(network, card or {}, default=getattr(network, "styles", ("",))[:2][-1])
 
 
 def loaded(path):

@@ -32,8 +32,9 @@ def iter_johnson(style, photos, options=None, **more):
     return events("johnson", {"style": style, "photos": photos}, options, **more)
 
 
-def iter_painter(styles, photos, options=None, *, start=None, **more):
-    return events("painter", {"styles": styles, "photos": photos, "start": start}, options, **more)
+def iter_painter(styles, photos, options=None, *, start=None, paintings=None, **more):
+    data = {"styles": styles, "photos": photos, "start": start, "paintings": paintings}
+    return events("painter", data, options, **more)
 
 
 def iter_style(style, photos=(), base="painter", options=None, **more):

@@ -19,7 +19,7 @@ from impasto.io.encode import check_target, save_picture
 from impasto.io.picture import Picture
 from impasto.io.sheets import picture_sheet
 from impasto.io.tensors import Source, as_pixels, as_tensor, open_picture
-from impasto.networks.multistyle import IDENTITY
+from impasto.networks.styled import IDENTITY
 
 __all__ = ["iter_style_sheet"]
 

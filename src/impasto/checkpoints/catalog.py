@@ -13,7 +13,7 @@ from impasto.checkpoints.upgrade import upgrade_card
 from impasto.checkpoints.weights import folder
 from impasto.errors import unknown_name
 
-__all__ = ["KINDS", "Listed", "find", "listed", "place", "read_header"]
+__all__ = ["KINDS", "Listed", "STYLED", "find", "listed", "place", "read_header"]
 
 _SHIPPED = Path(__file__).parents[1] / "pretrained"
 _PLACE = "painters"  # in impasto's own folder
@@ -23,6 +23,7 @@ _MAX_HEADER = 1 << 24  # bytes
 KINDS: Mapping[str, str] = {  # of models, by the names of their networks; others are their own kind
     "johnson": "painter",
     "multistyle": "painter",
+    "pyramid": "painter",
     "lengstrom": "painter",
     "microast": "painter",
     "resnet": "translator",
@@ -31,6 +32,7 @@ KINDS: Mapping[str, str] = {  # of models, by the names of their networks; other
     "autoencoder": "autoencoder",
     "vae": "autoencoder",
 }
+STYLED = ("multistyle", "pyramid")  # networks of painters with a style embedding for each style
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Listed:
     def styles(self) -> Mapping[str, str]:
         """Names of its styles without the identity, each with the work that it was trained on."""
         settings = self.card.get("settings", {})
-        named = settings.get("styles", ())[1:] if self.architecture == "multistyle" else ()
+        named = settings.get("styles", ())[1:] if self.architecture in STYLED else ()
         known: Mapping[str, str] = self.card.get("works", {})
         return {name: known.get(name, "") for name in named}
 

@@ -14,8 +14,8 @@ from impasto.checkpoints.files import CHECKPOINT, COUNTER, MODEL, File, decoded,
 from impasto.checkpoints.formats import Format, known_formats
 from impasto.checkpoints.model import ARCHITECTURES, CUSTOM, Model, Precision
 from impasto.errors import OptionError, WeightsError
-from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.style_predictor import StylePredictor
+from impasto.networks.styled import StyledNetwork
 
 __all__ = ["fingerprint", "load_style_embedding", "load_style_predictor", "locate", "pack", "read_model", "style_name"]
 
@@ -64,7 +64,7 @@ def read_model(file: File, formats: Sequence[Format] = ()) -> Model:
     raise WeightsError(f"{file.path} is no network of a known format: {first}; expected names like {expected}.")
 
 
-def fingerprint(network: MultiStyleNetwork) -> str:
+def fingerprint(network: StyledNetwork) -> str:
     """Return a hash of all weights but the embeddings: style embeddings fit networks of the same fingerprint."""
     digest = hashlib.sha256()
     for name, weight in network.state_dict().items():

@@ -20,6 +20,7 @@ from impasto.networks.johnson import Johnson
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
 from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.pyramid import PyramidNetwork
 from impasto.networks.style_predictor import StylePredictor
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
 
@@ -28,6 +29,7 @@ __all__ = ["ARCHITECTURES", "CUSTOM", "Model", "Precision", "architecture_of"]
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {  # by their names in cards
     "johnson": Johnson,
     "multistyle": MultiStyleNetwork,
+    "pyramid": PyramidNetwork,
     "lengstrom": Lengstrom,
     "microast": MicroAST,
     "resnet": ResNetGenerator,

@@ -13,13 +13,15 @@ from impasto.data.styles import open_style
 from impasto.errors import OptionError, UnknownName
 from impasto.inference.options import ApplyOptions
 from impasto.inference.strips import Statistics, apply_model, measure
+from impasto.inference.strokes import enlarged, painting_size
 from impasto.io.convert import resize_picture
 from impasto.io.masks import read_mask
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_tensor, open_picture
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.styled import StyledNetwork
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
+from impasto.ops.color import transplant_luminance
 from impasto.ops.resize import resize
 from impasto.style_transfer.regions import feather
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Brush", "Source", "is_style_file", "paint_picture"]
 
+_COVERED = 0.7  # of the photograph's fine detail, by strokes that are painted at a smaller size
 _GIVEN = "style {}"  # the name of a style that was given as a picture in memory
 
 
@@ -64,7 +67,7 @@ class Brush:
             )
         self.device = model.device
         self.style = self._parsed(options.style if style is None else style)
-        if regions and not isinstance(model.network, MultiStyleNetwork):
+        if regions and not isinstance(model.network, StyledNetwork):
             raise OptionError("this network has one style for the whole picture; leave out --region.")
         self.regions = [(self._mask(mask, picture), self._parsed(style)) for mask, style in regions]
         self.keep = None if keep is None else self._mask(keep, picture)
@@ -95,7 +98,7 @@ class Brush:
 
     def _known(self, name: str) -> str:
         """Return the name of a style that the model has, after adding that of a file, a name or a picture."""
-        if not isinstance(self.model.network, MultiStyleNetwork):
+        if not isinstance(self.model.network, StyledNetwork):
             return name
         painter: Any = self.model  # the only kind with such a network
         trained = trained_style(name)
@@ -149,15 +152,26 @@ class Brush:
         if self.model.network.training != training:
             self.model.network.train(training)
 
+    def _painting(self, image: Tensor) -> tuple[Tensor, int]:
+        """Return pictures at the size at which they are painted, and the octaves that the painter adds."""
+        repeats = getattr(self.model.network, "repeats", False)
+        stroke_size = self.options.stroke_size or (1.0 if repeats else None)
+        if stroke_size is None:
+            return image, 0
+        size, octaves = painting_size((image.shape[-2], image.shape[-1]), stroke_size, repeats)
+        return resize(image, size).clamp(0, 1), octaves
+
     def measure(self, images: Tensor) -> Statistics:
         """Return the statistics of pictures taken as one, for a style that is the same everywhere."""
         options = self.options
         self._set_mode()
+        small, octaves = self._painting(self._sized(images))
         return measure(
             self.model,
-            self._sized(images),
+            small,
             style=self.style,
             strength=options.strength,
+            octaves=octaves,
             max_memory=options.max_memory,
         )
 
@@ -167,17 +181,26 @@ class Brush:
         self._set_mode()
         image = self._sized(image)
         height, width = image.shape[-2:]
+        small, octaves = self._painting(image)
+        alike = small.shape == image.shape
         free = None if self.keep is None else 1 - resize(self.keep, (height, width)).clamp(0, 1).to(self.device)
-        return apply_model(
+        painted = apply_model(
             self.model,
-            image,
-            style=self._style((height, width)),
+            small,
+            style=self._style((small.shape[-2], small.shape[-1])),
             strength=options.strength,
-            colors=options.colors,
-            mask=free,
+            colors=options.colors if alike else "style",
+            mask=free if alike else None,
             statistics=statistics,
+            octaves=octaves,
             max_memory=options.max_memory,
-        ).cpu()
+        )
+        if not alike:
+            repeats = getattr(self.model.network, "repeats", False)
+            painted = enlarged(painted, image, small, 1.0 if repeats else 1 - _COVERED * options.strength)
+            painted = painted if options.colors == "style" else transplant_luminance(painted, image)
+            painted = painted if free is None else torch.lerp(image, painted, free)
+        return painted.cpu()
 
 
 def paint_picture(

@@ -22,8 +22,8 @@ from impasto.inference.generator import Autoencoder, Generator
 from impasto.inference.painter import Painter
 from impasto.inference.translator import Translator
 from impasto.io.files import is_picture
-from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.own import OwnAutoencoder, OwnGenerator, OwnVAE
+from impasto.networks.styled import StyledNetwork
 
 __all__ = ["load", "load_generator"]
 
@@ -162,9 +162,9 @@ def _by_interface(network: nn.Module) -> str:
 def _of_style(file: File) -> Model:
     """Return the multi-style network of the catalog that a style embedding belongs to, with that style."""
     for one in catalog.listed().values():
-        if one.architecture == "multistyle":
+        if one.architecture in catalog.STYLED:
             base = _with_kind(read_model(File(one.path)))
-            assert isinstance(base, Painter) and isinstance(base.network, MultiStyleNetwork)
+            assert isinstance(base, Painter) and isinstance(base.network, StyledNetwork)
             if base.fingerprint == file.card.get("base"):
                 name, size = style_name(file.card, file.path), base.network.embeddings.shape[1:]
                 embedding = decoded(file.tensors, "embedding", size, file.path, "a multi-style")

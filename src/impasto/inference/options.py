@@ -106,6 +106,13 @@ class ApplyOptions(Options):
         description="style: colors of the style; luminance: colors of the photograph, only luminance is stylized",
         json_schema_extra=COMMON,
     )
+    stroke_size: float | None = Field(
+        None,
+        ge=0.1,
+        le=10,
+        description="size of the strokes relative to the picture; 1: as in the painting, at every size of the picture; "
+        "by default 1 for a pyramid painter, and for other networks as many pixels as in their training",
+    )
     style_size: int = Field(512, ge=16, le=4096, description="size at which a network reads a style image, in pixels")
     mode: Literal["eval", "paper"] = Field(
         "eval",

@@ -19,7 +19,7 @@ from impasto.inference.style_prediction import predict_embedding
 from impasto.io.tensors import Source, as_tensor
 from impasto.networks.layers import Map, pointwise, wide
 from impasto.networks.microast import MicroAST
-from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.styled import StyledNetwork
 
 __all__ = ["Painter", "Style", "in_range", "mixed"]
 
@@ -42,7 +42,7 @@ class Painter(Model):
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
-        if isinstance(self.network, MultiStyleNetwork) and not self.fingerprint:
+        if isinstance(self.network, StyledNetwork) and not self.fingerprint:
             object.__setattr__(self, "fingerprint", fingerprint(self.network))
 
     @property
@@ -53,7 +53,7 @@ class Painter(Model):
     @property
     def styles(self) -> tuple[str, ...]:
         """Names of its styles; () for a network of one style, and for one that takes any picture as style."""
-        return self.network.styles if isinstance(self.network, MultiStyleNetwork) else ()
+        return self.network.styles if isinstance(self.network, StyledNetwork) else ()
 
     @property
     def chosen_style(self) -> str:
@@ -116,14 +116,14 @@ class Painter(Model):
             ImageError: the picture cannot be read.
         """
         network = self.network
-        if not isinstance(network, MultiStyleNetwork):
+        if not isinstance(network, StyledNetwork):
             raise OptionError(f"the network is one of {self.architecture}; expected a multi-style network.")
         embedding = self._embedding(style, size)
         kept = [index for index, known in enumerate(network.styles) if known != name]
         styles = [*(network.styles[index] for index in kept), name]
         settings = {**network.settings, "styles": styles}
         with torch.device("meta"):
-            more = MultiStyleNetwork(**settings)
+            more = type(network)(**settings)
         embeddings = torch.cat([network.embeddings.detach()[kept], embedding[None].to(network.embeddings)])
         more.load_state_dict({**network.state_dict(), "embeddings": embeddings}, assign=True)
         return replace(self, network=more.requires_grad_(False).eval())
@@ -139,14 +139,17 @@ class Painter(Model):
             return self.read_style(trained.path)[1]
         precision = str(self.dtype).removeprefix("torch.")
         picture = as_tensor(open_style(style, size))
-        return predict_embedding(self.fingerprint, picture, size=size, device=str(self.device), precision=precision)
+        assert isinstance(self.network, StyledNetwork)
+        device = str(self.device)
+        predicted = predict_embedding(self.fingerprint, picture, size=size, device=device, precision=precision)
+        return self.network.with_palette(predicted, picture)
 
     def read_style(self, path: str | Path) -> tuple[str, Tensor]:
         """Return name and embedding of a file of `impasto train style`; see `load_style_embedding`."""
-        assert isinstance(self.network, MultiStyleNetwork)
+        assert isinstance(self.network, StyledNetwork)
         return load_style_embedding(path, self.fingerprint, self.network.embeddings.shape[1])
 
-    def paint(self, image: Map, *, style: Style = None, strength: float = 1.0) -> Map:
+    def paint(self, image: Map, *, style: Style = None, strength: float = 1.0, octaves: int = 0) -> Map:
         """Return painted pictures: tensors as tensors, and maps known strip by strip as such maps.
 
         Args:
@@ -156,6 +159,7 @@ class Painter(Model):
                 network of one style.
             strength: from 0, the photograph, to 1, the style. A multi-style network interpolates embeddings from
                 the identity's, MicroAST its features; for others pixels are interpolated.
+            octaves: of a network that repeats its last level: how often.
 
         Returns:
             The same shape, in [0, 1].
@@ -168,10 +172,10 @@ class Painter(Model):
         network = self.network
         painted: Map
         given = pointwise(partial(torch.Tensor.to, dtype=self.dtype), image)
-        if isinstance(network, MultiStyleNetwork):
+        if isinstance(network, StyledNetwork):
             assert embeddings is not None
-            identity = network.embeddings[0].to(embeddings)
-            painted = network(given, torch.lerp(identity, embeddings, strength), shares)
+            more = (octaves,) if network.repeats else ()
+            painted = network(given, network.toward(embeddings, strength), shares, *more)
         elif isinstance(network, MicroAST):
             assert isinstance(style, Tensor)
             painted = pointwise(in_range, network(given, style.to(self.dtype), strength))
@@ -183,7 +187,7 @@ class Painter(Model):
         """Raise what `paint` would; return embeddings and shares for a multi-style network."""
         if not 0 <= strength <= 1:
             raise OptionError(f"strength is {strength:g}; expected 0 to 1.")
-        if isinstance(self.network, MultiStyleNetwork):
+        if isinstance(self.network, StyledNetwork):
             return self._embeddings(style)
         if isinstance(self.network, MicroAST):
             if not isinstance(style, Tensor) or style.ndim != 4 or style.shape[1] != 3:
@@ -194,7 +198,7 @@ class Painter(Model):
 
     def _embeddings(self, style: Style) -> tuple[Tensor, Tensor | None]:
         """Return embeddings, `(N,)` or `(B, N)`, or `(K, N)` with shares `(1, K, H, W)`."""
-        assert isinstance(self.network, MultiStyleNetwork)
+        assert isinstance(self.network, StyledNetwork)
         embeddings = self.network.embeddings.detach()
         if isinstance(style, Tensor):
             return style, None

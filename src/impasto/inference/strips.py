@@ -14,6 +14,7 @@ uses them. They travel with the maps, so networks need not know about them.
 import math
 import weakref
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -231,6 +232,7 @@ def apply_model(
     colors: Literal["style", "luminance"] = "style",
     mask: Tensor | None = None,
     statistics: Statistics | None = None,
+    octaves: int = 0,
     max_memory: int | None = None,
 ) -> Tensor:
     """Return pictures of any size, painted by a model.
@@ -246,6 +248,7 @@ def apply_model(
         mask: `(1 or B, 1, H, W)` in [0, 1], 1 where it is painted; elsewhere the photograph stays.
         statistics: mean and variance for normalizations, from `measure` with the same network, style and strength;
             by default each picture's own.
+        octaves: see `Painter.paint`.
         max_memory: bytes that the whole process may take, about; by default the free memory.
 
     Returns:
@@ -266,7 +269,8 @@ def apply_model(
         room = _room(image.device, max_memory, painted[index:].nbytes)
         sharing = None if statistics is None else _Sharing(statistics)
         with torch.no_grad():
-            _paint(model, picture[None], own, strength, colors, where, room, painted[index][None], sharing)
+            run = _runner(model, own, strength, octaves)
+            _paint(model, run, picture[None], colors, where, room, painted[index][None], sharing)
         if sharing is not None:
             sharing.check()
     return painted
@@ -278,6 +282,7 @@ def measure(
     *,
     style: Any = None,
     strength: float = 1.0,
+    octaves: int = 0,
     max_memory: int | None = None,
 ) -> Statistics:
     """Return the statistics of a batch of pictures as a whole, for painting these and similar pictures alike.
@@ -290,6 +295,7 @@ def measure(
         images: `(B, 3, H, W)` RGB in [0, 1].
         style: see `Painter.paint`; one for all.
         strength: see `Painter.paint`.
+        octaves: see `Painter.paint`.
         max_memory: bytes that the whole process may take, about; by default the free memory.
 
     Raises:
@@ -302,11 +308,11 @@ def measure(
     room = _room(images.device, max_memory, 0, len(images))
     try:
         with torch.no_grad():  # rows of the result are never computed
-            model.paint(Strips.of(images, room, sharing), style=style, strength=strength)
+            _runner(model, style, strength, octaves)(Strips.of(images, room, sharing))
     except OptionError:
         if len(images) == 1:
             raise
-        return measure(model, images[::2], style=style, strength=strength, max_memory=max_memory)
+        return measure(model, images[::2], style=style, strength=strength, octaves=octaves, max_memory=max_memory)
     return tuple(sharing.found)
 
 
@@ -326,11 +332,17 @@ def _room(device: torch.device, max_memory: int | None, reserved: int, pictures:
     return Room(free - _WORK * strip, strip // pictures, strict=max_memory is not None or pictures > 1)
 
 
+def _runner(model: "Painter | Translator", style: Any, strength: float, octaves: int) -> Callable[[Any], Any]:
+    """Return what paints a picture or map of it; only painters know octaves."""
+    more: dict[str, Any] = {"octaves": octaves} if octaves else {}
+    paint: Any = model.paint
+    return partial(paint, style=style, strength=strength, **more)
+
+
 def _paint(
     model: "Painter | Translator",
+    paint: Callable[[Any], Any],
     image: Tensor,
-    style: Any,
-    strength: float,
     colors: str,
     mask: Tensor | None,
     room: Room,
@@ -338,11 +350,8 @@ def _paint(
     sharing: _Sharing | None = None,
 ) -> None:
     source = Strips.of(image, room, sharing)
-    result: Rows
-    if model.architecture == CUSTOM:  # a network of the user's own knows tensors only
-        result = Strips.of(model.paint(image, style=style, strength=strength), room)
-    else:
-        result = model.paint(source, style=style, strength=strength)
+    custom = model.architecture == CUSTOM  # a network of the user's own knows tensors only
+    result = Strips.of(paint(image), room) if custom else paint(source)
     if colors == "luminance":
         result = pointwise(lambda painted, x: transplant_luminance(painted, x.to(painted)), result, source)
     if mask is not None:

@@ -18,6 +18,7 @@ __all__ = [
     "Bilinear",
     "Conv",
     "Extend",
+    "Halve",
     "Local",
     "Map",
     "Moments",
@@ -29,6 +30,7 @@ __all__ = [
     "conv",
     "crop",
     "extend",
+    "halve",
     "keep",
     "moments",
     "moments_of",
@@ -51,6 +53,7 @@ _CHUNK = 1 << 20  # values that are summed at once: few enough for the cache, en
 # On CPUs torch has another implementation of convolution for maps of at most this many values, with other rounding. A
 # strip may be that small while its map is not, so small maps use the implementation of large ones here.
 _SMALL = 20480
+_FEW = 11  # channels: with fewer than 12, a 1 x 1 convolution may round differently in strips
 
 
 class Rows(ABC):
@@ -252,6 +255,22 @@ class Bilinear(Upsample):
         return x.narrow(2, top - 2 * start, bottom - top)
 
 
+class Halve(Local):
+    """Means of squares of 2 x 2 positions; sides must be even."""
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """See `Local`."""
+        return height // 2, width // 2
+
+    def needs(self, top: int, bottom: int, height: int) -> tuple[int, int]:
+        """See `Local`."""
+        return 2 * top, 2 * bottom
+
+    def rows(self, x: Tensor, first: int, height: int, top: int, bottom: int) -> Tensor:
+        """See `Local`."""
+        return F.avg_pool2d(x.narrow(2, 2 * top - first, 2 * (bottom - top)), 2)
+
+
 class Unshuffle(Local):
     """Pixel unshuffle: squares of positions become channels; sides must be multiples of the factor."""
 
@@ -337,6 +356,11 @@ def conv(
 def upsample(x: Map, mode: Literal["nearest", "bilinear"] = "nearest") -> Map:
     """Return the map upsampled by 2; see `Upsample` and `Bilinear`."""
     return _local(Bilinear() if mode == "bilinear" else Upsample(), x)
+
+
+def halve(x: Map) -> Map:
+    """Return the map at half its size; see `Halve`."""
+    return _local(Halve(), x)
 
 
 def unshuffle(x: Map, factor: int) -> Map:
@@ -500,4 +524,7 @@ def _spread(row: Tensor, like: Tensor) -> Tensor:
 
 def _mixed(rows: Tensor, shares: Tensor) -> Tensor:
     """Return the vectors `(K, C)` mixed at each position by the weights `(B, K, H, W)`: `(B, C, H, W)`."""
+    if rows.shape[1] <= _FEW:
+        parts = [share[:, None] * _spread(row[None], share) for share, row in zip(shares.unbind(1), rows, strict=True)]
+        return torch.stack(parts).sum(0)
     return _convolve(shares, rows.T[:, :, None, None].to(shares.dtype).contiguous(), None, 1, 1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from impasto.errors import ImageError, OptionError
+from impasto.errors import OptionError
 from impasto.networks.layers import (
     Map,
     conv,
@@ -21,10 +21,10 @@ from impasto.networks.layers import (
     size_of,
     unshuffle,  # fmt: skip
 )
+from impasto.networks.styled import IDENTITY, StyledNetwork
 
-__all__ = ["IDENTITY", "MultiStyleNetwork", "balanced", "enlarging"]
+__all__ = ["MultiStyleNetwork", "balanced", "enlarging"]
 
-IDENTITY = "identity"  # the style whose target is the photograph itself
 _MARGIN = 16  # pixels of reflection padding that are painted and cut off, so that border effects of layers are, too
 _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
 
@@ -64,7 +64,7 @@ def enlarging(weight: Tensor) -> Tensor:
     return torch.einsum("ocij,pai,qbj->opqcab", weight, taken, taken).flatten(0, 2)
 
 
-class MultiStyleNetwork(nn.Module):
+class MultiStyleNetwork(StyledNetwork):
     """A light network with a style embedding for each style: gain and shift of each channel of each layer.
 
     A pixel unshuffle by 4 comes first, so nothing is computed at full resolution. Residual blocks work at a quarter
@@ -95,12 +95,10 @@ class MultiStyleNetwork(nn.Module):
     def __init__(
         self, width: int = 32, blocks: int = 6, fine: int = 24, *, styles: Sequence[str] = (IDENTITY,)
     ) -> None:
-        super().__init__()
+        super().__init__(styles)
         if min(width, blocks + 1, fine) < 1:
             raise OptionError(f"width is {width}, blocks {blocks} and fine {fine}; expected 1, 0 and 1 at least.")
-        if not styles or styles[0] != IDENTITY or len(set(styles)) < len(styles):
-            raise OptionError(f"styles are {', '.join(styles)}; expected different ones, the first {IDENTITY!r}.")
-        self.width, self.blocks_, self.fine_, self.styles = width, blocks, fine, tuple(styles)
+        self.width, self.blocks_, self.fine_ = width, blocks, fine
         self.stem = nn.Conv2d(48, width, 3, bias=False)
         pairs = [nn.Sequential(*(nn.Conv2d(width, width, 3, bias=False) for _ in range(2))) for _ in range(blocks)]
         self.blocks = nn.ModuleList(pairs)
@@ -129,21 +127,7 @@ class MultiStyleNetwork(nn.Module):
         return torch.cat([torch.tensor([1.0, 0.0]).repeat_interleave(channels) for channels in self.channels])
 
     def forward(self, image: Map, embedding: Tensor, shares: Tensor | None = None) -> Map:
-        """Return the painted picture.
-
-        Args:
-            image: `(B, 3, H, W)` RGB in [0, 1], any size from 1 x 1 on.
-            embedding: `(N,)`, one style for all pictures; `(B, N)`, one for each; with shares `(K, N)`. Embeddings may
-                be interpolated, as `0.6 * a + 0.4 * b`, also with the identity's.
-            shares: `(B or 1, K, H, W)`, 0 or more, the weight of each style at each pixel; the network divides them
-                by their sum.
-
-        Returns:
-            The same shape, in [0, 1].
-
-        Raises:
-            ImageError: embeddings or shares have another shape.
-        """
+        """Return the painted picture; see `StyledNetwork.forward`."""
         parts = self._parts(embedding, shares)
         half, quarter = (None, None) if shares is None else self._shrunk(shares, size_of(image))
         dtype = self.stem.weight.dtype
@@ -170,19 +154,12 @@ class MultiStyleNetwork(nn.Module):
 
     def _parts(self, embedding: Tensor, shares: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield gains and shifts of each layer, `(B or 1 or K, C)`."""
-        size = 2 * sum(self.channels)
-        embedding = embedding[None] if embedding.ndim == 1 else embedding
-        if embedding.ndim != 2 or embedding.shape[1] != size:
-            raise ImageError(f"the style embedding has shape {tuple(embedding.shape)}; expected {size} values.")
-        if shares is not None and (shares.ndim != 4 or shares.shape[1] != len(embedding)):
-            raise ImageError(f"shares have shape {tuple(shares.shape)}; expected (B, {len(embedding)}, H, W).")
-        parts = torch.split(embedding, [channels for channels in self.channels for _ in range(2)], 1)
-        return iter(list(zip(parts[::2], parts[1::2], strict=True)))
+        parts = self.split(embedding, shares, [channels for channels in self.channels for _ in range(2)])
+        return zip(parts, parts, strict=True)
 
     def _shrunk(self, shares: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         """Return shares at a half and at a quarter of the resolution, with sums of 1."""
-        if shares.shape[-2:] != size:
-            raise ImageError(f"shares are {shares.shape[-1]}x{shares.shape[-2]} px; expected the picture's size.")
+        self.check_shares(shares, size)
         shares = F.avg_pool2d(extend(shares.float(), self.multiple, _MARGIN), 2)
         small = [shares, F.avg_pool2d(shares, 2)]
         half, quarter = [(s / s.sum(1, keepdim=True).clamp_min(1e-6)).to(self.stem.weight.dtype) for s in small]

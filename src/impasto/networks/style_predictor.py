@@ -11,11 +11,12 @@ from impasto.errors import ImageError, OptionError
 __all__ = ["LAYERS", "StylePredictor"]
 
 LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))  # of the encoder, those whose moments are read
+_FAR = 4.0  # standard deviations: an unusual picture must not carry the prediction away
 Moments = Sequence[tuple[Tensor, Tensor]]  # of each layer: mean (B, C) and second moment (B, C, C)
 
 
 class StylePredictor(nn.Module):
-    """Predicts the style embedding of a `MultiStyleNetwork` from the moments of a style image's features.
+    """Predicts the style embedding of a multi-style network from the moments of a style image's features.
 
     Its input, the descriptor, holds for each layer of an encoder the mean and the standard deviation of every channel,
     and the second moments along the few directions in which features vary most. The descriptor is standardized and
@@ -110,7 +111,7 @@ class StylePredictor(nn.Module):
         Raises:
             ImageError: the layers have other channels than it was made for.
         """
-        x = (self.descriptor(moments) - self.center) / self.spread
+        x = ((self.descriptor(moments) - self.center) / self.spread).clamp(-_FAR, _FAR)
         x = torch.relu(self.first(x))
         x = x + torch.relu(self.second(x))
         embedding: Tensor = self.embedding_center + self.embedding_spread * self.third(x)

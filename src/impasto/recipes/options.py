@@ -26,7 +26,7 @@ class PaintingOptions(TrainOptions):
     learning_rate: float = Field(2e-3, gt=0, description="learning rate at its peak")
     content_weight: float = Field(0.16, ge=0, description="weight of the content loss", json_schema_extra=COMMON)
     style_weight: float = Field(1.0, ge=0, description="weight of the style loss")
-    tv_weight: float = Field(0.2, ge=0, description="weight of the total variation loss")
+    tv_weight: float = Field(0.05, ge=0, description="weight of the total variation loss")
     style_size: int = Field(
         512,
         ge=32,
@@ -37,8 +37,8 @@ class PaintingOptions(TrainOptions):
     )
     content_layers: Layers = Field({"relu4_2": 1.0}, description="content layers and their weights")
     style_layers: Layers = Field(
-        {"relu1_1": 0.2, "relu2_1": 0.2, "relu3_1": 0.2, "relu4_1": 0.2, "relu5_1": 0.2},
-        description="style layers and their weights",
+        {"relu1_1": 0.25, "relu2_1": 0.25, "relu3_1": 0.25, "relu4_1": 0.25, "relu5_1": 0.03},
+        description="style layers and their weights; relu5_1 has little, because it brings motifs of the style image",
     )
     encoder: str = Field(
         "compact", min_length=1, description="feature extractor of the losses: a name from `impasto encoders` or a file"

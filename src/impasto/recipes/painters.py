@@ -13,7 +13,7 @@ from impasto.errors import OptionError
 from impasto.inference.load import load
 from impasto.inference.painter import Painter
 from impasto.io.tensors import as_tensor
-from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.styled import StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.recipes.options import PaintingOptions
 
@@ -39,7 +39,7 @@ def open_base(base: Any) -> tuple[Painter, tuple[str, str]]:
         WeightsError: the file cannot be read.
     """
     model = base if isinstance(base, Painter) else load(base, device="cpu", precision="float32")
-    if not isinstance(model, Painter) or not isinstance(model.network, MultiStyleNetwork):
+    if not isinstance(model, Painter) or not isinstance(model.network, StyledNetwork):
         raise OptionError(f"the network is one of {model.architecture}; expected a multi-style network.")
     return model, ("" if isinstance(base, Painter) else Path(base).stem, model.fingerprint)
 
@@ -51,9 +51,9 @@ def begin_with(network: nn.Module, model: Painter) -> None:
         OptionError: the networks have different sizes, or one has no style embeddings.
     """
     known = model.network
-    assert isinstance(known, MultiStyleNetwork)
-    if not isinstance(network, MultiStyleNetwork):
-        raise OptionError("the network johnson cannot start from another one; use light.")
+    assert isinstance(known, StyledNetwork)
+    if not isinstance(network, StyledNetwork):
+        raise OptionError("the network johnson cannot start from another one; use pyramid.")
     sizes = [{key: value for key, value in net.settings.items() if key != "styles"} for net in (network, known)]
     if sizes[0] != sizes[1]:
         raise OptionError(

@@ -261,7 +261,7 @@ def test_an_interrupted_video_leaves_nothing_behind(files, tmp_path):
 def test_from_a_painting_to_pictures_on_the_command_line(tmp_path):
     trained = run(
         "train", "johnson", "swirl", "examples", "--steps", 3, "--crop", 64, "--style-size", 64, "--batch", 1,
-        "--width", 4, "--blocks", 1, "-o", tmp_path / "swirled",
+        "--network", "light", "--width", 4, "--blocks", 1, "-o", tmp_path / "swirled",
     )  # fmt: skip
     assert trained.returncode == 0, trained.stderr
     assert trained.stdout.split() == [str(tmp_path / "swirled" / "model.safetensors")]

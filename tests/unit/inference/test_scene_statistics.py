@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -109,7 +110,8 @@ def test_neither_do_strips(kind):
             model.paint(Strips.of(frames, Room(limit, strip), sharing), style=style(kind))
             out = torch.empty_like(frames[:1])
             replay = strips._Sharing(tuple(sharing.found))
-            strips._paint(model, frames[:1], style(kind), 1.0, "style", None, Room(limit, strip), out, replay)
+            run = partial(model.paint, style=style(kind))
+            strips._paint(model, run, frames[:1], "style", None, Room(limit, strip), out, replay)
         found.append(torch.cat([part for pair in sharing.found for part in pair], 1))
         painted.append(out)
     assert all(torch.equal(a, b) for a, b in pairwise(found)) and all(torch.equal(a, b) for a, b in pairwise(painted))

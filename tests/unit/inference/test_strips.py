@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,13 @@ from impasto.networks import layers
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
 from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.pyramid import PyramidNetwork
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
 from nets import model_of, picture, random_johnson, random_weights
 
 NETWORKS = {
     "painter": lambda: random_weights(MultiStyleNetwork(16, 2, 8, styles=("identity", "a", "b"))),
+    "pyramid": lambda: random_weights(PyramidNetwork((12, 8, 8), (1, 1, 1), 8, styles=("identity", "a", "b"))),
     "johnson": lambda: random_johnson(),
     "lengstrom": lambda: random_weights(Lengstrom(4, 1)),
     "microast": lambda: random_weights(MicroAST()),
@@ -42,7 +45,7 @@ def in_strips(model, image, blend, limit, strip, colors="style", mask=None):
     out = torch.full_like(image, torch.nan)
     room = Room(limit, strip)
     with torch.no_grad():
-        strips._paint(model, image, blend, 1.0, colors, mask, room, out)
+        strips._paint(model, partial(model.paint, style=blend), image, colors, mask, room, out)
     return out
 
 
@@ -63,15 +66,17 @@ def test_strips_have_the_bits_of_the_whole(kind, size):
         assert torch.equal(in_strips(model, image, style(kind), limit, strip), whole)
 
 
-def test_so_has_bfloat16():
-    model, image = model_of(NETWORKS["painter"]().to(torch.bfloat16)), picture(61, 90)
+@pytest.mark.parametrize("kind", ["painter", "pyramid"])
+def test_so_has_bfloat16(kind):
+    model, image = model_of(NETWORKS[kind]().to(torch.bfloat16)), picture(61, 90)
     with torch.no_grad():
         whole = model.paint(image)
     assert torch.equal(in_strips(model, image, None, 0, 1 << 14), whole)
 
 
-def test_so_have_maps_of_styles():
-    model, image = model_of(NETWORKS["painter"]()), picture(61, 90)
+@pytest.mark.parametrize("kind", ["painter", "pyramid"])
+def test_so_have_maps_of_styles(kind):
+    model, image = model_of(NETWORKS[kind]()), picture(61, 90)
     slope = torch.linspace(0, 1, 90).expand(1, 1, 61, 90)
     blend = {"a": slope, "b": 1 - slope}
     with torch.no_grad():

@@ -1,5 +1,6 @@
 """Feed-forward style transfer: the perceptual loss is that of the optimization, and networks train with it."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from impasto.inference.painter import Painter
 from impasto.losses.grid import grid_energy
 from impasto.networks.johnson import Johnson
 from impasto.networks.multistyle import IDENTITY, MultiStyleNetwork
+from impasto.ops.resize import resize
 from impasto.recipes.johnson.options import JohnsonOptions
 from impasto.recipes.johnson.recipe import JohnsonRecipe
 from impasto.recipes.perceptual import Perceptual
@@ -35,7 +37,7 @@ def perceptual(*styles, **settings):
 
 def test_the_loss_is_that_of_the_optimization():
     style, photograph, painted = (picture(64, 64, seed) for seed in (1, 2, 3))
-    losses = perceptual(style)(painted, photograph, torch.tensor([0]))
+    losses = perceptual(style, style_layers=StylizeOptions().style_layers)([painted], photograph, torch.tensor([0]))
     objective = Objective(tiny_vgg(padding="replicate"), photograph, [style], StylizeOptions(**WEIGHTS))
     parts, _ = objective(painted)
     for name in ("content", "style", "tv"):
@@ -48,18 +50,18 @@ def test_each_picture_of_a_batch_has_its_own_style():
     photographs = torch.cat([picture(64, 64, 2), picture(64, 64, 3), picture(64, 64, 4)])
     painted = torch.cat([picture(64, 64, 6), picture(64, 64, 7), picture(64, 64, 8)])
     which = torch.tensor([1, 0, 1])
-    together = loss(painted, photographs, which)
-    alone = [loss(painted[i : i + 1], photographs[i : i + 1], which[i : i + 1]) for i in range(3)]
+    together = loss([painted], photographs, which)
+    alone = [loss([painted[i : i + 1]], photographs[i : i + 1], which[i : i + 1]) for i in range(3)]
     for name, value in together.items():
         assert value.item() == pytest.approx(sum(one[name].item() for one in alone) / 3, rel=1e-4), name
-    swapped = loss(painted, photographs, torch.tensor([0, 1, 0]))
+    swapped = loss([painted], photographs, torch.tensor([0, 1, 0]))
     assert abs(swapped["style"] - together["style"]) > 1e-3
 
 
 def test_the_identity_has_only_the_squared_error():
     loss = perceptual(picture(64, 64, 1))
     photograph = picture(64, 64, 2)
-    losses = loss(photograph + 0.1, photograph, torch.tensor([-1]))
+    losses = loss([photograph + 0.1], photograph, torch.tensor([-1]))
     assert losses["content"] == losses["style"] == 0
     assert losses["identity"].item() == pytest.approx(0.01, rel=1e-4)
 
@@ -103,7 +105,7 @@ def test_a_network_trains(kind, tmp_path):
     assert isinstance(events[-1], Done)
     model = loaded(tmp_path / "run" / "model.safetensors")
     photograph = data.batch([3])
-    painted = model.paint(photograph)
+    painted = model.paint(photograph, style="a" if model.styles else None)
     assert painted.shape == photograph.shape
     assert (painted - photograph).abs().mean() > 0.02
     if isinstance(network, MultiStyleNetwork):
@@ -114,7 +116,7 @@ def test_a_network_trains(kind, tmp_path):
 
 
 def test_settings_that_do_not_fit_are_one_sentence(tmp_path):
-    with pytest.raises(OptionError, match=r"^the network johnson has one style, not 2; use the network light\.$"):
+    with pytest.raises(OptionError, match=r"^the network johnson has one style, not 2; use the network pyramid\.$"):
         options = JohnsonOptions(network="johnson", style_size=64, crop=64)
         iter_painter({"a": "swirl", "b": "mosaic"}, PHOTOS, options, run=tmp_path / "run")
     with pytest.raises(OptionError, match=r"^there is no style"):
@@ -123,7 +125,7 @@ def test_settings_that_do_not_fit_are_one_sentence(tmp_path):
 
 
 def test_a_run_is_not_continued_with_another_style(tmp_path):
-    options = JohnsonOptions(crop=64, style_size=64, steps=1, batch=1, width=4, blocks=0, device="cpu")
+    options = JohnsonOptions(crop=64, style_size=64, steps=1, batch=1, network="light", width=4, blocks=0, device="cpu")
     list(iter_johnson("swirl", PHOTOS, options, run=tmp_path / "run"))
     with pytest.raises(CheckpointError, match=r"is of a run with other styles; expected the same\.$"):
         iter_johnson("mosaic", PHOTOS, options, run=tmp_path / "run", resume=True)
@@ -213,7 +215,9 @@ def test_the_grid_loss_by_hand():
 
 
 def test_a_training_may_start_from_another_network(tmp_path):
-    options = JohnsonOptions(width=8, blocks=0, steps=1, batch=1, crop=64, style_size=64, device="cpu", ema=0.0)
+    options = JohnsonOptions(
+        network="light", width=8, blocks=0, steps=1, batch=1, crop=64, style_size=64, device="cpu", ema=0.0
+    )
     known = random_weights(MultiStyleNetwork(8, 0, 24, styles=[IDENTITY, "b", "c"]))
     start = Painter(known)
     small = options.changed(learning_rate=1e-9)
@@ -261,3 +265,73 @@ def test_a_network_of_one_style_is_no_base_for_another(tmp_path):
     list(iter_johnson("swirl", PHOTOS, options, run=tmp_path / "one"))
     with pytest.raises(OptionError, match=r"^the network is one of johnson; expected a multi-style network\.$"):
         iter_style("mosaic", PHOTOS, tmp_path / "one", run=tmp_path / "two")
+
+
+def test_a_short_training_never_makes_a_style_worse(tmp_path):
+    network = random_weights(MultiStyleNetwork(8, 1, 8, styles=[IDENTITY, "a", "b"]))
+    data = PictureFolder(PHOTOS, 64)
+    options = StyleOptions(steps=30, learning_rate=500.0, schedule="constant", ema=0.0, **EMBEDDING)
+    tiny = tiny_vgg(padding="replicate")
+    base = ("tiny", fingerprint(network))
+    method = StyleEmbeddingRecipe(network, tiny, "c", picture(64, 64, 3), data.batch([0, 1]), options, base=base)
+    start = method.embedding[0].detach().clone()
+    list(iter_train(method, data, options, run=tmp_path / "run"))
+    assert (method.embedding[0] - start).abs().max() > 100  # the last embedding is far away
+    assert torch.equal(Painter(network).read_style(tmp_path / "run")[1].half(), start.half())
+    kept, slow = method.notes()
+    assert kept.startswith("we keep the checkpoint of step 0, whose score is ")
+    assert slow.startswith("only 30 steps fitted into the time, expected 100 or more; ")
+
+
+def test_enough_photographs_are_held_out(tmp_path):
+    photographs = tmp_path / "photos"
+    photographs.mkdir()
+    for index in range(12):
+        copy = next(iter(sorted(Path(PHOTOS).glob("*.jpg"))))
+        (photographs / f"{index:02}.jpg").write_bytes(copy.read_bytes())
+    options = StyleOptions(steps=1, crop=64, style_size=64, device="cpu")
+    setup = StyleEmbeddingRecipe.build({"style": "swirl", "photos": [photographs], "base": "painter"}, options, None)
+    assert [path.stem for path in setup.data.paths] == [f"{index:02}" for index in range(3, 12)]
+
+
+PYRAMID = {"level_widths": (8, 8, 8), "level_blocks": (1, 1, 1), "stability_weight": 1.0, "device": "cpu"}
+
+
+def test_a_pyramid_and_its_predictor_train_together(tmp_path):
+    options = JohnsonOptions(
+        crop=128, first_crop=128, style_size=128, style_crop=64, batch=2, steps=40, painting_share=0.5,
+        learning_rate=5e-3, ema=0.0, encoder="compact", content_weight=0.0, log_steps=1, precision="float32", **PYRAMID,
+    )  # fmt: skip
+    styles = {"a": "mosaic", "b": "ink-wash"}
+    run = tmp_path / "run"
+    events = list(iter_painter(styles, PHOTOS, options, paintings=PHOTOS, run=run))
+    losses = [event.losses for event in events if isinstance(event, Step)]
+    totals = [step["style"] + step["drafts"] for step in losses]
+    assert sum(totals[-10:]) < 0.5 * sum(totals[:10])
+    painter, predictor = loaded(run), loaded(run / "model-predictor.safetensors")
+    assert painter.styles == (IDENTITY, "a", "b")
+    assert predictor.card["base"] == painter.fingerprint
+    assert predictor.network.embedding_size == painter.network.learned_size
+    assert (predictor.network.third.weight != 0).any()  # it was zero at first
+
+
+def test_a_draft_with_few_positions_is_left_out_of_deep_layers():
+    options = JohnsonOptions(style_size=128, tv_weight=0.0, content_weight=0.0, style_layers={"relu4_1": 1.0})
+    loss = Perceptual(tiny_vgg(padding="replicate"), [picture(128, 128, 1)], options, levels=2)
+    photographs = picture(128, 128, 2)
+    drafts = [picture(64, 64, 3), picture(128, 128, 4)]
+    losses = loss(drafts, photographs, torch.tensor([0]))
+    assert losses["drafts"] == 0 < losses["style"]  # 8 x 8 positions of relu4_1, and 16 x 16
+
+
+def test_drafts_are_compared_with_the_style_at_their_own_size():
+    options = JohnsonOptions(style_size=128, tv_weight=0.0, content_weight=0.0, style_layers={"relu1_1": 1.0})
+    style = picture(128, 128, 1)
+    loss = Perceptual(tiny_vgg(padding="replicate"), [style], options, levels=2)
+    small = resize(style, (64, 64)).clamp(0, 1)
+    same = loss([small, style], style, torch.tensor([0]))
+    assert same["drafts"] < 1e-8 and same["style"] < 1e-8
+    alone = Perceptual(tiny_vgg(padding="replicate"), [style], options.changed(style_size=64))
+    other = loss([picture(64, 64, 5), style], style, torch.tensor([0]))
+    expected = alone([picture(64, 64, 5)], small, torch.tensor([0]))
+    assert other["drafts"].item() == pytest.approx(0.5 * (expected["style"] + expected["range"]).item(), rel=1e-4)

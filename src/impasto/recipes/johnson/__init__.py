@@ -23,6 +23,13 @@ METHODS = (
             Input("styles", "a folder of style images, each named as its style should be", "styles"),
             PHOTOS,
             Input(
+                "paintings",
+                "a folder of paintings; a style predictor for any picture is trained on them beside the network",
+                "folder",
+                positional=False,
+                required=False,
+            ),
+            Input(
                 "start",
                 "a multi-style network to start from, such as painter, which comes with impasto",
                 "model",

@@ -1,9 +1,9 @@
 """Options and presets of fast style transfer (Johnson et al. 2016)."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from impasto.options import COMMON
 from impasto.recipes.options import PaintingOptions
@@ -37,21 +37,32 @@ class JohnsonOptions(PaintingOptions):
 
     presets: ClassVar[Mapping[str, dict[str, Any]]] = JOHNSON_PRESETS
 
-    network: Literal["light", "johnson"] = Field(
-        "light",
-        description="architecture; light: ours, for CPUs; johnson: the paper's, with twenty times the computation",
+    network: Literal["pyramid", "light", "johnson"] = Field(
+        "pyramid",
+        description="architecture; pyramid: drafts coarse and revises fine; light: one level, a tenth of the weights; "
+        "johnson: the paper's",
         json_schema_extra=COMMON,
     )
-    width: int | None = Field(
-        None, ge=4, le=512, description="channels of the network's first convolution; by default 32"
+    level_widths: tuple[Annotated[int, Field(ge=4, le=512)], ...] = Field(
+        (128, 80, 48), description="pyramid: channels of each level, from coarse to fine"
     )
-    blocks: int | None = Field(None, ge=0, le=64, description="residual blocks; by default 6 for light, 5 for johnson")
+    level_blocks: tuple[Annotated[int, Field(ge=0, le=64)], ...] = Field(
+        (5, 4, 3), description="pyramid: residual blocks of each level"
+    )
+    width: int | None = Field(
+        None, ge=4, le=512, description="light, johnson: channels of the first convolution; by default 32"
+    )
+    blocks: int | None = Field(None, ge=0, le=64, description="light, johnson: residual blocks; by default 6 and 5")
     crop: int = Field(256, ge=64, le=4096, description="side of the square crops, in pixels")
     first_crop: int = Field(
         128,
         ge=64,
         le=4096,
         description="side of the crops in the first half of the run, in pixels; in the second half they grow to crop",
+    )
+    style_crop: int = Field(192, ge=64, le=4096, description="side of the square crops from paintings, in pixels")
+    painting_share: float = Field(
+        0.25, gt=0, le=1, description="with paintings: fraction of the photographs that take one of them as their style"
     )
     stability_weight: float = Field(
         10.0,
@@ -66,3 +77,17 @@ class JohnsonOptions(PaintingOptions):
         0.1, ge=0, le=1, description="light: fraction of the photographs that train the identity instead of a style"
     )
     identity_weight: float = Field(30.0, ge=0, description="light: weight of the identity loss")
+
+    @model_validator(mode="after")
+    def _fits_the_network(self) -> Self:
+        sizes = {"width": self.width, "blocks": self.blocks}
+        given = [name for name, value in sizes.items() if value is not None]
+        if self.network == "pyramid" and given:
+            raise ValueError(
+                f"{given[0]} is for the networks light and johnson; pyramid has level_{given[0].rstrip('s')}s."
+            )
+        if len(self.level_widths) != len(self.level_blocks):
+            raise ValueError(
+                f"level_widths are {self.level_widths}, level_blocks {self.level_blocks}; expected as many of both."
+            )
+        return self

@@ -6,32 +6,43 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
+from impasto.checkpoints.load import fingerprint
 from impasto.checkpoints.model import CUSTOM, architecture_of
-from impasto.data.folders import PictureFolder
+from impasto.data.folders import Pairs, PictureFolder
 from impasto.errors import OptionError
 from impasto.io.files import find_pictures
 from impasto.losses.grid import grid_energy
 from impasto.networks.johnson import Johnson
-from impasto.networks.multistyle import IDENTITY, MultiStyleNetwork
+from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.pyramid import PyramidNetwork
+from impasto.networks.style_predictor import LAYERS, StylePredictor
+from impasto.networks.styled import IDENTITY, StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.ops.flow import synthetic_motion, warp
+from impasto.ops.moments import channel_moments
 from impasto.recipes.common import descend
 from impasto.recipes.johnson.options import JohnsonOptions
 from impasto.recipes.painters import begin_with, encoder_of, open_base, sample_photos, style_image, style_name
-from impasto.recipes.perceptual import Perceptual
+from impasto.recipes.perceptual import Perceptual, StyleStatistics
+from impasto.recipes.style_predictor.standardize import standardize
 from impasto.training.recipe import Engine, Recipe, Setup, Site, seeded
 
 __all__ = ["JohnsonRecipe", "PainterRecipe", "digest"]
 
 _GRID = 16  # px; sides of crops are multiples of it, the stride of the deepest layer of the encoder
 _COLUMNS = 8  # of previews
+_PREDICTOR_WIDTH = 256  # of the hidden layers of a style predictor that is trained with the network
+_REFERENCE = 400  # paintings whose features standardize its inputs
 
 
 class JohnsonRecipe(Recipe):
     """A network stylizes photographs in one pass, trained with the perceptual loss; it has one style or many.
 
     A network of many styles has a style embedding for each: the parameters of its conditional instance normalization.
+    With paintings, a style predictor is trained beside it: some pictures of each batch take a random painting as their
+    style, with the embedding that is predicted for it.
 
     Args:
         name: of the method, as on the command line.
@@ -41,9 +52,11 @@ class JohnsonRecipe(Recipe):
         styles: style images by name, `(1, 3, h, w)` RGB in [0, 1] each; in the order of the embeddings after the first.
         samples: `(n, 3, H, W)`, photographs for previews.
         options: weights, crops, learning rate and the rest.
+        predictor: a style predictor for the network, and reference paintings `(n, 3, h, w)`, whose features standardize
+            its inputs.
 
     Source: Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155; many styles: Dumoulin, Shlens & Kudlur 2017,
-        arXiv:1610.07629, section 2.2.
+        arXiv:1610.07629, section 2.2; a predictor trained with the network: Ghiasi et al. 2017, arXiv:1705.06830.
     Differs: each picture of a batch has its own random style, and the identity is one more style. Crops grow during
         the training. A stability loss stylizes every second picture once more after a synthetic motion, and compares
         (Wang et al. 2020, see `flow.synthetic_motion`): against flicker, and against patterns fixed to the pixel grid.
@@ -57,18 +70,31 @@ class JohnsonRecipe(Recipe):
         styles: Mapping[str, Tensor],
         samples: Tensor,
         options: JohnsonOptions,
+        predictor: tuple[StylePredictor, Tensor] | None = None,
     ) -> None:
         self.name, self.network, self.options = name, network, options
         self.styles, self.samples = list(styles), samples
         self.loss_weights = options.loss_weights
-        self.loss = Perceptual(encoder, list(styles.values()), options)
-        self.networks = {"painter": network}
+        self.depth = network.depth if isinstance(network, StyledNetwork) else 1
+        self.loss = Perceptual(encoder, list(styles.values()), options, self.depth)
+        self.networks: dict[str, nn.Module] = {"painter": network}
         self.record = {"styles": {style: digest(image) for style, image in styles.items()}}
         embeddings = getattr(network, "embeddings", None)
+        if isinstance(network, StyledNetwork):
+            with torch.no_grad():
+                for index, image in enumerate(styles.values(), 1):
+                    network.embeddings[index] = network.with_palette(network.embeddings[index], image)
         shared = [weight for weight in network.parameters() if weight is not embeddings]
-        groups = [{"params": shared, "lr": options.learning_rate}]
+        groups: list[dict[str, Any]] = [{"params": shared, "lr": options.learning_rate}]
         if embeddings is not None:
             groups.append({"params": [embeddings], "lr": options.learning_rate * options.embedding_rate})
+        self.predictor = None if predictor is None else predictor[0]
+        if predictor is not None:
+            assert isinstance(network, StyledNetwork)
+            reading, reference = predictor
+            standardize(reading, encoder, reference, network.embeddings.detach()[1:, : network.learned_size])
+            self.networks["predictor"] = reading
+            groups.append({"params": list(reading.parameters()), "lr": options.learning_rate})
         self.optimizers = {"adam": torch.optim.Adam(groups)}
         self.first = 0 if embeddings is None else 1  # index of the first style's embedding; the identity has 0
 
@@ -90,8 +116,18 @@ class JohnsonRecipe(Recipe):
         if data.get("start") is not None:
             begin_with(network, open_base(data["start"])[0])
         name = "johnson" if len(images) == 1 else "painter"
-        recipe = cls(name, network, encoder_of(options), images, sample_photos(photos), options)
-        return Setup(recipe, photos, options)
+        samples, encoder = sample_photos(photos), encoder_of(options)
+        if not data.get("paintings"):
+            return Setup(cls(name, network, encoder, images, samples, options), photos, options)
+        if not isinstance(network, StyledNetwork):
+            raise OptionError("paintings train a style predictor, which needs a multi-style network; use pyramid.")
+        paintings = PictureFolder(data["paintings"], options.style_crop, seed=options.seed + 1)
+        channels = [encoder.channels(layer) for layer in LAYERS]
+        size = network.learned_size
+        predictor = seeded(options.seed, lambda: StylePredictor(size, channels, min(24, *channels), _PREDICTOR_WIDTH))
+        reference = paintings.batch(range(min(_REFERENCE, len(paintings))))
+        recipe = cls(name, network, encoder, images, samples, options, (predictor, reference))
+        return Setup(recipe, Pairs(photos, paintings), options)
 
     def card(self) -> dict[str, Any]:
         """Return the architecture and settings of the network."""
@@ -104,24 +140,38 @@ class JohnsonRecipe(Recipe):
 
     def painted(self, photographs: Tensor, which: Tensor) -> Tensor:
         """Return photographs in the styles with these indices among the embeddings."""
-        embeddings = getattr(self.network, "embeddings", None)
-        styled: Tensor = (
-            self.network(photographs) if embeddings is None else self.network(photographs, embeddings[which])
-        )
-        return styled
+        embeddings = self._embeddings(which)
+        painted: Tensor = self.network(photographs) if embeddings is None else self.network(photographs, embeddings)
+        return painted
 
-    def step(self, batch: Tensor, engine: Engine) -> dict[str, Tensor]:
+    def _embeddings(self, which: Tensor) -> Tensor | None:
+        embeddings: Tensor | None = getattr(self.network, "embeddings", None)
+        return None if embeddings is None else embeddings[which.to(embeddings.device)]
+
+    def _drafts(self, photographs: Tensor, embeddings: Tensor | None) -> list[Tensor]:
+        """Return the drafts of photographs, and their stylized pictures last."""
+        if isinstance(self.network, StyledNetwork):
+            assert embeddings is not None
+            return self.network.drafts(photographs, embeddings)
+        painted: Tensor = self.network(photographs) if embeddings is None else self.network(photographs, embeddings)
+        return [painted]
+
+    def step(self, batch: Any, engine: Engine) -> dict[str, Tensor]:
         """Stylize the batch, each picture in a random style, and take an optimizer step on the perceptual loss."""
+        batch, paintings = batch if isinstance(batch, tuple | list) else (batch, None)
         which = torch.randint(len(self.styles), (len(batch),), generator=engine.random)
-        if self.first:
+        if self.first and self.depth == 1:  # a pyramid without its residuals is the identity, untrained
             which[torch.rand(len(batch), generator=engine.random) < self.options.identity_share] = -1
         batch = self._window(batch, engine)
+        embeddings, statistics = self._embeddings(which + self.first), self.loss.known
+        if paintings is not None:
+            embeddings, statistics, which = self._with_paintings(paintings, embeddings, which)
         moving = batch[::2] if self.options.stability_weight else batch[:0]
         moved, flow, mask = synthetic_motion(moving, engine.random)
-        index = which + self.first
-        painted = self.painted(torch.cat([batch, moved]), torch.cat([index, index[::2][: len(moved)]]))
-        painted, painted_moved = painted[: len(batch)], painted[len(batch) :]
-        losses = self.loss(painted, batch, which)
+        again = None if embeddings is None else torch.cat([embeddings, embeddings[::2][: len(moved)]])
+        drafts = self._drafts(torch.cat([batch, moved]), again)
+        painted, painted_moved = drafts[-1][: len(batch)], drafts[-1][len(batch) :]
+        losses = self.loss([draft[: len(batch)] for draft in drafts], batch, which, statistics)
         losses["identity"] = self.options.identity_weight * losses["identity"]
         if self.options.grid_weight:
             losses["grid"] = self.options.grid_weight * grid_energy(painted)
@@ -129,6 +179,23 @@ class JohnsonRecipe(Recipe):
             errors = mask * (painted_moved - warp(painted[::2], flow)).square()
             losses["stability"] = self.options.stability_weight * errors.mean() / mask.mean().clamp_min(1e-3)
         return descend(losses, self.optimizers["adam"], engine)
+
+    def _with_paintings(
+        self, paintings: Tensor, embeddings: Tensor | None, which: Tensor
+    ) -> tuple[Tensor, list[StyleStatistics], Tensor]:
+        """Let the last pictures of a batch take paintings as styles; return what they and the others have for each."""
+        assert self.predictor is not None and embeddings is not None
+        paintings = paintings[: max(1, round(self.options.painting_share * len(which)))]
+        with torch.no_grad():
+            features = self.loss.encoder(paintings, tuple(dict.fromkeys([*self.loss.layers, *LAYERS])))
+        predicted = self.predictor([channel_moments(features[layer]) for layer in LAYERS])
+        others = which[: len(which) - len(paintings)]
+        found = zip(self.loss.known, self.loss.statistics(paintings, features), strict=True)
+        statistics = [StyleStatistics.joined([known[others.clamp_min(0)], more]) for known, more in found]
+        each = torch.arange(len(which))
+        each[: len(others)][others < 0] = -1
+        predicted = F.pad(predicted.to(embeddings), (0, embeddings.shape[1] - predicted.shape[1]))  # without palettes
+        return torch.cat([embeddings[: len(others)], predicted]), statistics, each
 
     def _window(self, batch: Tensor, engine: Engine) -> Tensor:
         """Return a random crop of the batch: small and fast in the first half, then growing to the whole."""
@@ -153,6 +220,15 @@ class JohnsonRecipe(Recipe):
         """Return the network's weights, and its architecture and settings, from which `load` builds it."""
         return dict(self.network.state_dict()), _described(self.network)
 
+    def more_models(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
+        """Return the style predictor, if one was trained beside the network."""
+        if self.predictor is None:
+            return {}
+        assert isinstance(self.network, StyledNetwork)
+        header: dict[str, Any] = {"base": fingerprint(self.network), "based_on": self.name}
+        header |= {"network": "style_predictor", "settings": self.predictor.settings}
+        return {"model-predictor.safetensors": (dict(self.predictor.state_dict()), header)}
+
 
 def digest(tensor: Tensor) -> str:
     """Return the SHA-256 of a tensor's bytes, in hex."""
@@ -173,9 +249,11 @@ class PainterRecipe(JohnsonRecipe):
 
 def _network(styles: Sequence[str], options: JohnsonOptions) -> nn.Module:
     if options.network == "johnson" and len(styles) > 1:
-        raise OptionError(f"the network johnson has one style, not {len(styles)}; use the network light.")
+        raise OptionError(f"the network johnson has one style, not {len(styles)}; use the network pyramid.")
     if options.network == "johnson":
         return Johnson(options.width or 32, 5 if options.blocks is None else options.blocks, scale=1.0)
+    if options.network == "pyramid":
+        return PyramidNetwork(options.level_widths, options.level_blocks, styles=[IDENTITY, *styles])
     blocks = 6 if options.blocks is None else options.blocks
     return MultiStyleNetwork(options.width or 32, blocks, styles=[IDENTITY, *styles])
 

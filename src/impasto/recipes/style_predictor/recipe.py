@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from impasto.data.folders import Pairs, PictureFolder
-from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.style_predictor import LAYERS, StylePredictor
+from impasto.networks.styled import StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.ops.moments import channel_moments
 from impasto.ops.resize import resize
@@ -16,6 +16,7 @@ from impasto.recipes.common import descend
 from impasto.recipes.painters import SAMPLES, encoder_of, open_base, sample_photos
 from impasto.recipes.perceptual import Perceptual
 from impasto.recipes.style_predictor.options import PredictorOptions
+from impasto.recipes.style_predictor.standardize import standardize
 from impasto.training.recipe import Engine, Recipe, Setup, Site, seeded
 
 __all__ = ["StylePredictorRecipe"]
@@ -48,7 +49,7 @@ class StylePredictorRecipe(Recipe):
     def __init__(
         self,
         predictor: StylePredictor,
-        network: MultiStyleNetwork,
+        network: StyledNetwork,
         encoder: VGG,
         reference: Tensor,
         samples: tuple[Tensor, Tensor],
@@ -58,11 +59,9 @@ class StylePredictorRecipe(Recipe):
     ) -> None:
         self.predictor, self.network, self.samples, self.base = predictor, network.requires_grad_(False), samples, base
         self.loss_weights = options.loss_weights
-        self.loss = Perceptual(encoder, [], options)
+        self.loss = Perceptual(encoder, [], options, network.depth)
         self.layers = tuple(dict.fromkeys([*self.loss.layers, *LAYERS]))
-        seen = [self._features(picture[None]) for picture in reference]
-        moments = [tuple(torch.cat(parts) for parts in zip(*layer, strict=True)) for layer in zip(*seen, strict=True)]
-        predictor.calibrate([(mean, second) for mean, second in moments], network.embeddings.detach()[1:])
+        standardize(predictor, encoder, reference, network.embeddings.detach()[1:, : network.learned_size])
         self.networks = {"predictor": predictor}
         self.optimizers = {"adam": torch.optim.Adam(predictor.parameters(), options.learning_rate)}
         self.record = {"base": base[1]}
@@ -72,7 +71,7 @@ class StylePredictorRecipe(Recipe):
         """Read paintings, photographs and the multi-style network, and build the predictor; see `Recipe.build`."""
         model, about = open_base(data["base"])
         network = model.network
-        assert isinstance(network, MultiStyleNetwork)
+        assert isinstance(network, StyledNetwork)
         pairs = Pairs(
             PictureFolder(data["photos"], options.crop, seed=options.seed),
             PictureFolder(data["paintings"], options.style_crop, seed=options.seed + 1),
@@ -80,7 +79,7 @@ class StylePredictorRecipe(Recipe):
         encoder = encoder_of(options)
         channels = [encoder.channels(layer) for layer in LAYERS]
         directions = min(options.directions, *channels)
-        size = network.embeddings.shape[1]
+        size = network.learned_size
         predictor = seeded(options.seed, lambda: StylePredictor(size, channels, directions, options.width))
         reference = pairs.second.batch(range(min(options.reference_paintings, len(pairs.second))))
         samples = sample_photos(pairs.first), pairs.second.batch(range(SAMPLES))
@@ -107,8 +106,9 @@ class StylePredictorRecipe(Recipe):
         with torch.no_grad():
             features = self.loss.encoder(paintings, self.layers)
         embeddings = self.predictor(self._moments(features))
-        painted = self.network(photographs, embeddings)
-        losses = self.loss(painted, photographs, torch.arange(len(photographs)), self.loss.statistics(features))
+        drafts = self.network.drafts(photographs, embeddings)
+        statistics = self.loss.statistics(paintings, features)
+        losses = self.loss(drafts, photographs, torch.arange(len(photographs)), statistics)
         del losses["identity"]
         return descend(losses, self.optimizers["adam"], engine)
 
