@@ -561,15 +561,6 @@ def test_stylize_rerun_and_score(impasto):
     assert {name for group in GROUPS.values() for name in group} == set(numbers)  # all that JSON has
 
 
-def test_a_result_that_is_smaller_than_the_photograph_says_so(impasto):
-    told = "the photograph is 48 px long, the result 32; --size changes it\n"
-    small = impasto("stylize", "photo.png", "stripes.png", *SMALL[2:], "--size", "32", "-o", "a.png")
-    assert small.code == 0 and small.err.count(told) == 1
-    assert "px long" not in impasto("stylize", "photo.png", "stripes.png", *SMALL, "-o", "b.png").err
-    sheet = impasto("stylize", "photo.png", "stripes.png", *SMALL[2:], "--contact-sheet", "-o", "c.png")
-    assert sheet.code == 0 and "px long" not in sheet.err
-
-
 def test_json_is_all_there_is_on_stdout(impasto):
     done = impasto("stylize", "photo.png", "swirl:2", *SMALL, "--json", "--preview", "now.jpg", "-o", "out.png")
     events = [json.loads(line) for line in done.out.splitlines()]

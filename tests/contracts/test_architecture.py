@@ -29,7 +29,7 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "paintings": "",
     "io": "errors events",
     "losses": "registry ops",
-    "networks": "errors",
+    "networks": "errors ops",
     "checkpoints": "errors registry networks",
     "style_transfer": "errors events options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.api.refine import check_refinement, iter_refine
 from impasto.api.style_sheet import iter_style_sheet
 from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
@@ -202,6 +203,8 @@ def iter_apply(
             raise OptionError(f"{source} is a video; expected a video file for the result: {', '.join(VIDEOS)}.")
         if regions or keep is not None:
             raise OptionError("regions are for pictures; leave out --region and --keep for a video.")
+        if options.refine:
+            raise OptionError("refine is for pictures; leave it out for a video.")
         brush = Brush(model, options)
         process = brush if options.statistics == "frame" else steady(brush, source)
         return _video(brush, iter_video(source, output, process, metadata=record, force=force))
@@ -209,6 +212,10 @@ def iter_apply(
         check_target(output, force)
     picture = opened or open_picture(source, digest=output is not None)
     brush = Brush(model, options, picture, regions, keep)
+    if options.refine:
+        if regions:
+            raise OptionError("refine paints one style; leave out --region or --refine.")
+        check_refinement(brush.style)
     if output is not None:
         record["content"] = picture_origin(source, picture)
         record["styles"] = _style_origins(brush.style, options)
@@ -252,10 +259,17 @@ def _picture(
     small = picture if brush.options.size is None else resize_picture(picture, brush.options.size)
     yield Started(picture.name, ((*small.size, 1),))
     image = brush(as_tensor(small))
+    steps = 1
+    if brush.options.refine and brush.options.strength:
+        for event in iter_refine(image, as_tensor(small), brush.style, brush.options):
+            if isinstance(event, Done):
+                image, steps = brush.finished(event.image, as_tensor(small)), event.steps
+            else:
+                yield event
     if output is not None:
         save_picture(output, replace(small, pixels=as_pixels(image)), metadata=record, force=force)
         yield Saved(output, "result")
-    yield Done(image, 1, time.monotonic() - began)
+    yield Done(image, steps, time.monotonic() - began)
 
 
 def _reconstruction(

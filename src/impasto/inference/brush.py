@@ -198,9 +198,16 @@ class Brush:
         if not alike:
             repeats = getattr(self.model.network, "repeats", False)
             painted = enlarged(painted, image, small, 1.0 if repeats else 1 - _COVERED * options.strength)
-            painted = painted if options.colors == "style" else transplant_luminance(painted, image)
-            painted = painted if free is None else torch.lerp(image, painted, free)
+            painted = self.finished(painted, image)
         return painted.cpu()
+
+    def finished(self, painted: Tensor, image: Tensor) -> Tensor:
+        """Return paintings with the colors and the masked parts of their photographs that the options keep."""
+        size = (image.shape[-2], image.shape[-1])
+        painted = painted if self.options.colors == "style" else transplant_luminance(painted, image)
+        if self.keep is None:
+            return painted
+        return torch.lerp(painted, image, resize(self.keep, size).clamp(0, 1).to(image))
 
 
 def paint_picture(

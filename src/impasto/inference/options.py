@@ -113,6 +113,13 @@ class ApplyOptions(Options):
         description="size of the strokes relative to the picture; 1: as in the painting, at every size of the picture; "
         "by default 1 for a pyramid painter, and for other networks as many pixels as in their training",
     )
+    refine: int = Field(
+        0,
+        ge=0,
+        le=100_000,
+        description="optimizer steps of `stylize` at the size of the result, from the picture of one pass on; each "
+        "brings it nearer to the style, and takes as long as many passes",
+    )
     style_size: int = Field(512, ge=16, le=4096, description="size at which a network reads a style image, in pixels")
     mode: Literal["eval", "paper"] = Field(
         "eval",

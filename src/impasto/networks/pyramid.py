@@ -34,7 +34,8 @@ __all__ = ["PyramidNetwork", "smooth_enlarging"]
 _MARGIN = 32  # pixels of reflection padding that are painted and cut off, so that border effects of layers are, too
 _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
 _DETAIL = 0.3  # of the photograph's detail that a fresh network keeps at each level
-_TRANSPORT = 1.0  # amount of the color transport of a style with a palette
+_GRAIN = 0.04  # standard deviation of the noise that drafts see
+_TRANSPORT = 0.5  # amount of the color transport of a style with a palette
 _FACTOR = 4  # each level works at a quarter of its resolution
 
 
@@ -79,7 +80,8 @@ class PyramidNetwork(StyledNetwork):
     The photograph is halved twice. The first level paints the smallest one. Each further level receives the
     photograph at its size and the draft below, enlarged. Its result is the draft, a fraction of the photograph's own
     detail at that size, and a residual in [-1, 1] that it computes. So large shapes are decided where they are cheap,
-    and strokes are added where they are fine.
+    and strokes are added where they are fine. The drafts also see a little noise, from which strokes grow where the
+    photograph is flat; only residuals depend on it.
 
     A style embedding holds for each level the gains and shifts of its layers, and the fraction of the photograph's
     detail. At its end it holds the palette of the style image, nine moments, and the amount of the color transport
@@ -99,7 +101,8 @@ class PyramidNetwork(StyledNetwork):
         OptionError: a number is out of range, or the first style is not the identity.
 
     Source: conditional instance normalization, Dumoulin, Shlens & Kudlur 2017, arXiv:1610.07629; a Laplacian pyramid
-        of drafts and revisions, Lin et al. 2021, arXiv:2104.05376.
+        of drafts and revisions, Lin et al. 2021, arXiv:2104.05376; noise at several scales, Ulyanov et al. 2016,
+        arXiv:1603.03417.
     Differs: all levels are trained at once, each is conditional, and the photograph's own detail is a part of the sum.
     """
 
@@ -246,12 +249,26 @@ class PyramidNetwork(StyledNetwork):
             else:  # there is nothing below: a gray draft
                 draft, given = pointwise(_gray, photo), photo
                 detail = pointwise(torch.sub, photo, draft)
+            if index < self.depth - 1:
+                given = pointwise(_grained, given, self._grain(index, given))
             level = min(index, self.depth - 1)
             residual, kept = self._level(level, given, iter(parts[level]), share)
             detail = scale(detail, kept, torch.zeros_like(kept), shares=share)
             result = pointwise(_sum, draft, detail, residual)
             results.append(keep(result) if index + 1 < len(photographs) else result)
         return results
+
+    def _grain(self, index: int, given: Map) -> Tensor:
+        """Return the noise that a draft sees beside the photograph, `(B or 1, 1, H, W)`.
+
+        In flat places it is what strokes grow from. It is new in each training step, and else always the same.
+        """
+        size, like = size_of(given), self.embeddings
+        if self.training and isinstance(given, Tensor):
+            noise = torch.randn(len(given), 1, *size, device=like.device)
+        else:
+            noise = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(index))
+        return (_GRAIN * noise).to(like)
 
     def _by_level(self, embedding: Tensor, shares: Tensor | None) -> list[list[Tensor]]:
         """Return the parts of embeddings for each level."""
@@ -308,6 +325,10 @@ def _products(image: Tensor) -> Tensor:
 def _products_where(image: Tensor, amount: Tensor) -> Tensor:
     found = torch.cat([amount.expand(len(image), -1, -1, -1), amount * color_products(image)], 1)
     return found.contiguous(memory_format=torch.channels_last)
+
+
+def _grained(given: Tensor, noise: Tensor) -> Tensor:
+    return given + noise
 
 
 def _gray(photo: Tensor) -> Tensor:

@@ -36,7 +36,7 @@ def transport(source: Tensor, target: Tensor, amount: Tensor) -> tuple[Tensor, T
     Args:
         source: moments `(B, 9)` of the colors that are moved.
         target: moments `(B or 1, 9)`.
-        amount: `(B or 1)`, 0 leaves the colors as they are, 1 moves them all the way.
+        amount: `(B or 1)`, 0 leaves the colors unchanged, 1 moves them all the way.
 
     Source: Pitié & Kokaram 2007, eq. 14.
     Differs: 1e-4 is added to variances, and no direction is stretched more than three times or less than a third.

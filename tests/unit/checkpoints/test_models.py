@@ -14,6 +14,7 @@ from impasto.networks.johnson import Johnson
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import PARTS, MicroAST
 from impasto.networks.multistyle import MultiStyleNetwork
+from impasto.networks.pyramid import PyramidNetwork
 from nets import loaded, model_of, picture, random_johnson, random_weights, written
 
 IMAGE = picture(22, 30)
@@ -26,6 +27,7 @@ def painter():
 NETWORKS = {
     "johnson": lambda: random_johnson(4, 2),
     "multistyle": painter,
+    "pyramid": lambda: random_weights(PyramidNetwork((8, 8, 8), (1, 1, 1), 6, styles=("identity", "waves", "stars"))),
     "lengstrom": lambda: random_weights(Lengstrom(4, 1)),
     "microast": lambda: random_weights(MicroAST()),
 }
@@ -35,6 +37,8 @@ def painted(network, **settings):
     model = network if isinstance(network, Model) else model_of(network.eval())
     if model.architecture == "microast":
         settings.setdefault("style", picture(20, 24, 7))
+    elif model.architecture in ("multistyle", "pyramid"):
+        settings.setdefault("style", "waves")
     with torch.no_grad():
         return model.paint(IMAGE, **settings)
 

@@ -224,6 +224,7 @@ def test_events_tell_the_frames(clip, tmp_path, capsys):
         "time",
         "seconds",
         "remaining",
+        "progress",
     }
     with report_lines() as report:
         for event in events:
