@@ -24,6 +24,7 @@ __all__ = [
     "COUNTER",
     "File",
     "MODEL",
+    "PREDICTOR",
     "checked_weight",
     "decoded",
     "load_state",
@@ -38,6 +39,9 @@ CHECKPOINT = "checkpoint.safetensors"  # in a run's folder
 
 
 MODEL = "model.safetensors"  # the result of a training, in its folder
+
+
+PREDICTOR = "model-predictor.safetensors"  # there, too: the style predictor that was trained beside a painter
 
 
 CLASSIFIER = "classifier.safetensors"  # there, too: the classifier that measured generated pictures

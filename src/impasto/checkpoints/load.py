@@ -10,7 +10,7 @@ from torch import Tensor
 
 from impasto.checkpoints import catalog
 from impasto.checkpoints.build import build, fill
-from impasto.checkpoints.files import CHECKPOINT, COUNTER, MODEL, File, decoded, read_tensors, save_network
+from impasto.checkpoints.files import CHECKPOINT, COUNTER, MODEL, PREDICTOR, File, decoded, read_tensors, save_network
 from impasto.checkpoints.formats import Format, known_formats
 from impasto.checkpoints.model import ARCHITECTURES, CUSTOM, Model, Precision
 from impasto.errors import OptionError, WeightsError
@@ -129,8 +129,11 @@ def pack(
     about: Mapping[str, Any] | None = None,
     *,
     precision: Precision = "float32",
-) -> None:
-    """Write a small copy of the result of a training, for the catalog.
+) -> list[Path]:
+    """Write a small copy of the result of a training, for the catalog; return the files.
+
+    A style predictor that was trained beside a painter comes along, as `NAME-predictor`. Its base is the copy, whose
+    weights are rounded.
 
     Args:
         path: a file of ours, or the folder of a training: any network, a style embedding, or a style predictor.
@@ -152,3 +155,14 @@ def pack(
         if not key.endswith((".scale", COUNTER))
     }
     save_network(target, plain, {**card, **(about or {})}, precision)
+    beside = source.with_name(PREDICTOR)
+    if source == beside or not beside.is_file():
+        return [Path(target)]
+    tensors, card = read_tensors(beside)
+    network = read_model(File(Path(target))).network
+    assert isinstance(network, StyledNetwork)
+    based = {"base": fingerprint(network), "based_on": Path(target).stem}
+    told = {key: value for key, value in (about or {}).items() if key != "works"}
+    copy = Path(target).with_name(f"{Path(target).stem}-predictor.safetensors")
+    save_network(copy, tensors, {**card, **told, **based}, "float16" if precision == "int8" else precision)
+    return [Path(target), copy]

@@ -163,8 +163,7 @@ def _add_model(
     target = (output or place()) / f"{name or Path(add).stem}.safetensors"
     told = _told(about) if about else {}
     check_place(target, force)
-    pack(add, target, told, precision=precision)
-    talk.results([target])
+    talk.results(pack(add, target, told, precision=precision))
     return DONE
 
 

@@ -259,13 +259,14 @@ class PyramidNetwork(StyledNetwork):
         return results
 
     def _grain(self, index: int, given: Map) -> Tensor:
-        """Return the noise that a draft sees beside the photograph, `(B or 1, 1, H, W)`.
+        """Return the noise that a draft sees beside the photograph, `(1, 1, H, W)`.
 
-        In flat places it is what strokes grow from. It is new in each training step, and else always the same.
+        In flat places it is what strokes grow from. It is new in each training step, and else always the same, so that
+        it does not flicker in a video.
         """
         size, like = size_of(given), self.embeddings
         if self.training and isinstance(given, Tensor):
-            noise = torch.randn(len(given), 1, *size, device=like.device)
+            noise = torch.randn(1, 1, *size, device=like.device)
         else:
             noise = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(index))
         return (_GRAIN * noise).to(like)

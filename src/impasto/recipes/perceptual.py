@@ -19,7 +19,7 @@ __all__ = ["DRAFT_WEIGHT", "Perceptual", "RANGE_WEIGHT", "StyleStatistics"]
 DRAFT_WEIGHT = 0.5  # of the losses of each draft, relative to those of the picture
 RANGE_WEIGHT = 10.0  # of mean squares outside [0, 1], where a clamp would stop the gradient
 _LARGE = 4.0  # style loss of a layer above which it is tempered
-_POSITIONS = 196  # of a layer in a draft or picture, at least, for a Gram matrix that says something
+_POSITIONS = 144  # of a layer in a draft or picture, at least, for a Gram matrix that says something
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from impasto.checkpoints.load import fingerprint
+from impasto.checkpoints.load import fingerprint, pack
 from impasto.data.folders import PictureFolder
 from impasto.errors import CheckpointError, OptionError
 from impasto.events import Done, Step
@@ -313,6 +313,11 @@ def test_a_pyramid_and_its_predictor_train_together(tmp_path):
     assert predictor.card["base"] == painter.fingerprint
     assert predictor.network.embedding_size == painter.network.learned_size
     assert (predictor.network.third.weight != 0).any()  # it was zero at first
+    files = pack(run, tmp_path / "small.safetensors", {"license": "CC0", "works": {"a": "b"}}, precision="int8")
+    assert [file.name for file in files] == ["small.safetensors", "small-predictor.safetensors"]
+    small, predictor = map(loaded, files)
+    assert predictor.card["base"] == small.fingerprint != painter.fingerprint
+    assert predictor.card["license"] == "CC0" and "works" not in predictor.card
 
 
 def test_a_draft_with_few_positions_is_left_out_of_deep_layers():

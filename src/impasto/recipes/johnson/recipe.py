@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from impasto.checkpoints.files import PREDICTOR
 from impasto.checkpoints.load import fingerprint
 from impasto.checkpoints.model import CUSTOM, architecture_of
 from impasto.data.folders import Pairs, PictureFolder
@@ -227,7 +228,7 @@ class JohnsonRecipe(Recipe):
         assert isinstance(self.network, StyledNetwork)
         header: dict[str, Any] = {"base": fingerprint(self.network), "based_on": self.name}
         header |= {"network": "style_predictor", "settings": self.predictor.settings}
-        return {"model-predictor.safetensors": (dict(self.predictor.state_dict()), header)}
+        return {PREDICTOR: (dict(self.predictor.state_dict()), header)}
 
 
 def digest(tensor: Tensor) -> str:
