@@ -13,6 +13,9 @@ from impasto.style_transfer.options import StylizeOptions
 __all__ = ["iter_rerun"]
 
 
+_BEFORE = {"content_focus": 0.0, "style_crop": "none"}  # what older versions did, whose records lack these options
+
+
 def iter_rerun(
     picture: str | Path,
     *,
@@ -50,7 +53,7 @@ def iter_rerun(
         for part in record.get("regions", ())
     ]
     keep = embedded_source(record["keep"], "mask", picture) if "keep" in record else None
-    options = StylizeOptions(**{**record["options"], **settings})
+    options = StylizeOptions(**{**_BEFORE, **record["options"], **settings})
     if output is None:
         output = Path(picture).with_name(f"{Path(picture).stem}-rerun.png")
     return iter_stylize(

@@ -11,18 +11,24 @@ from impasto import builtin_styles
 from impasto.errors import OptionError, unknown_name
 from impasto.io.decode import load_picture
 from impasto.io.picture import Picture
-from impasto.io.tensors import Source, open_picture
+from impasto.io.tensors import Source, as_tensor, open_picture
+from impasto.ops.margins import find_margins
 
 __all__ = ["open_style"]
 
 
-def open_style(source: Source, size: int) -> Picture:
+Crop = str | tuple[float, float, float, float]
+
+
+def open_style(source: Source, size: int, crop: Crop = "none") -> Picture:
     """Return a style image: like `open_picture`, or a built-in style by its name.
 
     Args:
         source: a file, a name from `impasto.builtin_styles` such as "swirl" or "swirl:7" (its seed), or
             anything that `open_picture` takes. A file takes precedence over a name; a folder does not.
         size: the longer side at which a built-in style is painted, in pixels.
+        crop: "auto" cuts off uniform margins (`ops.margins.find_margins`), "none" nothing; or the part to keep: left
+            and upper edge, width and height, as fractions. Built-in styles have no margins.
 
     Raises:
         UnknownName: it is neither a file nor the name of a built-in style.
@@ -34,12 +40,34 @@ def open_style(source: Source, size: int) -> Picture:
     if not name or Path(source).is_file() or name not in builtin_styles.names():
         if name and not Path(source).exists() and not Path(source).suffix and "/" not in source:
             raise unknown_name("a picture file or a built-in style", source, builtin_styles.names())
-        return open_picture(source)
+        picture = open_picture(source)
+        return _without_margins(picture) if crop == "auto" else _cropped(picture, crop)
     if seed and not seed.isdecimal():
         raise OptionError(f"the style's seed is {seed!r}; expected a whole number, as in {name}:7.")
     pixels = _painted(name, round(size * 0.8), size, int(seed or 0))
     digest = hashlib.sha256(f"{name.replace('_', '-')}:{int(seed or 0)}".encode()).hexdigest()  # as files have it
-    return replace(load_picture(pixels), name=name, digest=digest)
+    return _cropped(replace(load_picture(pixels), name=name, digest=digest), crop)
+
+
+def _without_margins(picture: Picture) -> Picture:
+    top, bottom, left, right = find_margins(as_tensor(picture))
+    return _part(picture, left, top, 1 - right, 1 - bottom)
+
+
+def _cropped(picture: Picture, crop: Crop) -> Picture:
+    if isinstance(crop, str):
+        return picture
+    x, y, w, h = crop
+    return _part(picture, x, y, x + w, y + h)
+
+
+def _part(picture: Picture, left: float, top: float, right: float, bottom: float) -> Picture:
+    """Return the part of a picture between edges that are given as fractions; its digest stays that of the file."""
+    height, width = picture.size
+    rows = slice(min(height - 1, round(top * height)), max(1, round(bottom * height)))
+    columns = slice(min(width - 1, round(left * width)), max(1, round(right * width)))
+    alpha = None if picture.alpha is None else picture.alpha[rows, columns]
+    return replace(picture, pixels=picture.pixels[rows, columns], alpha=alpha)
 
 
 @lru_cache(maxsize=4)  # a batch asks for the same style again and again

@@ -193,7 +193,7 @@ def iter_optimize(
             f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many."
         )
     encoders = [encoder] if polish is None or not options.polish else [encoder, polish]
-    least = max(network.minimum_size([*options.content_layers, *options.style_layers]) for network in encoders)
+    least = max(network.minimum_size([*options.content_layers, *options.layers_of_style]) for network in encoders)
     release_memory()
     scales = list(plan_run((content.shape[-2], content.shape[-1]), encoders, options, content.device))
     if resume:

@@ -11,6 +11,7 @@ import impasto
 from impasto.api.contact_sheet import iter_contact_sheet
 from impasto.api.score import high_pass_picture
 from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
+from impasto.data.styles import open_style
 from impasto.errors import CheckpointError, FileExists, ImageError, OptionError, UnknownName
 from impasto.events import Done, Saved, Started, Step, as_json
 from impasto.io.decode import load_picture
@@ -72,6 +73,28 @@ def test_styles_of_ours_go_by_name_and_seed():
     a, b = (impasto.stylize(*arguments, options=FEW, encoder=tiny_vgg()) for _ in range(2))
     assert torch.equal(a, b)
     assert not torch.equal(a, impasto.stylize(picture(36, 48), "swirl", options=FEW, encoder=tiny_vgg()))
+
+
+def test_the_margin_of_a_style_image_is_cut_off(files):
+    painting = np.asarray(opened(files / "painting.png"))
+    framed = np.full((42, 56, 3), 250, np.uint8)
+    framed[3:39, 4:52] = painting
+    Image.fromarray(framed).save(files / "framed.png")
+
+    def result(style, crop):
+        options = FEW.changed(style_crop=crop)
+        return impasto.stylize(picture(36, 48), files / style, options=options, encoder=tiny_vgg())
+
+    bare = result("painting.png", "none")
+    assert torch.equal(result("framed.png", "auto"), bare)
+    assert torch.equal(result("framed.png", f"{4 / 56},{3 / 42},{48 / 56},{36 / 42}"), bare)
+    assert not torch.equal(result("framed.png", "none"), bare)
+
+
+def test_a_crop_applies_to_built_in_styles_too():
+    left, whole = (open_style("swirl", 64, crop) for crop in ((0, 0, 0.5, 1), "auto"))
+    assert np.array_equal(left.pixels, whole.pixels[:, :32])
+    assert left.digest == whole.digest
 
 
 def test_transparency_stays(files):

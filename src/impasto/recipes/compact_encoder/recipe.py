@@ -401,7 +401,7 @@ def evaluate(
     teacher: Encoder,
     content: Tensor,
     style: Tensor,
-    options: StylizeOptions = StylizeOptions(size=256),  # noqa: B008 - frozen
+    options: StylizeOptions = StylizeOptions(size=256, motifs=1, content_focus=0),  # noqa: B008 - frozen; all layers
 ) -> Comparison:
     """Stylize a photograph with the student and with the teacher, and compare features, gradients and results.
 
