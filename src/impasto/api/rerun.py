@@ -13,7 +13,11 @@ from impasto.style_transfer.options import StylizeOptions
 __all__ = ["iter_rerun"]
 
 
-_BEFORE = {"content_focus": 0.0, "style_crop": "none"}  # what older versions did, whose records lack these options
+_BEFORE = {
+    "content_focus": 0.0,
+    "strokes": 0.0,
+    "style_crop": "none",
+}  # what older versions did, whose records lack these options
 
 
 def iter_rerun(

@@ -19,6 +19,7 @@ STYLIZE_GROUPS = {
     "Style": (
         "strength",
         "motifs",
+        "strokes",
         "content_weight",
         "content_focus",
         "style_weight",

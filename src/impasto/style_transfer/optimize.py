@@ -22,6 +22,7 @@ from impasto.style_transfer.objective import Encoder, Objective
 from impasto.style_transfer.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.style_transfer.options import StylizeOptions
 from impasto.style_transfer.plan import Scale, plan_run, reaches, release_memory, scale_seconds, smaller
+from impasto.style_transfer.strokes import stroke_noise
 
 __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
@@ -128,6 +129,19 @@ class _Scene:
         blurred = resize(resize(self.content, coarse), fine)
         return resize(self.content, fine) - blurred
 
+    def stroke_noise(self, picture: Tensor, options: StylizeOptions, least: int, index: int) -> Tensor:
+        """Return the noise that a scale with this number adds to its first picture."""
+        amount = options.strokes * options.strength
+        noise = torch.zeros((), device=picture.device)
+        shares = options.style_weights or (1.0,) * len(self.styles)
+        random = torch.Generator().manual_seed(options.seed + index)
+        for style, share in zip(self.styles, shares, strict=True) if amount else ():
+            small = _fitted(
+                style, style_size(style, (picture.shape[-2], picture.shape[-1]), options.style_scale, least)
+            )
+            noise = noise + math.sqrt(share / sum(shares)) * amount * stroke_noise(picture, small, random)
+        return noise
+
     def objective(self, scale: Scale, encoders: Sequence[Encoder], options: StylizeOptions, least: int) -> Objective:
         """Return the objective of a scale."""
         size = (scale.height, scale.width)
@@ -214,8 +228,11 @@ def iter_optimize(
         if not at.taken:
             picture = resize(at.picture, size).contiguous()
             if from_photograph and index:
-                # Restore sharp edges; a photograph in its own style comes back bit by bit.
-                picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), size)
+                # Restore sharp edges, and give the style loss something to shape in flat places.
+                coarse = (at.picture.shape[-2], at.picture.shape[-1])
+                picture = picture + scene.detail(coarse, size)
+                if size != coarse:
+                    picture += scene.stroke_noise(picture, options, least, index)
             at = _Progress(picture, torch.zeros_like(picture) if options.averaging else picture, index, done=at.done)
             optimizer.resize(size)
             release_memory()

@@ -42,6 +42,13 @@ class StylizeOptions(Options):
         description="how far motifs of the style image, as faces, trees or its frame, may appear. 0: none, only its "
         "manner; 1: they may; relu5_1 has 0.2 times the square of this as its weight, relu1_1 to relu4_1 the rest of 1",
     )
+    strokes: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="strokes in flat places: amount of noise with the spectrum of the style image's detail that is "
+        "added there at the start of each finer scale; 0: none",
+    )
     style_weight: float = Field(1.0, ge=0, description="weight of the style loss")
     feather: float = Field(
         0.01, ge=0, le=0.5, description="width of the soft edges of regions, as a fraction of the longer side"
@@ -233,7 +240,14 @@ QUALITIES: dict[str, dict[str, Any]] = {
 
 
 # Feature extractor, precision and whole style images of the papers, whatever our own defaults are.
-_PAPERS = {"encoder": "vgg19", "polish": 0, "precision": "float32", "style_crop": "none", "content_focus": 0.0}
+_PAPERS = {
+    "encoder": "vgg19",
+    "polish": 0,
+    "precision": "float32",
+    "style_crop": "none",
+    "content_focus": 0.0,
+    "strokes": 0.0,
+}
 
 
 # Presets of papers, each number with its source. docs/numerics.md says where sums became means.

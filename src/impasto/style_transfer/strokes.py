@@ -1,0 +1,72 @@
+"""Noise that strokes grow from: laid into flat places of a picture, with the spectrum of a style image's detail.
+
+Where a photograph is flat, its features are too, and the gradient of the style loss is small: a sky becomes haze. Noise
+gives the style loss something to shape. It has no phase, so it carries no motifs of the style image.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from impasto.ops.filters import gaussian_blur, high_pass
+
+__all__ = ["spot_noise", "stroke_noise"]
+
+_WIDTH = 4.0  # σ in px of the blur that is taken away: strokes up to about 16 px wide remain
+_AROUND = 8.0  # σ in px of the local mean of their energy
+_SHARE = 0.4  # of the style image that has less energy than flat places get
+_SLACK = 0.2  # by which the share of flat places has to exceed it for full noise
+_PERIOD = 512  # px of the noise, which is repeated; bounds memory
+
+
+def spot_noise(texture: Tensor, size: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Return Gaussian noise `(1, C, *size)` with the power spectrum and channel covariance of a texture, mean square 1.
+
+    The noise repeats with the texture's size.
+
+    Args:
+        texture: `(1, C, h, w)` with mean 0.
+        size: height and width of the noise.
+        generator: on the CPU.
+
+    Source: Galerne, Gousseau & Morel 2011, "Random phase textures: theory and synthesis", section II: the texture,
+        convolved with white noise.
+    Differs: a window in place of the periodic component; scaled to mean square 1.
+    """
+    h, w = texture.shape[-2:]
+    rows, columns = (torch.hann_window(side + 2, periodic=False, dtype=texture.dtype)[1:-1] for side in (h, w))
+    window = (rows[:, None] * columns).to(texture.device)
+    white = torch.randn((h, w), generator=generator, dtype=texture.dtype).to(texture.device)
+    noise = torch.fft.irfft2(torch.fft.rfft2(texture * window) * torch.fft.rfft2(white), s=(h, w))
+    noise = noise / noise.square().mean().sqrt().clamp_min(1e-12)
+    return noise.repeat(1, 1, -(-size[0] // h), -(-size[1] // w))[..., : size[0], : size[1]]
+
+
+def stroke_noise(picture: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the noise to add to a picture, `(1, 3, H, W)`, so that its flat places have as much detail as the style.
+
+    Its local mean square is what the picture's detail lacks of that which 60 % of the style image reach. If 60 % of the
+    picture reach it too, as in a photograph in its own style, there is no noise.
+
+    Args:
+        picture: `(1, 3, H, W)`, the picture at the start of a scale.
+        style: `(1, 3, h, w)`, the style image at the size of its features.
+        generator: on the CPU.
+
+    Source: ours.
+    """
+    size = (picture.shape[-2], picture.shape[-1])
+    detail = high_pass(style, _WIDTH)
+    enough = _energy(detail).flatten().sort().values[int(_SHARE * detail[0, 0].numel())]
+    there = _energy(high_pass(picture, _WIDTH))
+    more = float((there < enough).float().mean()) - _SHARE  # of the picture is flat, than of the style image
+    lacking = (enough - there).clamp_min(0) * min(1.0, max(0.0, more / _SLACK)) ** 2
+    top, left = (max(0, (side - _PERIOD) // 2) for side in detail.shape[-2:])
+    part = detail[..., top : top + _PERIOD, left : left + _PERIOD]
+    return spot_noise(part, size, generator) * lacking.sqrt()
+
+
+def _energy(detail: Tensor) -> Tensor:
+    """Return the local mean square of detail, `(1, 1, H, W)`."""
+    return gaussian_blur(detail.square().mean(1, keepdim=True), _AROUND, math.ceil(3 * _AROUND), "replicate")
