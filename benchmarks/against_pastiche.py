@@ -41,7 +41,7 @@ from impasto.io.embedded import read_metadata
 from impasto.io.encode import save_picture
 from impasto.io.picture import Picture
 from impasto.io.sheets import picture_sheet
-from impasto.metrics.style import CONTENT_LAYERS, STYLE_LAYERS, Score, score
+from impasto.metrics.style import CONTENT_LAYERS, MOTIF_LAYER, STYLE_LAYERS, Score, score
 from impasto.ops.gram import gram_matrix
 from impasto.ops.resize import resize, style_size
 from impasto.style_transfer.objective import Encoder
@@ -343,14 +343,12 @@ class Scorer:
     def objective(self, picture: Tensor) -> float:
         """Return what pastiche minimizes by default: .01 MSE of features + Σ 10 / channels² MSE of Grams."""
         with torch.no_grad():
-            seen, styled = (
-                self.encoder(picture, (*STYLE_LAYERS, *CONTENT_LAYERS)),
-                self.encoder(self.style, STYLE_LAYERS),
-            )
+            layers = (*STYLE_LAYERS, MOTIF_LAYER)
+            seen, styled = self.encoder(picture, (*layers, *CONTENT_LAYERS)), self.encoder(self.style, layers)
             total = 0.01 * mse_loss(
                 seen[CONTENT_LAYERS[0]], self.encoder(self.content, CONTENT_LAYERS)[CONTENT_LAYERS[0]]
             )
-            for layer in STYLE_LAYERS:
+            for layer in layers:
                 gram = gram_matrix(seen[layer])
                 total = total + 10 / gram.shape[-1] ** 2 * mse_loss(gram, gram_matrix(styled[layer]))
         return float(total)

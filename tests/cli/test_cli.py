@@ -24,6 +24,7 @@ from impasto.api.contact_sheet import iter_contact_sheet
 from impasto.api.stylize import checkpoint_path
 from impasto.cli.main import main
 from impasto.cli.progress import duration, report_bar, report_lines
+from impasto.cli.score import GROUPS
 from impasto.errors import ImageError, WeightsError
 from impasto.events import Done, Saved, Started, Step
 from impasto.io.embedded import read_metadata
@@ -508,6 +509,9 @@ def test_stylize_rerun_and_score(impasto):
     itself = json.loads(impasto("score", "photo.png", "--content", "photo.png", "--style", "stripes.png", "--json").out)
     assert 0 < numbers["ssim"] < 1 and itself["ssim"] == pytest.approx(1)
     assert f"{numbers['style_loss']:.4f}" in measured.out
+    lines = [line.rstrip() for line in measured.out.splitlines()]
+    assert [line for line in lines if line in GROUPS] == ["Style", "Subject", "Color", "Artifacts"]
+    assert {name for group in GROUPS.values() for name in group} == set(numbers)  # all that JSON has
 
 
 def test_json_is_all_there_is_on_stdout(impasto):

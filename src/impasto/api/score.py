@@ -30,7 +30,8 @@ def score(
         encoder: the network whose features are compared: a name of `impasto encoders`, or a file.
 
     Returns:
-        Relative losses by layer, where 0 means equal and 1 no better than a blank picture; SSIM; color distances.
+        All measures, see `Score`: relative losses by layer, where 0 means equal and 1 no better than a blank picture;
+        copied share, subject kept, stroke energy, spreads and distances of colors, grid, SSIM.
 
     Raises:
         ImageError: a picture cannot be read, or is neither given nor embedded.

@@ -1,7 +1,8 @@
-"""Measures against independent float64 numpy, closed forms and published color values."""
+"""Score of a picture against independent float64 numpy and closed forms."""
 
 import dataclasses
 import json
+import math
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.errors import ImageError, OptionError, UnknownName
-from impasto.metrics.style import CONTENT_LAYERS, STYLE_LAYERS, color_distance, lab, score
+from impasto.metrics.style import CONTENT_LAYERS, MOTIF_LAYER, STYLE_LAYERS, score
 from impasto.networks.vgg import VGG
 
 
@@ -35,119 +36,6 @@ def picture(seed, height=32, width=40):
     return 0.8 * F.interpolate(coarse, (height, width), mode="bilinear") + 0.2 * fine
 
 
-def pixels(*colors):
-    """A picture of one row with these colors."""
-    return torch.tensor(colors, dtype=torch.float64).T.reshape(1, 3, 1, -1)
-
-
-# --- lab -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("rgb", "expected"),
-    [
-        # Published for sRGB and D65 by color calculators (Lindbloom's and scikit-image's among them). By hand for
-        # red: its XYZ / white is the matrix' first column / row sums = (.4124564 / .95047, .2126729,
-        # .0193339 / 1.08883) = (.433949, .212673, .017757); cube roots .757094, .596903, .260899;
-        # L = 116 * .596903 - 16 = 53.2408, a = 500 * (.757094 - .596903), b = 200 * (.596903 - .260899).
-        ((1, 0, 0), (53.2408, 80.0925, 67.2032)),
-        ((0, 1, 0), (87.7347, -86.1827, 83.1793)),
-        ((0, 0, 1), (32.2970, 79.1875, -107.8602)),
-        ((1, 1, 1), (100, 0, 0)),
-        ((0, 0, 0), (0, 0, 0)),
-        # Gray of 0.5: linear ((.5 + .055) / 1.055)^2.4 = .214041, cube root .598183, L = 116 * .598183 - 16.
-        ((0.5, 0.5, 0.5), (53.3890, 0, 0)),
-        # 2/255 is in both straight parts: Y = 2/255/12.92 = .000607, L = 24389/27 * Y.
-        ((2 / 255, 2 / 255, 2 / 255), (0.548352, 0, 0)),
-    ],
-)
-def test_lab_of_known_colors(rgb, expected):
-    assert lab(pixels(rgb)).flatten().tolist() == pytest.approx(expected, abs=2e-4)
-
-
-def lab_in_numpy(image):
-    """CIE 15:2004 with its own constants, one color at a time."""
-    matrix = np.array(
-        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
-    )
-    colors = []
-    for rgb in image.double().numpy()[0].reshape(3, -1).T:
-        light = np.array([v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in rgb])
-        ratio = (matrix @ light) / matrix.sum(1)
-        x, y, z = (r ** (1 / 3) if r > (6 / 29) ** 3 else r / (3 * (6 / 29) ** 2) + 4 / 29 for r in ratio)
-        colors.append((116 * y - 16, 500 * (x - y), 200 * (y - z)))
-    return np.array(colors)  # (pixels, 3)
-
-
-def test_lab_agrees_with_cie():
-    image = torch.rand(1, 3, 8, 9, generator=torch.Generator().manual_seed(3), dtype=torch.float64) ** 2
-    assert lab(image)[0].flatten(1).T.numpy() == pytest.approx(lab_in_numpy(image), abs=1e-9)
-
-
-def test_lab_keeps_pictures_apart_and_takes_values_below_zero():
-    two = torch.cat([picture(0), picture(1) - 0.5])
-    assert torch.equal(lab(two), torch.cat([lab(two[:1]), lab(two[1:])]))
-    assert lab(two).isfinite().all()
-
-
-# --- color distance ------------------------------------------------------------------------------
-
-
-def test_one_step_of_all_colors_is_its_own_length():
-    # All grays 10 L* apart: Y = ((L + 16) / 116)^3, encoded. The mean over directions is |step|² / 3.
-    def gray(lightness):
-        light = ((lightness + 16) / 116) ** 3
-        return (1.055 * light ** (1 / 2.4) - 0.055,) * 3
-
-    dark, light = pixels(*map(gray, (20, 30, 50))), pixels(*map(gray, (30, 40, 60)))
-    assert color_distance(dark, [light]) == pytest.approx(10, abs=1e-6)
-
-
-def test_the_step_may_go_anywhere():
-    # One color each: every direction sees the whole step, so the distance is Delta E 1976 of red and green.
-    expected = np.linalg.norm(np.array((53.2408, 80.0925, 67.2032)) - (87.7347, -86.1827, 83.1793))
-    assert color_distance(pixels((1, 0, 0)), [pixels((0, 1, 0))]) == pytest.approx(expected, abs=1e-3)
-
-
-def test_color_distance_agrees_with_sorting():
-    # With 1024 pixels each, quantiles are the sorted colors themselves.
-    a, b = picture(0, 32, 32), picture(1, 32, 32)
-    golden = (1 + 5**0.5) / 2
-    axes = [(1, y, z) for y in (1, -1) for z in (1, -1)]
-    for sign in (1, -1):
-        axes += [(0, 1, sign * golden), (1, sign * golden, 0), (sign * golden, 0, 1)]
-        axes += [(0, golden, sign / golden), (golden, sign / golden, 0), (sign / golden, 0, golden)]
-    squares = []
-    for axis in axes:
-        axis = np.array(axis) / np.linalg.norm(axis)
-        squares.append(np.mean((np.sort(lab_in_numpy(a) @ axis) - np.sort(lab_in_numpy(b) @ axis)) ** 2))
-    assert color_distance(a, [b]) == pytest.approx(np.sqrt(3 * np.mean(squares)), rel=1e-9)
-
-
-def test_colors_do_not_care_where_they_are_or_how_often_they_repeat():
-    image = picture(0)
-    order = torch.randperm(32 * 40, generator=torch.Generator().manual_seed(0))
-    shuffled = image.flatten(2)[..., order].view(image.shape)
-    assert color_distance(image, [shuffled]) == 0
-    # Repeated pixels only change how the gaps between neighboring colors are bridged.
-    assert color_distance(image, [image.repeat_interleave(4, 3)]) < 0.01 * color_distance(image, [picture(1)])
-    assert color_distance(image, [picture(1)]) == pytest.approx(color_distance(picture(1), [image]), rel=1e-12)
-
-
-def test_several_pictures_are_one_cloud_by_their_shares():
-    # Three quarters of the cloud are black. A picture of three black pixels and a white one is the same cloud but for
-    # the ramp between two pixels, so it is far nearer than one of two and two.
-    black, white = pixels(*[(0, 0, 0)] * 400), pixels(*[(1, 1, 1)] * 100)
-    same = pixels(*[(0, 0, 0)] * 300, *[(1, 1, 1)] * 100)
-    half = pixels(*[(0, 0, 0)] * 200, *[(1, 1, 1)] * 200)
-    assert color_distance(same, [black, white], (0.75, 0.25)) < 3
-    # A quarter of all pixels 100 L* away: 100 * sqrt(1 / 4).
-    assert color_distance(half, [black, white], (0.75, 0.25)) == pytest.approx(50, abs=1)
-
-
-# --- score ---------------------------------------------------------------------------------------
-
-
 def test_the_photograph_itself(encoder):
     content = picture(0)
     found = score(content, content, [picture(1)], encoder)
@@ -156,6 +44,8 @@ def test_the_photograph_itself(encoder):
     assert found.color_to_content == 0
     assert found.style_loss > 0.01
     assert found.color_to_style > 1
+    assert (found.copied_share, found.subject_kept, found.grid_excess) == (0, 1, 0)
+    assert found.grid == found.grid_of_content
 
 
 def test_the_style_itself(encoder):
@@ -164,6 +54,9 @@ def test_the_style_itself(encoder):
     assert found.style_loss == 0
     assert found.color_to_style == 0
     assert found.high_frequency_excess == 0
+    assert found.color_spread == found.lightness_spread == 1
+    assert found.copied_share > 0.9
+    assert abs(found.subject_kept) < 0.3
     assert found.content_loss > 0.01
     assert found.ssim < 0.9
 
@@ -172,30 +65,31 @@ def test_the_style_itself(encoder):
 def test_losses_agree_with_numpy(encoder, scale):
     result, content, style = picture(2), picture(0), picture(1, 32 * scale, 40 * scale)
     found = score(result, content, [style], encoder, style_scale=scale)
-    layers = (*STYLE_LAYERS, *CONTENT_LAYERS)
+    layers = (*STYLE_LAYERS, MOTIF_LAYER, *CONTENT_LAYERS)
     r, c, s = ({k: v.numpy()[0] for k, v in encoder(x, layers).items()} for x in (result, content, style))
 
     def gram(x):
         return np.einsum("ihw,jhw->ij", x, x) / (x.shape[1] * x.shape[2])
 
-    for layer in STYLE_LAYERS:
+    for layer in (*STYLE_LAYERS, MOTIF_LAYER):
         g, a = gram(r[layer]), gram(s[layer])
         assert found.style[layer] == pytest.approx(np.linalg.norm(g - a) ** 2 / np.linalg.norm(a) ** 2, rel=1e-10)
     for layer in CONTENT_LAYERS:
         expected = ((r[layer] - c[layer]) ** 2).sum() / (c[layer] ** 2).sum()
         assert found.content[layer] == pytest.approx(expected, rel=1e-10)
-    assert found.style_loss == pytest.approx(np.mean(list(found.style.values())))
+    assert found.style_loss == pytest.approx(np.mean([found.style[f"relu{n}_1"] for n in (1, 2, 3, 4)]))
     assert found.content_loss == pytest.approx(np.mean(list(found.content.values())))
 
 
 def test_a_blank_feature_map_scores_one():
     def blank_or_not(image, layers):
-        return {layer: image * (image.mean() > 0.5) for layer in layers}
+        return {layer: F.avg_pool2d(image, 4) * (image.mean() > 0.5) for layer in layers}
 
-    blank_or_not.minimum_size = lambda layers: 1
+    blank_or_not.minimum_size = blank_or_not.stride = lambda layers: 4
     dark, bright = torch.full((1, 3, 12, 12), 0.2), torch.full((1, 3, 12, 12), 0.8)
     found = score(dark, bright, [bright], blank_or_not, style_layers=["a"], content_layers=["b"])
-    assert found.style == {"a": 1.0}
+    assert found.style == {"a": 1.0, MOTIF_LAYER: 1.0}
+    assert found.style_loss == 1.0
     assert found.content == {"b": 1.0}
 
 
@@ -204,10 +98,11 @@ def test_other_sizes_are_brought_to_the_results(encoder):
     seen = []
 
     def spy(image, layers):
-        seen.append(tuple(image.shape[-2:]))
+        if layers != [MOTIF_LAYER]:  # copied motifs are searched at a size of their own
+            seen.append(tuple(image.shape[-2:]))
         return encoder(image, layers)
 
-    spy.minimum_size = encoder.minimum_size
+    spy.minimum_size, spy.stride = encoder.minimum_size, encoder.stride
     score(picture(0), picture(1, 50, 70), [picture(2, 64, 20), picture(3, 128, 40)], spy)
     assert sorted(seen) == [(32, 40), (32, 40), (64, 20), (64, 20)]
     seen.clear()
@@ -245,6 +140,25 @@ def test_a_flat_style_divides_by_what_eight_bits_hold(encoder):
     assert score(speckled, picture(0), [flat], encoder).high_frequency_excess == pytest.approx(expected, rel=0.01)
 
 
+def test_the_grid_counts_beyond_the_photographs(encoder):
+    weave = 0.1 * torch.cos(torch.pi / 2 * torch.arange(128.0)).double()
+    content, style = picture(0, 64, 128), picture(1)
+    woven = 0.1 + 0.8 * content + weave
+    found = score(woven, content, [style], encoder)
+    assert found.grid_excess == pytest.approx(found.grid[4] - found.grid_of_content[4])
+    assert found.grid_excess > 0.05
+    assert score(woven, woven, [style], encoder).grid_excess == 0
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 70), (90, 33)])
+def test_all_is_finite_for_constant_and_gray_pictures(encoder, size):
+    flat, gray = torch.full((1, 3, *size), 0.5), torch.rand(1, 1, *size).expand(1, 3, *size)
+    for result, content, style in ((flat, flat, flat), (flat, gray, gray), (gray, flat, flat)):
+        found = score(result, content, [style], encoder).as_dict()
+        values = [v for x in found.values() for v in (x.values() if isinstance(x, dict) else [x])]
+        assert all(map(math.isfinite, values))
+
+
 def test_nothing_is_changed(encoder):
     images = [picture(0) * 1.5 - 0.2, picture(1, 40, 40), picture(2, 20, 50)]
     copies = [image.clone() for image in images]
@@ -254,7 +168,7 @@ def test_nothing_is_changed(encoder):
 
 def test_a_score_is_frozen_and_json(encoder):
     found = score(picture(0), picture(1), [picture(2)], encoder)
-    assert json.loads(json.dumps(found.as_dict()))["style"].keys() == set(STYLE_LAYERS)
+    assert json.loads(json.dumps(found.as_dict()))["style"].keys() == {*STYLE_LAYERS, MOTIF_LAYER}
     assert set(found.as_dict()) == {field.name for field in dataclasses.fields(found)}
     with pytest.raises(dataclasses.FrozenInstanceError):
         found.ssim = 0
@@ -289,15 +203,6 @@ def test_refusals(encoder, changes, error, words):
     with pytest.raises(error) as caught:
         score(**{**arguments, **changes})
     assert words in str(caught.value)
-
-
-def test_shallow_layers_still_need_ssims_window(encoder):
-    small = torch.rand(1, 3, 10, 30)
-    with pytest.raises(ImageError, match="at least 11x11"):
-        score(small, small, [small], encoder, style_layers=["relu1_1"], content_layers=["relu1_2"])
-    small = torch.rand(1, 3, 11, 30)
-    found = score(small, small, [small], encoder, style_layers=["relu1_1"], content_layers=["relu1_2"])
-    assert found.style_loss == found.content_loss == 0
 
 
 def test_a_tiny_style_grows_to_what_the_network_needs(encoder):

@@ -24,7 +24,7 @@ from impasto.errors import ImageError, OptionError
 from impasto.events import Done, Saved, Step
 from impasto.io.decode import load_picture
 from impasto.io.files import check_place, find_pictures
-from impasto.metrics.style import CONTENT_LAYERS, STYLE_LAYERS, Score, score
+from impasto.metrics.style import CONTENT_LAYERS, MOTIF_LAYER, STYLE_LAYERS, Score, score
 from impasto.networks.compact import RANKS, Compact
 from impasto.networks.vgg import VGG
 from impasto.ops.resize import resize, style_size
@@ -36,7 +36,7 @@ from impasto.training.recipe import Site
 
 __all__ = ["CompactEncoderRecipe", "Comparison", "Moments", "evaluate", "iter_compress", "squeeze"]
 
-LAYERS = (*STYLE_LAYERS, *CONTENT_LAYERS)
+LAYERS = (*STYLE_LAYERS, MOTIF_LAYER, *CONTENT_LAYERS)
 _FEW = 6  # the first two blocks have many positions in each picture, so a sixth of the pictures is enough
 _SMALL = 10_000  # weights; smaller tensors are stored in full precision
 
