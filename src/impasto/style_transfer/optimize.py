@@ -131,15 +131,14 @@ class _Scene:
 
     def stroke_noise(self, picture: Tensor, options: StylizeOptions, least: int, index: int) -> Tensor:
         """Return the noise that a scale with this number adds to its first picture."""
-        amount = options.strokes * options.strength
+        size, amount = (picture.shape[-2], picture.shape[-1]), options.strokes * options.strength
         noise = torch.zeros((), device=picture.device)
         shares = options.style_weights or (1.0,) * len(self.styles)
         random = torch.Generator().manual_seed(options.seed + index)
+        photograph = _fitted(self.content, size)
         for style, share in zip(self.styles, shares, strict=True) if amount else ():
-            small = _fitted(
-                style, style_size(style, (picture.shape[-2], picture.shape[-1]), options.style_scale, least)
-            )
-            noise = noise + math.sqrt(share / sum(shares)) * amount * stroke_noise(picture, small, random)
+            small = _fitted(style, style_size(style, size, options.style_scale, least))
+            noise = noise + math.sqrt(share / sum(shares)) * amount * stroke_noise(picture, photograph, small, random)
         return noise
 
     def objective(self, scale: Scale, encoders: Sequence[Encoder], options: StylizeOptions, least: int) -> Objective:

@@ -16,7 +16,7 @@ __all__ = ["spot_noise", "stroke_noise"]
 _WIDTH = 4.0  # σ in px of the blur that is taken away: strokes up to about 16 px wide remain
 _AROUND = 8.0  # σ in px of the local mean of their energy
 _SHARE = 0.4  # of the style image that has less energy than flat places get
-_SLACK = 0.2  # by which the share of flat places has to exceed it for full noise
+_SLACK = 0.05  # by which the share of the photograph that has less has to exceed it, for all of the noise
 _PERIOD = 512  # px of the noise, which is repeated; bounds memory
 
 
@@ -43,14 +43,15 @@ def spot_noise(texture: Tensor, size: tuple[int, int], generator: torch.Generato
     return noise.repeat(1, 1, -(-size[0] // h), -(-size[1] // w))[..., : size[0], : size[1]]
 
 
-def stroke_noise(picture: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
+def stroke_noise(picture: Tensor, photograph: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
     """Return the noise to add to a picture, `(1, 3, H, W)`, so that its flat places have as much detail as the style.
 
     Its local mean square is what the picture's detail lacks of that which 60 % of the style image reach. If 60 % of the
-    picture reach it too, as in a photograph in its own style, there is no noise.
+    photograph reach it too, as if it is the style image, there is no noise.
 
     Args:
         picture: `(1, 3, H, W)`, the picture at the start of a scale.
+        photograph: the same shape.
         style: `(1, 3, h, w)`, the style image at the size of its features.
         generator: on the CPU.
 
@@ -59,9 +60,9 @@ def stroke_noise(picture: Tensor, style: Tensor, generator: torch.Generator) -> 
     size = (picture.shape[-2], picture.shape[-1])
     detail = high_pass(style, _WIDTH)
     enough = _energy(detail).flatten().sort().values[int(_SHARE * detail[0, 0].numel())]
-    there = _energy(high_pass(picture, _WIDTH))
-    more = float((there < enough).float().mean()) - _SHARE  # of the picture is flat, than of the style image
-    lacking = (enough - there).clamp_min(0) * min(1.0, max(0.0, more / _SLACK)) ** 2
+    flat = float((_energy(high_pass(photograph, _WIDTH)) < enough).float().mean())
+    needed = min(1.0, max(0.0, (flat - _SHARE) / _SLACK))
+    lacking = needed * (enough - _energy(high_pass(picture, _WIDTH))).clamp_min(0)
     top, left = (max(0, (side - _PERIOD) // 2) for side in detail.shape[-2:])
     part = detail[..., top : top + _PERIOD, left : left + _PERIOD]
     return spot_noise(part, size, generator) * lacking.sqrt()

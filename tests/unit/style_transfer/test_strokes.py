@@ -47,7 +47,7 @@ def test_flat_places_get_the_detail_of_the_style_and_others_nothing():
     style = waves(128, 128, 8)
     image = torch.full((1, 3, 128, 384), 0.5)
     image[..., 256:] = waves(128, 128, 8) * 2 - 0.5  # with twice the amplitude
-    noise = stroke_noise(image, style, seeded())
+    noise = stroke_noise(image, image, style, seeded())
     flat, busy = noise[..., :200], noise[..., 300:]
     assert float(busy.abs().max()) == 0
     energy = float(high_pass(style, 4.0).square().mean())
@@ -56,15 +56,15 @@ def test_flat_places_get_the_detail_of_the_style_and_others_nothing():
     assert along < 0.05 * across  # stripes, too
 
 
-def test_a_picture_that_is_no_flatter_than_its_style_gets_no_noise():
+def test_a_photograph_that_is_no_flatter_than_the_style_gets_no_noise():
     style = picture(96, 96)
     style[..., :50] = 0.5
-    assert float(stroke_noise(style, style, seeded()).abs().max()) == 0
+    assert float(stroke_noise(torch.full((1, 3, 96, 96), 0.5), style, style, seeded()).abs().max()) == 0
 
 
 @pytest.mark.parametrize("side", [2, 5, 40])
 def test_a_plain_style_adds_no_noise(side):
-    noise = stroke_noise(picture(side, side), torch.full((1, 3, side, side), 0.3), seeded())
+    noise = stroke_noise(picture(side, side), picture(side, side), torch.full((1, 3, side, side), 0.3), seeded())
     assert float(noise.abs().max()) < 1e-6
 
 
