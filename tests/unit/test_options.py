@@ -73,13 +73,18 @@ def test_layers_are_read_from_text_lists_and_tables():
 
 
 @pytest.mark.parametrize(
-    ("motifs", "shallow", "deepest"),
-    [(0, 0.25, None), (0.25, 0.246875, 0.0125), (0.5, 0.2375, 0.05), (1, 0.2, 0.2)],
+    ("motifs", "weights"),
+    [
+        (0, (0.29, 0.29, 0.29, 0.13)),
+        (0.5, (0.2675, 0.2675, 0.2675, 0.1475, 0.05)),
+        (1, (0.2, 0.2, 0.2, 0.2, 0.2)),
+    ],
 )
-def test_motifs_choose_the_weights_of_the_style_layers(motifs, shallow, deepest):
+def test_motifs_choose_the_weights_of_the_style_layers(motifs, weights):
     layers = StylizeOptions(motifs=motifs).layers_of_style
-    assert layers.pop("relu5_1", None) == (None if deepest is None else pytest.approx(deepest, rel=1e-12))
-    assert layers == {f"relu{block}_1": pytest.approx(shallow, rel=1e-12) for block in (1, 2, 3, 4)}
+    assert list(layers) == [f"relu{block + 1}_1" for block in range(len(weights))]
+    assert tuple(layers.values()) == pytest.approx(weights, rel=1e-12)
+    assert sum(layers.values()) == pytest.approx(1)
 
 
 def test_motifs_of_1_are_the_layers_of_the_paper_to_the_last_bit():

@@ -26,7 +26,7 @@ from impasto.style_transfer.tiling import Tile, strips, tiles
 __all__ = ["Encoder", "Objective", "layer_guide"]
 
 GRID = 16  # offsets of tiles are multiples of it: the stride of the deepest layers
-_LEAST_ENERGY = 1e-3  # of a position, relative to the mean; keeps a weight of blank places
+_LEAST_ENERGY = 1e-3  # of a position, relative to the mean; keeps a weight of blank positions
 _STRIP = 1 << 17  # pixels whose total variation is computed at once, if there are tiles
 
 
@@ -82,7 +82,7 @@ def layer_guide(mask: Tensor, size: tuple[int, int], stride: int, reach: int) ->
 def content_guide(features: Tensor, focus: float) -> Tensor:
     """Return the weight of each position of a content layer, `(1, 1, h, w)` with mean 1.
 
-    It grows with the energy of the photograph's features around a position. So faces and edges are kept, and places
+    It grows with the energy of the photograph's features around a position. So faces and edges are kept, and regions
     without structure, as a sky, are free for strokes.
 
     Args:

@@ -227,7 +227,7 @@ def iter_optimize(
         if not at.taken:
             picture = resize(at.picture, size).contiguous()
             if from_photograph and index:
-                # Restore sharp edges, and give the style loss something to shape in flat places.
+                # Restore sharp edges, and give the style loss something to shape in flat regions.
                 coarse = (at.picture.shape[-2], at.picture.shape[-1])
                 picture = picture + scene.detail(coarse, size)
                 if size != coarse:

@@ -10,6 +10,7 @@ from impasto.registry import Registry
 
 __all__ = ["PRESETS", "QUALITIES", "StylizeOptions", "quality_settings"]
 
+_MANNER = (0.29, 0.29, 0.29, 0.13, 0.0)  # weights of relu1_1 to relu5_1 for motifs=0
 _STYLE_LOSSES = ("gram", "moments", "wasserstein")  # as `losses.style.STYLE_LOSSES`, which needs torch
 
 
@@ -27,12 +28,12 @@ class StylizeOptions(Options):
         le=1,
         description="strength of the style: 0 keeps the style of the photograph, 1 gives the full style",
     )
-    content_weight: float = Field(0.12, ge=0, description="weight of the content loss")
+    content_weight: float = Field(0.08, ge=0, description="weight of the content loss")
     content_focus: float = Field(
         0.5,
         ge=0,
         le=4,
-        description="how much the content loss keeps structure rather than flat places, which get strokes: the weight "
+        description="how much the content loss keeps structure rather than flat regions, which get strokes: the weight "
         "of a position is this power of the energy of its features; 0: the same everywhere",
     )
     motifs: float = Field(
@@ -40,13 +41,14 @@ class StylizeOptions(Options):
         ge=0,
         le=1,
         description="how far motifs of the style image, as faces, trees or its frame, may appear. 0: none, only its "
-        "manner; 1: they may; relu5_1 has 0.2 times the square of this as its weight, relu1_1 to relu4_1 the rest of 1",
+        "manner, in relu1_1 to relu4_1 with weights of 0.29, 0.29, 0.29 and 0.13; 1: they may, in relu1_1 to relu5_1 "
+        "with 0.2 each; between them, the square of this mixes the weights",
     )
     strokes: float = Field(
         1.0,
         ge=0,
         le=10,
-        description="strokes in flat places: amount of noise with the spectrum of the style image's detail that is "
+        description="strokes in flat regions: amount of noise with the spectrum of the style image's detail that is "
         "added there at the start of each finer scale; 0: none",
     )
     style_weight: float = Field(1.0, ge=0, description="weight of the style loss")
@@ -195,13 +197,14 @@ class StylizeOptions(Options):
         """The style layers and their weights: those that are given, or those of `motifs`.
 
         Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, Methods: five layers of 1/5 each, which is `motifs` 1.
-        Differs: relu5_1, whose features are eyes, windows and trees, has the weight 0.2 `motifs`².
+        Differs: features of relu5_1 are eyes, windows and trees, and at a coarse scale those of relu4_1 are, too. So
+            `motifs` 0 is without the one, and with less of the other.
         """
         if self.style_layers:
             return self.style_layers
-        deepest = 0.2 * self.motifs**2
-        layers = {f"relu{block}_1": (1 - deepest) / 4 for block in range(1, 5)}
-        return layers | {"relu5_1": deepest} if deepest else layers
+        share = self.motifs**2
+        mixed = {f"relu{block}_1": (1 - share) * least + share * 0.2 for block, least in enumerate(_MANNER, start=1)}
+        return {layer: weight for layer, weight in mixed.items() if weight}
 
     def scales(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
         """Return `(height, width, steps)` of every scale, coarse to fine, for a photograph of this size."""

@@ -1,4 +1,4 @@
-"""Noise that strokes grow from: laid into flat places of a picture, with the spectrum of a style image's detail.
+"""Noise that strokes grow from: laid into flat regions of a picture, with the spectrum of a style image's detail.
 
 Where a photograph is flat, its features are too, and the gradient of the style loss is small: a sky becomes haze. Noise
 gives the style loss something to shape. It has no phase, so it carries no motifs of the style image.
@@ -15,8 +15,9 @@ __all__ = ["spot_noise", "stroke_noise"]
 
 _WIDTH = 4.0  # σ in px of the blur that is taken away: strokes up to about 16 px wide remain
 _AROUND = 8.0  # σ in px of the local mean of their energy
-_SHARE = 0.4  # of the style image that has less energy than flat places get
-_SLACK = 0.05  # by which the share of the photograph that has less has to exceed it, for all of the noise
+_SHARE = 0.4  # of the style image that has less energy than flat regions get
+_FLATTEST = 0.12  # of a picture: where it is compared with the style image
+_ROUNDING = 1e-7  # energy below that of rounding to 8 bits; equal if both are blank
 _PERIOD = 512  # px of the noise, which is repeated; bounds memory
 
 
@@ -44,10 +45,11 @@ def spot_noise(texture: Tensor, size: tuple[int, int], generator: torch.Generato
 
 
 def stroke_noise(picture: Tensor, photograph: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
-    """Return the noise to add to a picture, `(1, 3, H, W)`, so that its flat places have as much detail as the style.
+    """Return the noise to add to a picture, `(1, 3, H, W)`, so that its flat regions have as much detail as the style.
 
-    Its local mean square is what the picture's detail lacks of that which 60 % of the style image reach. If 60 % of the
-    photograph reach it too, as if it is the style image, there is no noise.
+    Its local mean square is what the picture's detail lacks of that which 60 % of the style image reach. It is less if
+    the flattest 12 % of the photograph have more than half of the detail of those of the style image, and 0 if they
+    have as much, as in a photograph in its own style.
 
     Args:
         picture: `(1, 3, H, W)`, the picture at the start of a scale.
@@ -59,13 +61,18 @@ def stroke_noise(picture: Tensor, photograph: Tensor, style: Tensor, generator: 
     """
     size = (picture.shape[-2], picture.shape[-1])
     detail = high_pass(style, _WIDTH)
-    enough = _energy(detail).flatten().sort().values[int(_SHARE * detail[0, 0].numel())]
-    flat = float((_energy(high_pass(photograph, _WIDTH)) < enough).float().mean())
-    needed = min(1.0, max(0.0, (flat - _SHARE) / _SLACK))
-    lacking = needed * (enough - _energy(high_pass(picture, _WIDTH))).clamp_min(0)
+    wanted, there = _energy(detail), _energy(high_pass(photograph, _WIDTH))
+    ours, theirs = (_quantile(energy, _FLATTEST) + _ROUNDING for energy in (there, wanted))
+    flatter = 1 - ours / theirs
+    lacking = (_quantile(wanted, _SHARE) - _energy(high_pass(picture, _WIDTH))).clamp_min(0)
+    lacking = lacking * (2 * flatter).clamp(0, 1)
     top, left = (max(0, (side - _PERIOD) // 2) for side in detail.shape[-2:])
     part = detail[..., top : top + _PERIOD, left : left + _PERIOD]
     return spot_noise(part, size, generator) * lacking.sqrt()
+
+
+def _quantile(energy: Tensor, fraction: float) -> Tensor:
+    return energy.flatten().kthvalue(1 + int(fraction * (energy.numel() - 1))).values
 
 
 def _energy(detail: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Noise in flat places: the spectrum of a texture, without its phase, and only where detail is lacking."""
+"""Noise in flat regions: the spectrum of a texture, without its phase, and only where detail is lacking."""
 
 import numpy as np
 import pytest
