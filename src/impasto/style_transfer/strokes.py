@@ -15,7 +15,7 @@ __all__ = ["spot_noise", "stroke_noise"]
 
 _WIDTH = 4.0  # σ in px of the blur that is taken away: strokes up to about 16 px wide remain
 _AROUND = 8.0  # σ in px of the local mean of their energy
-_SHARE = 0.4  # of the style image that has less energy than flat regions get
+_SHARE = 0.5  # of the style image that has less energy than flat regions get
 _FLATTEST = 0.12  # of a picture: where it is compared with the style image
 _ROUNDING = 1e-7  # energy below that of rounding to 8 bits; equal if both are blank
 _PERIOD = 512  # px of the noise, which is repeated; bounds memory
@@ -47,7 +47,7 @@ def spot_noise(texture: Tensor, size: tuple[int, int], generator: torch.Generato
 def stroke_noise(picture: Tensor, photograph: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
     """Return the noise to add to a picture, `(1, 3, H, W)`, so that its flat regions have as much detail as the style.
 
-    Its local mean square is what the picture's detail lacks of that which 60 % of the style image reach. It is less if
+    Its local mean square is what the picture's detail lacks of that which half of the style image reaches. It is less if
     the flattest 12 % of the photograph have more than half of the detail of those of the style image, and 0 if they
     have as much, as in a photograph in its own style.
 
