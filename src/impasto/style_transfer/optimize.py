@@ -129,17 +129,15 @@ class _Scene:
         blurred = resize(resize(self.content, coarse), fine)
         return resize(self.content, fine) - blurred
 
-    def stroke_noise(self, picture: Tensor, options: StylizeOptions, least: int, index: int) -> Tensor:
-        """Return the noise that a scale with this number adds to its first picture."""
+    def add_strokes(self, picture: Tensor, options: StylizeOptions, least: int, index: int) -> None:
+        """Add to the first picture of the scale with this number the noise that strokes grow from."""
         size, amount = (picture.shape[-2], picture.shape[-1]), options.strokes * options.strength
-        noise = torch.zeros((), device=picture.device)
         shares = options.style_weights or (1.0,) * len(self.styles)
         random = torch.Generator().manual_seed(options.seed + index)
-        photograph = _fitted(self.content, size)
         for style, share in zip(self.styles, shares, strict=True) if amount else ():
             small = _fitted(style, style_size(style, size, options.style_scale, least))
-            noise = noise + math.sqrt(share / sum(shares)) * amount * stroke_noise(picture, photograph, small, random)
-        return noise
+            noise = stroke_noise(picture, _fitted(self.content, size), small, random)
+            picture.add_(noise, alpha=amount * math.sqrt(share / sum(shares)))
 
     def objective(self, scale: Scale, encoders: Sequence[Encoder], options: StylizeOptions, least: int) -> Objective:
         """Return the objective of a scale."""
@@ -231,7 +229,7 @@ def iter_optimize(
                 coarse = (at.picture.shape[-2], at.picture.shape[-1])
                 picture = picture + scene.detail(coarse, size)
                 if size != coarse:
-                    picture += scene.stroke_noise(picture, options, least, index)
+                    scene.add_strokes(picture, options, least, index)
             at = _Progress(picture, torch.zeros_like(picture) if options.averaging else picture, index, done=at.done)
             optimizer.resize(size)
             release_memory()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.ops.filters import gaussian_blur, high_pass
+from impasto.style_transfer.tiling import strips
 
 __all__ = ["spot_noise", "stroke_noise"]
 
@@ -17,6 +18,7 @@ _WIDTH = 4.0  # σ in px of the blur that is taken away: strokes up to about 16 
 _AROUND = 8.0  # σ in px of the local mean of their energy
 _SHARE = 0.5  # of the style image that has less energy than flat regions get
 _FLATTEST = 0.12  # of a picture: where it is compared with the style image
+_STRIP = 1 << 20  # pixels whose energy is computed at once
 _ROUNDING = 1e-7  # energy below that of rounding to 8 bits; equal if both are blank
 _PERIOD = 512  # px of the noise, which is repeated; bounds memory
 
@@ -47,8 +49,8 @@ def spot_noise(texture: Tensor, size: tuple[int, int], generator: torch.Generato
 def stroke_noise(picture: Tensor, photograph: Tensor, style: Tensor, generator: torch.Generator) -> Tensor:
     """Return the noise to add to a picture, `(1, 3, H, W)`, so that its flat regions have as much detail as the style.
 
-    Its local mean square is what the picture's detail lacks of that which half of the style image reaches. It is less if
-    the flattest 12 % of the photograph have more than half of the detail of those of the style image, and 0 if they
+    Its local mean square is what the picture's detail lacks of that which half of the style image reaches. It is less
+    if the flattest 12 % of the photograph have more than half of the detail of those of the style image, and 0 if they
     have as much, as in a photograph in its own style.
 
     Args:
@@ -59,22 +61,30 @@ def stroke_noise(picture: Tensor, photograph: Tensor, style: Tensor, generator: 
 
     Source: ours.
     """
-    size = (picture.shape[-2], picture.shape[-1])
-    detail = high_pass(style, _WIDTH)
-    wanted, there = _energy(detail), _energy(high_pass(photograph, _WIDTH))
+    wanted, there = _energy(style), _energy(photograph)
     ours, theirs = (_quantile(energy, _FLATTEST) + _ROUNDING for energy in (there, wanted))
-    flatter = 1 - ours / theirs
-    lacking = (_quantile(wanted, _SHARE) - _energy(high_pass(picture, _WIDTH))).clamp_min(0)
-    lacking = lacking * (2 * flatter).clamp(0, 1)
-    top, left = (max(0, (side - _PERIOD) // 2) for side in detail.shape[-2:])
-    part = detail[..., top : top + _PERIOD, left : left + _PERIOD]
-    return spot_noise(part, size, generator) * lacking.sqrt()
+    lacking = (_quantile(wanted, _SHARE) - _energy(picture)).clamp_min(0) * (2 - 2 * ours / theirs).clamp(0, 1)
+    part = high_pass(_middle(style), _WIDTH)
+    return spot_noise(part, (picture.shape[-2], picture.shape[-1]), generator).mul_(lacking.sqrt())
+
+
+def _middle(image: Tensor) -> Tensor:
+    top, left = (max(0, (side - _PERIOD) // 2) for side in image.shape[-2:])
+    return image[..., top : top + _PERIOD, left : left + _PERIOD]
 
 
 def _quantile(energy: Tensor, fraction: float) -> Tensor:
     return energy.flatten().kthvalue(1 + int(fraction * (energy.numel() - 1))).values
 
 
-def _energy(detail: Tensor) -> Tensor:
-    """Return the local mean square of detail, `(1, 1, H, W)`."""
-    return gaussian_blur(detail.square().mean(1, keepdim=True), _AROUND, math.ceil(3 * _AROUND), "replicate")
+def _energy(image: Tensor) -> Tensor:
+    """Return the local mean square of the detail of an image, `(1, 1, H, W)`; strip by strip, to save memory."""
+    height, width = image.shape[-2:]
+    blur, around = math.ceil(3 * _WIDTH), math.ceil(3 * _AROUND)
+    parts = []
+    for start, end in strips(height, max(1, _STRIP // width)):
+        top, bottom = max(0, start - blur - around), min(height, end + blur + around)
+        detail = high_pass(image[..., top:bottom, :], _WIDTH).square().mean(1, keepdim=True)
+        energy = gaussian_blur(detail, _AROUND, around, "replicate")
+        parts.append(energy[..., start - top : energy.shape[-2] - (bottom - end), :])
+    return torch.cat(parts, 2)

@@ -62,6 +62,14 @@ def test_a_photograph_that_is_no_flatter_than_the_style_gets_no_noise():
     assert float(stroke_noise(torch.full((1, 3, 96, 96), 0.5), style, style, seeded()).abs().max()) == 0
 
 
+def test_strips_change_nothing(monkeypatch):
+    image, style = (picture(170, 60, seed, torch.float64) for seed in (0, 1))
+    image[..., :80, :] = 0.5
+    whole = stroke_noise(image, image, style, seeded())
+    monkeypatch.setattr("impasto.style_transfer.strokes._STRIP", 60 * 13)
+    torch.testing.assert_close(stroke_noise(image, image, style, seeded()), whole, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("side", [2, 5, 40])
 def test_a_plain_style_adds_no_noise(side):
     noise = stroke_noise(picture(side, side), picture(side, side), torch.full((1, 3, side, side), 0.3), seeded())
