@@ -41,7 +41,7 @@ def spot_noise(texture: Tensor, size: tuple[int, int], generator: torch.Generato
     rows, columns = (torch.hann_window(side + 2, periodic=False, dtype=texture.dtype)[1:-1] for side in (h, w))
     window = (rows[:, None] * columns).to(texture.device)
     white = torch.randn((h, w), generator=generator, dtype=texture.dtype).to(texture.device)
-    noise = torch.fft.irfft2(torch.fft.rfft2(texture * window) * torch.fft.rfft2(white), s=(h, w))
+    noise: Tensor = torch.fft.irfft2(torch.fft.rfft2(texture * window) * torch.fft.rfft2(white), s=(h, w))
     noise = noise / noise.square().mean().sqrt().clamp_min(1e-12)
     return noise.repeat(1, 1, -(-size[0] // h), -(-size[1] // w))[..., : size[0], : size[1]]
 
