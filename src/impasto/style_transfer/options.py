@@ -28,9 +28,9 @@ class StylizeOptions(Options):
         le=1,
         description="strength of the style: 0 keeps the style of the photograph, 1 gives the full style",
     )
-    content_weight: float = Field(0.08, ge=0, description="weight of the content loss")
+    content_weight: float = Field(0.12, ge=0, description="weight of the content loss")
     content_focus: float = Field(
-        0.5,
+        0.25,
         ge=0,
         le=4,
         description="how much the content loss keeps structure rather than flat regions, which get strokes: the weight "
