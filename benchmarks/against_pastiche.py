@@ -33,6 +33,7 @@ from torch.nn.functional import mse_loss
 
 from impasto import builtin_styles
 from impasto.checkpoints.encoders import load_encoder
+from impasto.data.styles import open_style
 from impasto.errors import ImpastoError
 from impasto.events import Started, Step
 from impasto.io.convert import resize_picture, resize_picture_to
@@ -102,7 +103,7 @@ def prepare(content: str, style: str, size: int, out: Path) -> Pair:
     h, w = photo.size
     name, _, seed = style.partition(":")
     if Path(style).is_file() or name not in builtin_styles.names():
-        picture = load_picture(style)
+        picture = open_style(style, size, "auto")  # neither tool gets a print's margin
     else:
         side = math.sqrt(h * w)
         picture = load_picture(builtin_styles.paint(name, round(side * 0.9), round(side / 0.9), int(seed or 0)))

@@ -22,8 +22,7 @@ from impasto.errors import ImpastoError
 from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.sheets import picture_sheet
-from impasto.recipes.compact_encoder.recipe import Comparison, evaluate
-from impasto.style_transfer.options import StylizeOptions
+from impasto.recipes.compact_encoder.recipe import LAYERS_ALIKE, Comparison, evaluate
 
 
 def table(found: Sequence[tuple[Pair, Comparison]]) -> str:
@@ -77,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     student = load_encoder(options.encoder, padding="replicate")
     teacher = load_encoder("vgg19", padding="replicate")
-    settings = StylizeOptions(size=options.size, polish=0)
+    settings = LAYERS_ALIKE.changed(size=options.size, polish=0)
     found: list[tuple[Pair, Comparison]] = []
     for content, style in read_pairs(options.pairs):
         pair = prepare(content, style, options.size, options.out)

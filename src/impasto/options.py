@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from impasto.errors import OptionError, unknown_name
 
-__all__ = ["COMMON", "Layers", "Options", "read_duration", "read_layers", "read_memory"]
+__all__ = ["COMMON", "Layers", "Options", "read_box", "read_duration", "read_layers", "read_memory"]
 
 COMMON: Final[dict[str, Any]] = {"common": True}  # `json_schema_extra` of the fields that the short help shows
 
@@ -116,6 +116,23 @@ def read_layers(value: object) -> object:
 
 
 Layers = dict[str, float]
+
+
+def read_box(text: str) -> tuple[float, float, float, float]:
+    """Read "x,y,w,h": the left and upper edge of a part of a picture, its width and height, all as fractions.
+
+    Raises:
+        ValueError: these are not four numbers, or the part is empty or not inside the picture.
+    """
+    try:
+        x, y, w, h = (float(number) for number in text.split(","))
+    except ValueError:
+        x = y = w = h = -1.0
+    if not (x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= 1 + 1e-9 and y + h <= 1 + 1e-9):
+        raise ValueError(
+            f"a part of a picture is {text!r}; expected left,top,width,height as fractions, like 0.1,0.05,0.8,0.9."
+        )
+    return x, y, w, h
 
 
 def read_memory(value: object) -> object:

@@ -247,6 +247,7 @@ def other_value(name, field):
         "style_loss": ("moments", "moments"),
         "minutes": ("5", 5.0),
         "feather": ("0.375", 0.375),
+        "style_crop": ("0,0,1,0.5", "0,0,1,0.5"),
         "max_memory": ("5G", 5 * 10**9),
     }
     if name in special:
@@ -261,16 +262,18 @@ def other_value(name, field):
     return "else.png", "else.png"
 
 
-def test_each_flag_arrives_in_its_setting(impasto, pretend):
+@pytest.mark.parametrize("without", ["motifs", "style_layers"])  # which cannot be given together
+def test_each_flag_arrives_in_its_setting(impasto, pretend, without):
     asked = pretend(STARTED)
-    words, expected = [], {}
-    for name, field in StylizeOptions.model_fields.items():
+    words, expected = [], {without: StylizeOptions.model_fields[without].default}
+    fields = {name: field for name, field in StylizeOptions.model_fields.items() if name != without}
+    for name, field in fields.items():
         typed, value = ("1.5", 1.5) if name == "scale_factor" else other_value(name, field)
         words += [f"--{name.replace('_', '-')}", typed]
         expected[name] = value
     assert impasto("stylize", "photo.png", "stripes.png", *words).code == 0
     assert asked.options.model_dump() == expected
-    assert all(expected[name] != field.default for name, field in StylizeOptions.model_fields.items())
+    assert all(expected[name] != field.default for name, field in fields.items())
 
 
 def test_flags_win_over_the_preset_and_the_preset_over_defaults(impasto, pretend):

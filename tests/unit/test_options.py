@@ -5,6 +5,7 @@ import json
 import pytest
 
 from impasto.errors import OptionError, UnknownName
+from impasto.options import read_box
 from impasto.recipes.autoencoder.options import AutoencoderOptions
 from impasto.recipes.cyclegan.options import CycleGANOptions
 from impasto.recipes.gan.options import GANOptions
@@ -25,7 +26,21 @@ from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions, q
             {"style_layers": "relu1_1:x"},
             "layers are 'relu1_1:x'; expected names with weights like relu1_1:1,relu2_1:0.5.",
         ),
-        ({"style_layers": {}}, "style_layers are {}; expected one or more names with weights of 0 or more."),
+        ({"content_layers": {}}, "content_layers are {}; expected one or more names with weights of 0 or more."),
+        (
+            {"style_layers": "relu1_1:-1"},
+            "style_layers are {'relu1_1': -1.0}; expected one or more names with weights of 0 or more.",
+        ),
+        (
+            {"style_layers": "relu1_1", "motifs": 0.5},
+            "style_layers and motifs are both given; expected one of them, since motifs chooses layers.",
+        ),
+        ({"motifs": 1.5}, "motifs is 1.5; expected 1 or less."),
+        (
+            {"style_crop": "0.5,0,0.6,1"},
+            "style_crop is '0.5,0,0.6,1'; expected auto, none, or left,top,width,height as fractions, like "
+            "0.1,0.05,0.8,0.9.",
+        ),
         ({"style_weights": (1, -1)}, "style_weights are (1.0, -1.0); expected 0 or more each, not all 0."),
         (
             {"content_weight": 0, "style_weight": 0},
@@ -41,10 +56,49 @@ def test_a_wrong_setting_is_one_sentence(settings, sentence):
     assert str(error.value) == sentence
 
 
+def test_a_crop_is_read_from_text_and_numbers():
+    assert StylizeOptions(style_crop=(0.1, 0, 0.5, 1)).style_crop == "0.1,0,0.5,1"
+    assert read_box("0.1, 0, 0.5,1") == (0.1, 0, 0.5, 1)
+    with pytest.raises(ValueError, match="expected left,top,width,height as fractions"):
+        read_box("1,2,3")
+
+
 def test_layers_are_read_from_text_lists_and_tables():
     assert StylizeOptions(style_layers="relu1_1:2,relu2_1:0.5").style_layers == {"relu1_1": 2, "relu2_1": 0.5}
     assert StylizeOptions(style_layers=["relu1_1", "relu2_1"]).style_layers == {"relu1_1": 0.5, "relu2_1": 0.5}
     assert StylizeOptions(style_layers={"conv1_1": 3}).style_layers == {"conv1_1": 3}
+
+
+# --- motifs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("motifs", "weights"),
+    [
+        (0, (0.29, 0.29, 0.29, 0.13)),
+        (0.5, (0.2675, 0.2675, 0.2675, 0.1475, 0.05)),
+        (1, (0.2, 0.2, 0.2, 0.2, 0.2)),
+    ],
+)
+def test_motifs_choose_the_weights_of_the_style_layers(motifs, weights):
+    layers = StylizeOptions(motifs=motifs).layers_of_style
+    assert list(layers) == [f"relu{block + 1}_1" for block in range(len(weights))]
+    assert tuple(layers.values()) == pytest.approx(weights, rel=1e-12)
+    assert sum(layers.values()) == pytest.approx(1)
+
+
+def test_motifs_of_1_are_the_layers_of_the_paper_to_the_last_bit():
+    layers = {f"relu{block}_1": 0.2 for block in (1, 2, 3, 4, 5)}
+    assert StylizeOptions(motifs=1).layers_of_style == layers == StylizeOptions(style_layers=layers).layers_of_style
+
+
+def test_presets_of_papers_keep_their_layers_and_the_whole_style_image():
+    for name in PRESETS.keys() - {"default"}:
+        options = StylizeOptions.preset(name)
+        assert options.layers_of_style == PRESETS[name]["style_layers"]
+        assert (options.content_focus, options.style_crop) == (0, "none")
+        with pytest.raises(OptionError, match="style_layers and motifs are both given"):
+            StylizeOptions.preset(name, motifs=0.5)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -62,7 +62,7 @@ def iter_refine(
     encoder = load_encoder(
         settings.encoder, padding=settings.padding, device=device, dtype=find_dtype(settings.precision, device)
     )
-    styles = [as_tensor(open_style(name, min(2048, longer))).to(device) for name in style]
+    styles = [as_tensor(open_style(name, min(2048, longer), "auto")).to(device) for name in style]
     for event in iter_optimize(photograph.to(device), styles, encoder, settings, first=painted.to(device)):
         if isinstance(event, Done):
             assert isinstance(event.image, torch.Tensor)

@@ -21,6 +21,13 @@ from impasto.io.tensors import Source
 __all__ = ["iter_rerun"]
 
 
+_BEFORE = {
+    "content_focus": 0.0,
+    "strokes": 0.0,
+    "style_crop": "none",
+}  # what older versions did, whose records lack these options
+
+
 def iter_rerun(
     picture: str | Path,
     *,
@@ -67,7 +74,7 @@ def iter_rerun(
     return iter_stylize(
         content,
         list(styles) if styles else [*embedded_styles(record, picture)],
-        StylizeOptions(**{**record["options"], **chosen, **settings}),
+        StylizeOptions(**{**_BEFORE, **record["options"], **chosen, **settings}),
         regions=embedded_regions(record, picture),
         keep=embedded_keep(record, picture),
         output=output,

@@ -25,6 +25,7 @@ from impasto.io.masks import read_mask
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
 from impasto.ops.resize import resize
+from impasto.options import read_box
 from impasto.run import Run, Verb
 from impasto.style_transfer.objective import Encoder
 from impasto.style_transfer.optimize import iter_optimize
@@ -70,8 +71,11 @@ class _Job:
         painted_size = max(256, min(2048, round(options.size * options.style_scale)))
         small = resize_picture(picture, options.size)
 
+        crop = options.style_crop
+
         def opened(sources: Sequence[Source]) -> tuple[Picture, ...]:
-            return tuple(open_style(source, painted_size) for source in sources)
+            kept = crop if crop == "auto" or crop == "none" else read_box(crop)
+            return tuple(open_style(source, painted_size, kept) for source in sources)
 
         def mask(source: Source) -> Tensor:
             of_photograph = torch.from_numpy(np.ascontiguousarray(read_mask(source, picture)))[None, None]

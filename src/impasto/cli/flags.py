@@ -36,12 +36,16 @@ STYLIZE_GROUPS = {
     "Picture": ("size", "colors", "color_map", "init", "init_image", "seed"),
     "Style": (
         "strength",
+        "motifs",
+        "strokes",
         "content_weight",
+        "content_focus",
         "style_weight",
         "tv_weight",
         "range_weight",
         "style_scale",
         "style_weights",
+        "style_crop",
     ),
     "Regions": ("feather",),
     "Time": ("steps", "step_decay", "min_size", "scale_factor", "minutes", "plateau", "max_memory", "device"),
@@ -101,7 +105,7 @@ _FAR = 100_000  # larger limits are not shown
 def _help(field: FieldInfo, default: str | None = None) -> str:
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
     told = all(choice in str(field.description) for choice in choices)
-    shown = "" if field.default in (None, (), "") else f"default {_shown(field.default)}"
+    shown = "" if field.default in (None, (), "", {}) else f"default {_shown(field.default)}"
     shown = shown if default is None else default
     facts = "; ".join(filter(None, ("" if told else ", ".join(choices), _range(field), shown)))
     return f"{field.description} [{facts}]" if facts else str(field.description)

@@ -79,7 +79,7 @@ class Brush:
         if isinstance(network, MicroAST):
             if isinstance(style, str) and not style:
                 raise OptionError("this network takes a picture as style; expected one as --style.")
-            return as_tensor(open_style(style, self.options.style_size)).to(self.device)
+            return as_tensor(open_style(style, self.options.style_size, "auto")).to(self.device)
         if isinstance(style, Mapping):
             return {self._known(name): weight for name, weight in style.items()}
         text = as_text(style)

@@ -138,7 +138,7 @@ class Painter(Model):
         if trained and (trained.card.get("base") == self.fingerprint or not has_picture(trained.name)):
             return self.read_style(trained.path)[1]
         precision = str(self.dtype).removeprefix("torch.")
-        picture = as_tensor(open_style(style, size))
+        picture = as_tensor(open_style(style, size, "auto"))
         assert isinstance(self.network, StyledNetwork)
         device = str(self.device)
         predicted = predict_embedding(self.fingerprint, picture, size=size, device=device, precision=precision)

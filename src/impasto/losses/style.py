@@ -21,18 +21,22 @@ LossScale = Literal["relative", "absolute"]
 Statistics = tuple[Tensor, ...]
 
 
-def content_loss(features: Tensor, target: Tensor, scale: LossScale = "absolute") -> Tensor:
+def content_loss(
+    features: Tensor, target: Tensor, scale: LossScale = "absolute", guide: Tensor | None = None
+) -> Tensor:
     """Return the mean squared difference of features at each position.
 
     Args:
         features: `(B, C, H, W)`, of the current picture.
         target: the same shape, of the content photograph.
         scale: "absolute", or "relative": divided by the mean square of the target.
+        guide: `(B, 1, H, W)`, the weight of each position; by default all are 1.
 
     Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, eq. 1.
     Differs: the paper prints ½ of the sum; the mean (2 / (N_l M_l) of it) means the same at every size.
     """
-    loss = (wide(features) - wide(target)).square().mean()
+    squares = (wide(features) - wide(target)).square()
+    loss = (squares if guide is None else squares * guide).mean()
     return loss / target.square().mean().clamp_min(1e-12) if scale == "relative" else loss
 
 

@@ -79,7 +79,7 @@ def sample_photos(data: PictureFolder) -> Tensor:
 
 def style_image(style: Any, options: PaintingOptions) -> Tensor:
     """Return a style image, `(1, 3, h, w)` RGB in [0, 1]."""
-    return as_tensor(open_style(style, options.style_size))
+    return as_tensor(open_style(style, options.style_size, "auto"))
 
 
 def style_name(style: Any) -> str:

@@ -26,6 +26,7 @@ from impasto.style_transfer.tiling import Tile, strips, tiles
 __all__ = ["Encoder", "Objective", "layer_guide"]
 
 GRID = 16  # offsets of tiles are multiples of it: the stride of the deepest layers
+_LEAST_ENERGY = 1e-3  # of a position, relative to the mean; keeps a weight of blank positions
 _STRIP = 1 << 17  # pixels whose total variation is computed at once, if there are tiles
 
 
@@ -78,6 +79,24 @@ def layer_guide(mask: Tensor, size: tuple[int, int], stride: int, reach: int) ->
     return guide / guide.mean().clamp_min(torch.finfo(guide.dtype).tiny)
 
 
+def content_guide(features: Tensor, focus: float) -> Tensor:
+    """Return the weight of each position of a content layer, `(1, 1, h, w)` with mean 1.
+
+    It grows with the energy of the photograph's features around a position. So faces and edges are kept, and regions
+    without structure, as a sky, are free for strokes.
+
+    Args:
+        features: `(1, C, h, w)`, of the photograph.
+        focus: exponent of the energy: 0 weighs all positions alike, 1 in proportion to their energy.
+
+    Source: ours.
+    """
+    energy = wide(features).square().mean(1, keepdim=True)
+    energy = F.avg_pool2d(energy, 3, 1, 1, count_include_pad=False)
+    guide = (energy / energy.mean().clamp_min(1e-12) + _LEAST_ENERGY) ** focus
+    return guide / guide.mean()
+
+
 class Objective:
     """The objective of one scale: called with a picture, it returns the losses and the gradient.
 
@@ -106,7 +125,7 @@ class Objective:
         self.encoder, self.options, self.tile = encoder, options, tile
         self.style = style_loss_named(options.style_loss, options.gram_norm)
         self.content_layers = dict(options.content_layers) if options.content_weight else {}
-        self.style_layers = dict(options.style_layers) if options.style_weight else {}
+        self.style_layers = dict(options.layers_of_style) if options.style_weight else {}
         self.layers = tuple(dict.fromkeys([*self.content_layers, *self.style_layers]))
         self.guides = {layer: self._guide(layer, mask) for layer in self.style_layers} if mask is not None else {}
         with torch.no_grad():
@@ -118,6 +137,11 @@ class Objective:
                 layer: self._content_unit(energy[layer], [found[1][layer] for found in seen], shares)
                 for layer in self.content_layers
             }
+            focus = options.content_focus
+            targets = self.content_targets if focus else {}
+            self.content_guides = {layer: content_guide(target, focus) for layer, target in targets.items()}
+            for layer, guide in self.content_guides.items():  # what counts of a blank picture
+                energy[layer] = float((guide * wide(targets[layer]).square()).mean())
             weighted = options.content_weight, self.content_layers.items()
             self.blank = {  # losses of a blank picture
                 "content": weighted[0] * sum(w * energy[layer] / self.content_units[layer] for layer, w in weighted[1]),
@@ -218,7 +242,8 @@ class Objective:
             if layer not in features:
                 continue
             target = tile.of_whole(self.content_targets[layer], self._stride(layer))
-            loss = content_loss(features[layer], target) * self._share(tile, features[layer], layer)
+            guide = tile.of_whole(self.content_guides[layer], self._stride(layer)) if self.content_guides else None
+            loss = content_loss(features[layer], target, guide=guide) * self._share(tile, features[layer], layer)
             total = total + self.options.content_weight * weight * loss / self.content_units[layer]
         return total
 
@@ -246,7 +271,10 @@ class Objective:
         return parts | {"total": sum(parts.values())}, gradient
 
     def measures(self, losses: dict[str, float]) -> dict[str, float]:
-        """Return content and style loss as fractions of those of a blank picture, as in `metrics.style`."""
+        """Return content and style loss as fractions of those of a blank picture, as in `metrics.style`.
+
+        With a content focus, the content loss counts places as the objective does, and is only near that of the metric.
+        """
         return {name: losses[name] / blank for name, blank in self.blank.items() if blank > 0}
 
     def _whole(self, image: Tensor) -> tuple[dict[str, float], Tensor]:

@@ -22,6 +22,7 @@ from impasto.style_transfer.objective import Encoder, Objective
 from impasto.style_transfer.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.style_transfer.options import StylizeOptions
 from impasto.style_transfer.plan import Scale, plan_run, reaches, release_memory, scale_seconds, smaller
+from impasto.style_transfer.strokes import stroke_noise
 
 __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
@@ -133,6 +134,16 @@ class _Scene:
         blurred = resize(resize(self.content, coarse), fine)
         return resize(self.content, fine) - blurred
 
+    def add_strokes(self, picture: Tensor, options: StylizeOptions, least: int, index: int) -> None:
+        """Add to the first picture of the scale with this number the noise that strokes grow from."""
+        size, amount = (picture.shape[-2], picture.shape[-1]), options.strokes * options.strength
+        shares = options.style_weights or (1.0,) * len(self.styles)
+        random = torch.Generator().manual_seed(options.seed + index)
+        for style, share in zip(self.styles, shares, strict=True) if amount else ():
+            small = _fitted(style, style_size(style, size, options.style_scale, least))
+            noise = stroke_noise(picture, _fitted(self.content, size), small, random)
+            picture.add_(noise, alpha=amount * math.sqrt(share / sum(shares)))
+
     def objective(self, scale: Scale, encoders: Sequence[Encoder], options: StylizeOptions, least: int) -> Objective:
         """Return the objective of a scale."""
         size = (scale.height, scale.width)
@@ -198,7 +209,7 @@ def iter_optimize(
             f"there are {len(options.style_weights)} style_weights for {len(styles)} styles; expected as many."
         )
     encoders = [encoder] if polish is None or not options.polish else [encoder, polish]
-    least = max(network.minimum_size([*options.content_layers, *options.style_layers]) for network in encoders)
+    least = max(network.minimum_size([*options.content_layers, *options.layers_of_style]) for network in encoders)
     release_memory()
     scales = list(plan_run((content.shape[-2], content.shape[-1]), encoders, options, content.device))
     if resume:
@@ -219,8 +230,11 @@ def iter_optimize(
         if not at.taken:
             picture = resize(at.picture, size).contiguous()
             if from_photograph and index:
-                # Restore sharp edges; a photograph in its own style comes back bit by bit.
-                picture = picture + scene.detail((at.picture.shape[-2], at.picture.shape[-1]), size)
+                # Restore sharp edges, and give the style loss something to shape in flat regions.
+                coarse = (at.picture.shape[-2], at.picture.shape[-1])
+                picture = picture + scene.detail(coarse, size)
+                if size != coarse:
+                    scene.add_strokes(picture, options, least, index)
             at = _Progress(picture, torch.zeros_like(picture) if options.averaging else picture, index, done=at.done)
             optimizer.resize(size)
             release_memory()

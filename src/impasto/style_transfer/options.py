@@ -5,11 +5,12 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from impasto.errors import OptionError, unknown_name
-from impasto.options import COMMON, Layers, Options, read_layers, read_memory
+from impasto.options import COMMON, Layers, Options, read_box, read_layers, read_memory
 from impasto.registry import Registry
 
 __all__ = ["PRESETS", "QUALITIES", "StylizeOptions", "quality_settings"]
 
+_MANNER = (0.29, 0.29, 0.29, 0.13, 0.0)  # weights of relu1_1 to relu5_1 for motifs=0
 _STYLE_LOSSES = ("gram", "moments", "wasserstein")  # as `losses.style.STYLE_LOSSES`, which needs torch
 
 
@@ -30,7 +31,30 @@ class StylizeOptions(Options):
         description="strength of the style: 0 keeps the style of the photograph, 1 gives the full style",
         json_schema_extra=COMMON,
     )
-    content_weight: float = Field(0.16, ge=0, description="weight of the content loss", json_schema_extra=COMMON)
+    content_weight: float = Field(0.12, ge=0, description="weight of the content loss", json_schema_extra=COMMON)
+    content_focus: float = Field(
+        0.25,
+        ge=0,
+        le=4,
+        description="how much the content loss keeps structure rather than flat regions, which get strokes: the weight "
+        "of a position is this power of the energy of its features; 0: the same everywhere",
+    )
+    motifs: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="how far motifs of the style image, as faces, trees or its frame, may appear. 0: none, only its "
+        "manner, in relu1_1 to relu4_1 with weights of 0.29, 0.29, 0.29 and 0.13; 1: they may, in relu1_1 to relu5_1 "
+        "with 0.2 each; between them, the square of this mixes the weights",
+        json_schema_extra=COMMON,
+    )
+    strokes: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="strokes in flat regions: amount of noise with the spectrum of the style image's detail that is "
+        "added there at the start of each finer scale; 0: none",
+    )
     style_weight: float = Field(1.0, ge=0, description="weight of the style loss")
     feather: float = Field(
         0.01, ge=0, le=0.5, description="width of the soft edges of regions, as a fraction of the longer side"
@@ -45,6 +69,11 @@ class StylizeOptions(Options):
     style_weights: tuple[float, ...] = Field(
         (), description="mixing weight of each style image; empty: equal weights", json_schema_extra=COMMON
     )
+    style_crop: str = Field(
+        "auto",
+        description="part of each style image that counts. auto: without a uniform margin, as the paper around a print "
+        "or a photographed frame; none: all of it; or left,top,width,height as fractions, like 0.1,0.05,0.8,0.9",
+    )
     colors: Literal["style", "luminance", "match"] = Field(
         "style",
         description="style: colors of the style image; luminance: colors of the photograph, only luminance is "
@@ -55,10 +84,7 @@ class StylizeOptions(Options):
         "transport", description="color transfer for colors=match: the map between the two color distributions"
     )
     content_layers: Layers = Field({"relu4_2": 1.0}, description="content layers, as relu4_2 or relu3_2:0.5,relu4_2:1")
-    style_layers: Layers = Field(
-        {"relu1_1": 0.2, "relu2_1": 0.2, "relu3_1": 0.2, "relu4_1": 0.2, "relu5_1": 0.2},
-        description="style layers and their weights",
-    )
+    style_layers: Layers = Field({}, description="style layers and their weights; by default motifs decides")
     style_loss: str = Field(
         "gram",
         min_length=1,
@@ -124,6 +150,20 @@ class StylizeOptions(Options):
 
     _read_memory = field_validator("max_memory", mode="before")(read_memory)
 
+    @field_validator("style_crop", mode="before")
+    @classmethod
+    def _known_style_crop(cls, crop: object) -> object:
+        crop = ",".join(map(str, crop)) if isinstance(crop, list | tuple) else crop
+        if isinstance(crop, str) and crop not in ("auto", "none"):
+            try:
+                read_box(crop)
+            except ValueError:
+                raise ValueError(
+                    f"style_crop is {crop!r}; expected auto, none, or left,top,width,height as fractions, "
+                    "like 0.1,0.05,0.8,0.9."
+                ) from None
+        return crop
+
     @field_validator("style_loss")
     @classmethod
     def _known_style_loss(cls, name: str) -> str:
@@ -136,8 +176,12 @@ class StylizeOptions(Options):
     def _consistent(self) -> Self:
         for name in ("content_layers", "style_layers"):
             layers: Layers = getattr(self, name)
-            if not layers or any(weight < 0 for weight in layers.values()):
+            if (not layers and name == "content_layers") or any(weight < 0 for weight in layers.values()):
                 raise ValueError(f"{name} are {layers}; expected one or more names with weights of 0 or more.")
+        if self.style_layers and self.motifs != type(self).model_fields["motifs"].default:
+            raise ValueError(
+                "style_layers and motifs are both given; expected one of them, since motifs chooses layers."
+            )
         if any(weight < 0 for weight in self.style_weights) or (self.style_weights and not sum(self.style_weights)):
             raise ValueError(f"style_weights are {self.style_weights}; expected 0 or more each, not all 0.")
         if self.content_weight == self.style_weight == 0:
@@ -158,6 +202,20 @@ class StylizeOptions(Options):
         if chosen and name != "default":
             raise OptionError(f"the preset {name} decides its quality itself; leave out quality {quality}.")
         return cls(**{**chosen, **PRESETS[name], **settings})
+
+    @property
+    def layers_of_style(self) -> Layers:
+        """The style layers and their weights: those that are given, or those of `motifs`.
+
+        Source: Gatys, Ecker & Bethge 2015, arXiv:1508.06576, Methods: five layers of 1/5 each, which is `motifs` 1.
+        Differs: features of relu5_1 are eyes, windows and trees, and at a coarse scale those of relu4_1 are, too. So
+            `motifs` 0 is without the one, and with less of the other.
+        """
+        if self.style_layers:
+            return self.style_layers
+        share = self.motifs**2
+        mixed = {f"relu{block}_1": (1 - share) * least + share * 0.2 for block, least in enumerate(_MANNER, start=1)}
+        return {layer: weight for layer, weight in mixed.items() if weight}
 
     def scales(self, height: int, width: int) -> tuple[tuple[int, int, int], ...]:
         """Return `(height, width, steps)` of every scale, coarse to fine, for a photograph of this size."""
@@ -195,8 +253,15 @@ QUALITIES: dict[str, dict[str, Any]] = {
 }
 
 
-# Feature extractor and precision of the papers, whatever our own defaults are.
-_PAPERS = {"encoder": "vgg19", "polish": 0, "precision": "float32"}
+# Feature extractor, precision and whole style images of the papers, whatever our own defaults are.
+_PAPERS = {
+    "encoder": "vgg19",
+    "polish": 0,
+    "precision": "float32",
+    "style_crop": "none",
+    "content_focus": 0.0,
+    "strokes": 0.0,
+}
 
 
 # Presets of papers, each number with its source. docs/numerics.md says where sums became means.

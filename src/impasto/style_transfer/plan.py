@@ -123,7 +123,7 @@ class _Needs:
     """The memory of a scale with a given tile and history."""
 
     def __init__(self, encoder: Encoder, options: StylizeOptions, device: torch.device) -> None:
-        layers = [*options.content_layers, *options.style_layers]
+        layers = [*options.content_layers, *options.layers_of_style]
         self.options, self.base = options, used_memory(device) + _GROWTH
         self.halo = halo(max(encoder.reach(layer) for layer in layers), GRID)
         self.per_pixel = encoder.bytes_per_pixel(layers)
@@ -173,7 +173,7 @@ def plan_run(
     Raises:
         OptionError: even the smallest tiles need more than `max_memory`.
     """
-    layers = [*options.content_layers, *options.style_layers]
+    layers = [*options.content_layers, *options.layers_of_style]
     least = max(encoder.minimum_size(layers) for encoder in encoders)
     wanted = options.scales(*size)
     scales = [Scale(h, w, steps) for h, w, steps in wanted[:-1] if min(h, w) >= least]
@@ -255,5 +255,5 @@ def scale_seconds(
 
 def reaches(scales: Sequence[Scale], encoders: Sequence[Encoder], options: StylizeOptions) -> list[int]:
     """Return the reach of each network at these layers; 0 if there are no tiles, without a call."""
-    layers, cut = [*options.content_layers, *options.style_layers], any(scale.tile for scale in scales)
+    layers, cut = [*options.content_layers, *options.layers_of_style], any(scale.tile for scale in scales)
     return [max(map(encoder.reach, layers)) if cut else 0 for encoder in encoders]

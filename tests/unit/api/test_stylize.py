@@ -9,12 +9,15 @@ from PIL import Image
 
 import impasto
 from impasto.api.contact_sheet import iter_contact_sheet
+from impasto.api.rerun import iter_rerun
 from impasto.api.score import high_pass_picture
 from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
+from impasto.data.styles import open_style
 from impasto.errors import CheckpointError, FileExists, ImageError, OptionError, UnknownName
 from impasto.events import Done, Saved, Started, Step, as_json
 from impasto.io.decode import load_picture
 from impasto.io.embedded import read_metadata
+from impasto.io.encode import save_picture
 from impasto.style_transfer.options import StylizeOptions
 from nets import picture, tiny_vgg
 
@@ -72,6 +75,39 @@ def test_styles_of_ours_go_by_name_and_seed():
     a, b = (impasto.stylize(*arguments, options=FEW, encoder=tiny_vgg()) for _ in range(2))
     assert torch.equal(a, b)
     assert not torch.equal(a, impasto.stylize(picture(36, 48), "swirl", options=FEW, encoder=tiny_vgg()))
+
+
+def test_the_margin_of_a_style_image_is_cut_off(files):
+    painting = np.asarray(opened(files / "painting.png"))
+    framed = np.full((42, 56, 3), 250, np.uint8)
+    framed[3:39, 4:52] = painting
+    Image.fromarray(framed).save(files / "framed.png")
+
+    def result(style, crop):
+        options = FEW.changed(style_crop=crop)
+        return impasto.stylize(picture(36, 48), files / style, options=options, encoder=tiny_vgg())
+
+    bare = result("painting.png", "none")
+    assert torch.equal(result("framed.png", "auto"), bare)
+    assert torch.equal(result("framed.png", f"{4 / 56},{3 / 42},{48 / 56},{36 / 42}"), bare)
+    assert not torch.equal(result("framed.png", "none"), bare)
+
+
+def test_a_picture_of_an_older_version_is_repeated_as_it_was(files):
+    new = {"content_focus": 0, "strokes": 0, "style_crop": "none", "motifs": 0}  # which older versions did not record
+    options = FEW.changed(polish=0, style_layers="relu1_1,relu2_1", **new)
+    list(iter_stylize(files / "photo.png", files / "painting.png", options, output=files / "out.png"))
+    record = read_metadata(files / "out.png")
+    record["options"] = {name: value for name, value in record["options"].items() if name not in new}
+    save_picture(files / "old.png", load_picture(files / "out.png"), metadata=record)
+    list(iter_rerun(files / "old.png", output=files / "again.png"))
+    assert np.array_equal(np.asarray(opened(files / "again.png")), np.asarray(opened(files / "out.png")))
+
+
+def test_a_crop_applies_to_built_in_styles_too():
+    left, whole = (open_style("swirl", 64, crop) for crop in ((0, 0, 0.5, 1), "auto"))
+    assert np.array_equal(left.pixels, whole.pixels[:, :32])
+    assert left.digest == whole.digest
 
 
 def test_transparency_stays(files):

@@ -53,6 +53,7 @@ def test_total_loss_is_eq_7_of_the_paper():
         style_weight=beta / 4,  # eq. 4 has a quarter
         content_layers=content_layer,
         style_layers=",".join(style_layers),
+        content_focus=0,
         loss_scale="absolute",
         tv_weight=0,
         range_weight=0,
@@ -85,11 +86,40 @@ def test_gradient_agrees_with_finite_differences(style_loss, loss_scale):
     assert slope == pytest.approx((up - down) / (2 * step), rel=1e-4)
 
 
+def test_motifs_of_1_are_the_five_layers_of_the_paper_to_the_last_bit():
+    content, style, image = (picture(48, 48, seed) for seed in (0, 1, 2))
+    five = {f"relu{block}_1": 0.2 for block in range(1, 6)}
+    ones = [StylizeOptions(motifs=1), StylizeOptions(style_layers=five)]
+    (parts, gradient), (same, again) = (Objective(tiny_vgg(), content, [style], options)(image) for options in ones)
+    assert parts == same
+    assert torch.equal(gradient, again)
+    without = Objective(tiny_vgg(), content, [style], StylizeOptions(motifs=0))
+    assert "relu5_1" not in without.layers
+    assert without(image)[0]["style"] != parts["style"]
+
+
+@pytest.mark.parametrize("focus", [0.5, 1.0, 2.0])
+def test_content_focus_weighs_positions_by_the_energy_around_them(focus):
+    encoder, content, image = tiny_vgg(dtype=torch.float64), *(picture(40, 48, seed, torch.float64) for seed in (0, 1))
+    p, x = (encoder(one, ["relu4_2"])["relu4_2"][0].numpy() for one in (content, image))
+    h, w = p.shape[1:]
+    energy = np.zeros((h, w))
+    for i in range(h):
+        for j in range(w):
+            rows, columns = slice(max(0, i - 1), i + 2), slice(max(0, j - 1), j + 2)
+            energy[i, j] = (p[:, rows, columns] ** 2).mean()
+    guide = (energy / energy.mean() + 1e-3) ** focus
+    expected = ((x - p) ** 2 * (guide / guide.mean())).mean()
+    options = StylizeOptions(content_weight=1, content_focus=focus, loss_scale="absolute")
+    parts, _ = Objective(encoder, content, [image], options)(image)
+    assert parts["content"] == pytest.approx(expected, rel=1e-10)
+
+
 def test_relative_content_loss_is_measured_in_the_energy_of_the_look_that_is_wanted():
     # |F - P|² / (2 |S|²), by hand from the features; at half the strength S is half the photograph's own.
     encoder, content, styles = tiny_vgg(), picture(32, 32), [picture(32, 32, 1), picture(32, 32, 2)]
     p, s, t = (encoder(x, ["relu4_2"])["relu4_2"].double() for x in (content, *styles))
-    options = StylizeOptions(content_weight=1, style_weights=(3, 1))
+    options = StylizeOptions(content_weight=1, style_weights=(3, 1), content_focus=0)
     parts, _ = Objective(encoder, content, styles, options)(styles[0])
     energy = 0.75 * s.square().mean() + 0.25 * t.square().mean()
     assert parts["content"] == pytest.approx(((s - p).square().mean() / (2 * energy)).item(), rel=1e-5)
@@ -125,10 +155,10 @@ def test_strength_mixes_the_looks_of_photograph_and_style():
 
 def test_strength_goes_from_the_photograph_to_the_style():
     encoder, content, style = tiny_vgg(padding="replicate"), picture(36, 48), picture(40, 40, 1)
-    objective = Objective(encoder, content, [style], StylizeOptions())
+    objective = Objective(encoder, content, [style], StylizeOptions(motifs=1))
     left = []
     for strength in (0.0, 0.25, 0.5, 0.75, 1.0):
-        options = StylizeOptions(size=48, min_size=48, steps=20, strength=strength, tv_weight=0)
+        options = StylizeOptions(size=48, min_size=48, steps=20, strength=strength, tv_weight=0, motifs=1)
         image = optimize(content, [style], encoder, options)
         left.append(objective(image)[0]["style"])
         if not strength:
@@ -186,12 +216,15 @@ def test_several_styles_lie_between():
 def test_measures_are_those_of_score(scale, tile):
     content, style, painted = (picture(64, 64, seed) for seed in (1, 2, 3))
     encoder, layers = tiny_vgg(padding="replicate"), {"relu2_1": 3.0}
-    options = StylizeOptions(loss_scale=scale, style_layers=layers, content_weight=0.7, style_weight=5)
+    settings = {"loss_scale": scale, "style_layers": layers, "content_weight": 0.7, "style_weight": 5}
+    options = StylizeOptions(content_focus=0.0, **settings)
     objective = Objective(encoder, content, [style], options, tile=tile)
     measures = objective.measures(objective(painted)[0])
     found = score(painted, content, [style], encoder, style_layers=tuple(layers), content_layers=("relu4_2",))
     assert measures["style"] == pytest.approx(found.style["relu2_1"], rel=1e-4)
     assert measures["content"] == pytest.approx(found.content["relu4_2"], rel=1e-4)
+    objective = Objective(encoder, content, [style], StylizeOptions(**settings), tile=tile)
+    assert objective.measures(objective(painted)[0])["content"] == pytest.approx(found.content["relu4_2"], rel=0.1)
     options = StylizeOptions(content_weight=0)
     assert Objective(encoder, content, [style], options).measures({"content": 0.0, "style": 1.0}).keys() == {"style"}
     several = Objective(encoder, content, [style], StylizeOptions(style_weight=4))
@@ -366,10 +399,10 @@ def test_a_first_picture_is_used():
 
 
 def test_coarse_scales_too_small_for_the_network_are_left_out():
-    events = run(StylizeOptions(size=96, min_size=16, steps=2), picture(20, 96))
+    events = run(StylizeOptions(size=96, min_size=16, steps=2, motifs=1), picture(20, 96))
     assert min(events[0].scales[0][:2]) >= 16
     with pytest.raises(ImageError, match="needs at least"):
-        run(StylizeOptions(size=96, min_size=16, steps=2), picture(4, 96))
+        run(StylizeOptions(size=96, min_size=16, steps=2, motifs=1), picture(4, 96))
 
 
 def test_wrong_numbers_and_names_are_told():

@@ -55,8 +55,11 @@ def test_other_sizes_are_refused(text):
 
 
 def test_small_scales_are_left_out():
-    assert [scale.height for scale in plan("500G", StylizeOptions(size=64, min_size=16), (20, 40))] == [16, 32]
-    assert len(plan("500G", StylizeOptions(size=64, min_size=16), (3, 40))) == 1
+    assert [scale.height for scale in plan("500G", StylizeOptions(size=64, min_size=16, motifs=1), (20, 40))] == [
+        16,
+        32,
+    ]
+    assert len(plan("500G", StylizeOptions(size=64, min_size=16, motifs=1), (3, 40))) == 1
 
 
 def test_a_step_down_gets_smaller_until_nothing_is_left():

@@ -63,7 +63,7 @@ def test_reach_is_how_far_a_position_really_sees():
 @pytest.mark.parametrize("dtype,tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-4)])
 @pytest.mark.parametrize("size", SIZES)
 def test_tiled_gradient_is_the_whole_one(size, dtype, tolerance):
-    check(size, dtype, tolerance, StylizeOptions(content_layers="relu3_1:0.5,relu4_2:1"))
+    check(size, dtype, tolerance, StylizeOptions(content_layers="relu3_1:0.5,relu4_2:1", motifs=1))
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,8 @@ def test_tiled_gradient_is_the_whole_one(size, dtype, tolerance):
         {"content_weight": 0},
         {"style_weight": 0},
         {"strength": 0.4, "style_weights": (1, 3)},
+        {"content_focus": 0},
+        {"motifs": 1},
         {"content_weight": 0, "tv_weight": 0, "range_weight": 0},
     ],
     ids=lambda settings: ",".join(settings),

@@ -34,9 +34,10 @@ from impasto.style_transfer.optimize import iter_optimize
 from impasto.style_transfer.options import StylizeOptions
 from impasto.training.recipe import Site
 
-__all__ = ["CompactEncoderRecipe", "Comparison", "Moments", "evaluate", "iter_compress", "squeeze"]
+__all__ = ["LAYERS_ALIKE", "CompactEncoderRecipe", "Comparison", "Moments", "evaluate", "iter_compress", "squeeze"]
 
 LAYERS = (*STYLE_LAYERS, MOTIF_LAYER, *CONTENT_LAYERS)
+LAYERS_ALIKE = StylizeOptions(size=256, motifs=1, content_focus=0, strokes=0, content_weight=0.16)  # all five layers
 _FEW = 6  # the first two blocks have many positions in each picture, so a sixth of the pictures is enough
 _SMALL = 10_000  # weights; smaller tensors are stored in full precision
 
@@ -382,7 +383,7 @@ def evaluate(
     teacher: Encoder,
     content: Tensor,
     style: Tensor,
-    options: StylizeOptions = StylizeOptions(size=256),  # noqa: B008 - frozen
+    options: StylizeOptions = LAYERS_ALIKE,
 ) -> Comparison:
     """Stylize a photograph with the student and with the teacher, and compare features, gradients and results.
 
