@@ -14,7 +14,16 @@ from impasto.networks.styled import StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.recipes.common import descend
 from impasto.recipes.johnson.recipe import digest
-from impasto.recipes.painters import SAMPLE_SIZE, SAMPLES, encoder_of, open_base, sample_photos, style_image, style_name
+from impasto.recipes.painters import (
+    SAMPLE_SIZE,
+    SAMPLES,
+    encoder_of,
+    fit_transport,
+    open_base,
+    sample_photos,
+    style_image,
+    style_name,
+)
 from impasto.recipes.perceptual import Perceptual
 from impasto.recipes.style_embedding.options import StyleOptions
 from impasto.training.monitor import BestCheckpoint, describe_choice
@@ -160,7 +169,8 @@ class StyleEmbeddingRecipe(Recipe):
         score = self._held_out_loss(self.embedding[0]).item()
         chosen, self._choice = self._best.choose(score, self._steps(), "best")
         header = {"network": "style", "settings": {"style": self.style}, "base": fingerprint, "based_on": name}
-        return {"embedding": chosen[0].detach()}, {**header, "results": self._choice}
+        embedding = fit_transport(self.network, chosen[0].detach(), self.loss, self.samples, 0)
+        return {"embedding": embedding}, {**header, "results": self._choice}
 
     def notes(self) -> list[str]:
         """Return which embedding is kept, and whether the machine was too slow."""
