@@ -171,10 +171,6 @@ class PyramidNetwork(StyledNetwork):
         palette = palette_of(style)[0].to(embedding)
         return torch.cat([embedding[: self.learned_size], palette, embedding.new_full((1,), _TRANSPORT)])
 
-    def with_transport(self, embedding: Tensor, amount: float) -> Tensor:
-        """See `StyledNetwork`."""
-        return torch.cat([embedding[:-1], embedding.new_full((1,), amount)])
-
     @property
     def learned_size(self) -> int:
         """See `StyledNetwork`."""

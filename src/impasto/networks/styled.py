@@ -82,10 +82,6 @@ class StyledNetwork(nn.Module):
         """
         return embedding
 
-    def with_transport(self, embedding: Tensor, amount: float) -> Tensor:
-        """Return a style embedding `(N,)` with an amount in [0, 1] of the color transport, if it has a palette."""
-        return embedding
-
     @property
     def depth(self) -> int:
         """Number of drafts of a picture, the picture itself included."""

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from impasto.checkpoints.encoders import load_encoder
@@ -17,21 +16,18 @@ from impasto.io.tensors import as_tensor
 from impasto.networks.styled import StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.recipes.options import PaintingOptions
-from impasto.recipes.perceptual import Perceptual
 
 __all__ = [
     "SAMPLES",
     "SAMPLE_SIZE",
     "begin_with",
     "encoder_of",
-    "fit_transport",
     "open_base",
     "sample_photos",
     "style_image",
     "style_name",
 ]
 
-TRANSPORTS = (0.0, 0.25, 0.5, 0.75, 1.0)  # amounts of color transport that are tried
 SAMPLES, SAMPLE_SIZE = 3, 256  # photographs of a preview, and their side in pixels
 
 
@@ -68,29 +64,6 @@ def begin_with(network: nn.Module, model: Painter) -> None:
         if name in known.styles:
             embeddings[index] = known.embeddings[known.styles.index(name)]
     network.load_state_dict({**known.state_dict(), "embeddings": embeddings})
-
-
-@torch.no_grad()
-def fit_transport(
-    network: StyledNetwork, embedding: Tensor, loss: Perceptual, photographs: Tensor, which: int
-) -> Tensor:
-    """Return a style embedding `(N,)` with the amount of color transport that has the lowest loss on photographs.
-
-    Args:
-        network: the painter.
-        embedding: `(N,)`.
-        loss: it knows the style.
-        photographs: `(n, 3, H, W)` that were not trained on.
-        which: index of the style among those of the loss.
-    """
-    if network.learned_size == len(embedding):
-        return embedding
-    index, training = torch.full((len(photographs),), which), network.training
-    network.eval()
-    tried = [network.with_transport(embedding, amount) for amount in TRANSPORTS]
-    losses = [loss.of_pictures(network(photographs, one), photographs, index) for one in tried]
-    network.train(training)
-    return tried[int(torch.stack(losses).argmin())]
 
 
 def encoder_of(options: PaintingOptions) -> VGG:

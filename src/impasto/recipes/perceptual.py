@@ -158,11 +158,6 @@ class Perceptual:
         losses["identity"] = ((1 - styled) * errors).mean()
         return losses
 
-    def of_pictures(self, painted: Tensor, photographs: Tensor, which: Tensor) -> Tensor:
-        """Return content plus style loss of finished pictures, without drafts, a scalar; arguments as for a call."""
-        losses = self._losses(painted, photographs, which, self.known[-1], tuple(self.style_layers))
-        return losses["content"] + losses["style"]
-
     def _losses(
         self,
         painted: Tensor,

@@ -28,7 +28,6 @@ from impasto.recipes.johnson.options import JohnsonOptions
 from impasto.recipes.painters import (
     begin_with,
     encoder_of,
-    fit_transport,
     open_base,
     sample_photos,
     style_image,
@@ -226,18 +225,8 @@ class JohnsonRecipe(Recipe):
         return torch.stack(rows).float().clamp(0, 1).cpu()
 
     def model(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the network's weights, and its architecture and settings, from which `load` builds it.
-
-        Each style gets the amount of color transport with the lowest loss on the photographs of the previews.
-        """
-        weights = dict(self.network.state_dict())
-        if isinstance(self.network, StyledNetwork):
-            found = [
-                fit_transport(self.network, embedding, self.loss, self.samples, index)
-                for index, embedding in enumerate(self.network.embeddings.detach()[1:])
-            ]
-            weights["embeddings"] = torch.stack([self.network.embeddings.detach()[0], *found])
-        return weights, _described(self.network)
+        """Return the network's weights, and its architecture and settings, from which `load` builds it."""
+        return dict(self.network.state_dict()), _described(self.network)
 
     def more_models(self) -> dict[str, tuple[dict[str, Tensor], dict[str, Any]]]:
         """Return the style predictor, if one was trained beside the network."""

@@ -18,7 +18,6 @@ from impasto.recipes.painters import (
     SAMPLE_SIZE,
     SAMPLES,
     encoder_of,
-    fit_transport,
     open_base,
     sample_photos,
     style_image,
@@ -169,8 +168,7 @@ class StyleEmbeddingRecipe(Recipe):
         score = self._held_out_loss(self.embedding[0]).item()
         chosen, self._choice = self._best.choose(score, self._steps(), "best")
         header = {"network": "style", "settings": {"style": self.style}, "base": fingerprint, "based_on": name}
-        embedding = fit_transport(self.network, chosen[0].detach(), self.loss, self.samples, 0)
-        return {"embedding": embedding}, {**header, "results": self._choice}
+        return {"embedding": chosen[0].detach()}, {**header, "results": self._choice}
 
     def notes(self) -> list[str]:
         """Return which embedding is kept, and whether the machine was too slow."""
