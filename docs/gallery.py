@@ -1,6 +1,6 @@
 """Paint the README's pictures: `python docs/gallery.py`, a few minutes on two cores.
 
-Everything starts from the photographs in `examples` and the styles that impasto paints itself.
+Everything starts from the photographs in `examples`, and from paintings and styles that come with impasto.
 """
 
 from pathlib import Path
@@ -10,15 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 import impasto
 from impasto import builtin_styles
+from impasto.data.styles import open_style
 
 ROOT = Path(__file__).parents[1]
 FIGURES = ROOT / "docs" / "figures"
-HERO = [
-    ("cat", "swirl", 0.2),
-    ("rocket", "marbled", 0.2),
-    ("astronaut", "stained_glass", 0.1),
-    ("coffee", "mosaic", 0.1),
-]
+HERO = [("cat", "great_wave"), ("rocket", "starry_night"), ("astronaut", "adele_bloch_bauer"), ("coffee", "sunflowers")]
 CELL = (600, 400)
 
 
@@ -38,10 +34,10 @@ def filled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 def hero(paintings: list[Image.Image]) -> Image.Image:
     """Lay four paintings out as a square of squares, each with its photograph and style in a corner."""
     sheet = Image.new("RGB", (2 * CELL[0] + 8, 2 * CELL[1] + 8), "white")
-    for index, ((photo, style, _), painting) in enumerate(zip(HERO, paintings, strict=True)):
+    for index, ((photo, style), painting) in enumerate(zip(HERO, paintings, strict=True)):
         x, y = (index % 2) * (CELL[0] + 8), (index // 2) * (CELL[1] + 8)
         sheet.paste(filled(painting, CELL), (x, y))
-        corner = [Image.open(ROOT / "examples" / f"{photo}.jpg"), as_image(builtin_styles.paint(style, 410, 512))]
+        corner = [Image.open(ROOT / "examples" / f"{photo}.jpg"), as_image(open_style(style, 512).pixels)]
         for place, small in enumerate(corner):
             framed = Image.new("RGB", (114, 80), "white")
             framed.paste(filled(small, (108, 74)), (3, 3))
@@ -65,8 +61,8 @@ def main() -> None:
     """Paint and write both figures."""
     styles().save(FIGURES / "styles.jpg", quality=85)
     paintings = []
-    for photo, style, weight in HERO:
-        paintings.append(impasto.stylize(ROOT / "examples" / f"{photo}.jpg", style, content_weight=weight))
+    for photo, style in HERO:
+        paintings.append(impasto.stylize(ROOT / "examples" / f"{photo}.jpg", style, size=640))
     hero(paintings).save(FIGURES / "hero.jpg", quality=88)
 
 

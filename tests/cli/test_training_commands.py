@@ -136,7 +136,7 @@ def test_what_is_not_evaluated(impasto):
     assert impasto("train", "gan", "bars.npz", "--hidden", "8", "--watch-steps", "0", *TINY).code == 0
     for words, sentence in (
         (("gan-ring",), "gan-ring/model.safetensors holds the network 'generator' of points; expected a generator or"),
-        (("painter",), "holds the network 'multistyle'; expected a generator or autoencoder of pictures, a translator"),
+        (("painter",), "holds the network 'pyramid'; expected a generator or autoencoder of pictures, a translator"),
         (("gan-bars", "--a", ".", "--b", "."), "holds the network 'generator'; expected a translator of CycleGAN"),
         (("nothing",), "'nothing' is not the name of a network or of a style."),
     ):

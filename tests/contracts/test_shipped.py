@@ -13,6 +13,7 @@ from impasto.inference.style_prediction import predict_embedding
 from impasto.io.convert import resize_picture
 from impasto.io.decode import load_picture
 from impasto.io.tensors import as_tensor
+from impasto.metrics.grid import grid_energy
 from impasto.ops.filters import gaussian_blur
 from nets import loaded
 
@@ -33,10 +34,10 @@ def painter():
 
 def test_what_is_there(painter):
     found = catalog.listed()
-    assert {"painter", "predictor"} <= found.keys()
+    assert {"painter", "painter-predictor"} <= found.keys()
     assert len(painter.styles) - 1 >= 24 and {"starry_night", "great_wave"} <= set(painter.styles)
-    assert found["painter"].path.stat().st_size <= 2_000_000
-    assert found["predictor"].path.stat().st_size <= 3_000_000  # and 3.0 MB of the encoder that it looks with
+    assert found["painter"].path.stat().st_size <= 3_000_000
+    assert found["painter-predictor"].path.stat().st_size <= 8_000_000  # and 3.0 MB of the encoder that it looks with
     assert set(found["painter"].styles) == set(painter.styles[1:])
     for entry in found.values():
         assert entry.card["license"] and entry.card["source"] and entry.card["options"]["seed"] is not None
@@ -48,23 +49,17 @@ def test_every_style_is_another_painting(painter):
     painted = torch.cat([painter.paint(image, style=name) for name in painter.styles])
     apart = torch.cdist(painted.flatten(1), painted.flatten(1)) / painted[0].numel() ** 0.5  # root mean squares
     assert apart[~torch.eye(len(painted), dtype=torch.bool)].min() > 0.03
-    assert (painted[0] - image[0]).square().mean().sqrt() < 0.12  # the identity
+    assert (painted[0] - image[0]).abs().max() < 1e-4  # the identity
 
 
-@pytest.mark.parametrize("color", [(0.45, 0.65, 0.9), (0.9, 0.9, 0.85), (0.1, 0.1, 0.15)])
-def test_a_flat_sky_stays_flat(painter, color):
-    flat = torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, 70, 90)
-    for name in painter.styles:
-        painted = painter.paint(flat, style=name)
-        assert (painted - painted[..., :1, :1]).abs().max() < 1e-3, name
-
-
-@pytest.mark.parametrize("along", [2, 3])
-def test_stripes_stay_stripes(painter, along):
-    stripes = (torch.arange(96) // 6 % 2).float().view(1, 1, 1, 96).expand(1, 3, 96, 96) * 0.6 + 0.2
-    for name in painter.styles:
-        painted = painter.paint(stripes if along == 2 else stripes.mT, style=name)
-        assert (painted - painted.narrow(along, 0, 1)).abs().max() < 5e-3, name
+@pytest.mark.parametrize("color", [(0.45, 0.65, 0.9), (0.1, 0.1, 0.15)])
+def test_a_flat_sky_gets_strokes_and_no_grid(painter, color):
+    flat = torch.tensor(color).view(1, 3, 1, 1).expand(1, 3, 128, 160)
+    painted = {name: painter.paint(flat, style=name) for name in painter.styles[1:]}
+    assert sum(picture.std((2, 3)).mean() > 0.01 for picture in painted.values()) > 0.8 * len(painted)
+    for name, picture in painted.items():
+        found = grid_energy(picture)
+        assert max(found[period] for period in (4, 8, 16)) < 0.2, (name, found)
 
 
 def sky(height=256, width=320):
@@ -82,7 +77,7 @@ def test_a_sky_has_no_blobs_and_no_frame(painter):
         assert spots.abs().max() < 16 * spots.std(), name  # Mondrian's few lines come to 15
         for mirrored in (painted, painted.flip(3)):  # along left and right borders a sky goes on as it is
             border, beside = mirrored[..., 16:-16, :12], mirrored[..., 16:-16, 12:60]
-            assert (border.mean((2, 3)) - beside.mean((2, 3))).abs().max() < 0.08, name
+            assert (border.mean((2, 3)) - beside.mean((2, 3))).abs().max() < 0.12, name
             assert border.std(3).mean() < 1.3 * beside[..., :12].std(3).mean() + 0.01, name
 
 
@@ -97,7 +92,7 @@ def test_there_is_no_checkerboard(painter):
             for line, place in ((power[:, 0], height // period), (power[0], width // period)):
                 around = np.mean([line[(place + step) % len(line)] for step in (-3, -2, 2, 3)])
                 amplitude = 2 * line[place] ** 0.5 / power.size  # of the wave, of white
-                assert line[place] < 8 * around or amplitude < 0.004, (name, period)
+                assert line[place] < 8 * around or amplitude < 0.012, (name, period)
 
 
 def test_a_painting_that_it_never_saw(painter):
@@ -105,7 +100,7 @@ def test_a_painting_that_it_never_saw(painter):
     look = as_tensor(load_picture("examples/rocket.jpg"))
     embedding = predict_embedding(painter.fingerprint, look)
     predictor = load_style_predictor(painter.fingerprint)
-    assert predictor.embedding_size == len(embedding) == painter.network.embeddings.shape[1]
+    assert predictor.embedding_size == len(embedding) == painter.network.learned_size
     painted = painter.with_style("rocket", embedding).paint(image, style="rocket")
     others = [painter.paint(image, style=name) for name in painter.styles]
     assert min(float((painted - other).square().mean().sqrt()) for other in others) > 0.02

@@ -130,8 +130,9 @@ class Painter(Model):
 
     def _embedding(self, style: Source, size: int) -> Tensor:
         """Return the embedding `(N,)` of a style."""
+        assert isinstance(self.network, StyledNetwork)
         if isinstance(style, Tensor) and style.ndim == 1:
-            return style
+            return self.network.whole(style)[0]
         if is_style_file(style):
             return self.read_style(style)[1]
         trained = trained_style(style) if isinstance(style, str) and not Path(style).is_file() else None
@@ -139,7 +140,6 @@ class Painter(Model):
             return self.read_style(trained.path)[1]
         precision = str(self.dtype).removeprefix("torch.")
         picture = as_tensor(open_style(style, size, "auto"))
-        assert isinstance(self.network, StyledNetwork)
         device = str(self.device)
         predicted = predict_embedding(self.fingerprint, picture, size=size, device=device, precision=precision)
         return self.network.with_palette(predicted, picture)

@@ -176,9 +176,9 @@ class PyramidNetwork(StyledNetwork):
         """See `StyledNetwork`."""
         return self.embeddings.shape[1] - MOMENTS - 1
 
-    def _whole(self, embedding: Tensor) -> Tensor:
-        """Return embeddings `(B or K, N)`; those of learned values alone get no palette."""
-        embedding = embedding[None] if embedding.ndim == 1 else embedding
+    def whole(self, embedding: Tensor) -> Tensor:
+        """See `StyledNetwork`."""
+        embedding = super().whole(embedding)
         bare = embedding.shape[1] == self.learned_size
         return F.pad(embedding, (0, MOMENTS + 1)) if bare else embedding
 
@@ -197,7 +197,7 @@ class PyramidNetwork(StyledNetwork):
             octaves: how often the last level is repeated at twice the size. The drafts are then as large as in a
                 picture of 1 / 2 ** octaves the size, and so are the large strokes; finer ones are added.
         """
-        embedding = self._whole(embedding)
+        embedding = self.whole(embedding)
         multiple, margin = self.multiple * 2**octaves, _MARGIN * 2**octaves
         extended = extend(image, multiple, margin)
         if shares is not None:
@@ -227,7 +227,7 @@ class PyramidNetwork(StyledNetwork):
 
     def drafts(self, image: Tensor, embedding: Tensor) -> list[Tensor]:
         """Return the results of all levels, from coarse to fine, about in [0, 1]; see `StyledNetwork.drafts`."""
-        return [draft.float() for draft in self._drafts(image, self._whole(embedding), None)]
+        return [draft.float() for draft in self._drafts(image, self.whole(embedding), None)]
 
     @property
     def _dtype(self) -> torch.dtype:

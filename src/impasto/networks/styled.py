@@ -73,6 +73,10 @@ class StyledNetwork(nn.Module):
         """Number of values of an embedding that are learned or predicted; the rest comes from the style image."""
         return self.embeddings.shape[1]
 
+    def whole(self, embedding: Tensor) -> Tensor:
+        """Return embeddings `(B or K, N)`; those of learned values alone get no palette."""
+        return embedding[None] if embedding.ndim == 1 else embedding
+
     def with_palette(self, embedding: Tensor, style: Tensor) -> Tensor:
         """Return a style embedding `(N,)` whose palette is that of its style image, if the network uses palettes.
 

@@ -273,7 +273,7 @@ class Objective:
     def measures(self, losses: dict[str, float]) -> dict[str, float]:
         """Return content and style loss as fractions of those of a blank picture, as in `metrics.style`.
 
-        With a content focus, the content loss counts places as the objective does, and is only near that of the metric.
+        With a content focus, the content loss weighs positions as the objective does, and is only near the metric's.
         """
         return {name: losses[name] / blank for name, blank in self.blank.items() if blank > 0}
 

@@ -464,5 +464,5 @@ def test_errors_are_one_sentence(run, domains, pairs, tmp_path, capfd):
         iter_evaluate(run[0], folders(domains) | {"b": tmp_path / "few"}, CPU)
     with pytest.raises(ImageError, match="does not exist"):
         iter_evaluate(run[0], folders(domains) | {"b": tmp_path / "nothing"}, CPU)
-    with pytest.raises(WeightsError, match="'multistyle'; expected a translator of CycleGAN, CUT or pix2pix"):
+    with pytest.raises(WeightsError, match="'pyramid'; expected a translator of CycleGAN, CUT or pix2pix"):
         iter_evaluate("starry_night", folders(domains), CPU)

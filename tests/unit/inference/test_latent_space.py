@@ -764,7 +764,7 @@ def test_rows_and_columns_are_called_by_their_classes():
         ("nothing.safetensors", "nothing.safetensors does not exist; expected the file or folder of a trained network"),
         (
             "starry_night",
-            "starry_night holds the network 'multistyle'; expected one of `impasto train autoencoder`, `vae`, `gan`",
+            "starry_night holds the network 'pyramid'; expected one of `impasto train autoencoder`, `vae`, `gan`",
         ),
         ("{runs}/vae --kind progress -o a.mp4", "a.mp4 names no format of animations; end it in .webp or .gif, or in"),
         ("{runs}/vae --kind progress -o a.mp4", "for a strip of frames."),
@@ -812,7 +812,7 @@ def test_models_are_known_by_name(runs, tmp_path, monkeypatch, capfd):
     )  # it reconstructs
     assert load_picture("cat_cleaner.png").size == (12, 12)
     assert isinstance(loaded("cleaner"), Autoencoder)
-    with pytest.raises(WeightsError, match=r"holds the network 'multistyle'; expected one of .* See `impasto apply`\."):
+    with pytest.raises(WeightsError, match=r"holds the network 'pyramid'; expected one of .* See `impasto apply`\."):
         load_generator("painter")
 
 

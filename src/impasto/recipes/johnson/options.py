@@ -13,6 +13,8 @@ __all__ = ["JOHNSON_PRESETS", "JohnsonOptions"]
 # Presets, each number with its source.
 JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
     "default": {},
+    # Ours before the pyramid: one level, which takes larger steps.
+    "light": {"network": "light", "learning_rate": 2e-3, "embedding_rate": 5.0, "clip": 0.0},
     # Johnson, Alahi & Fei-Fei 2016, arXiv:1603.08155, section 4.1 and the supplement: the network, crops of 256 px,
     # batch size 4, Adam with a constant 1e-3, 40,000 steps, content relu2_2, style relu1_2, 2_2, 3_3, 4_3. VGG-19
     # instead of VGG-16, whose weights we do not have; our losses are relative, so their weights were chosen anew.
@@ -23,6 +25,7 @@ JOHNSON_PRESETS: dict[str, dict[str, Any]] = {
         "grid_weight": 0.0,
         "steps": 40_000,
         "learning_rate": 1e-3,
+        "clip": 0.0,
         "schedule": "constant",
         "ema": 0.0,
         "content_layers": {"relu2_2": 1.0},
@@ -70,8 +73,12 @@ class JohnsonOptions(PaintingOptions):
         description="weight of the temporal consistency loss under synthetic motion; without it videos flicker",
     )
     grid_weight: float = Field(300.0, ge=0, description="weight of the loss against checkerboard artifacts")
+    learning_rate: float = Field(7e-4, gt=0, description="learning rate at its peak")
+    clip: float = Field(
+        1.0, ge=0, description="gradient clipping: largest L2 norm of the gradient of each optimizer; 0: none"
+    )
     embedding_rate: float = Field(
-        5.0, gt=0, description="light: learning rate of the style embeddings, as a multiple of learning_rate"
+        2.0, gt=0, description="learning rate of the style embeddings, as a multiple of learning_rate"
     )
     identity_share: float = Field(
         0.1, ge=0, le=1, description="light: fraction of the photographs that train the identity instead of a style"

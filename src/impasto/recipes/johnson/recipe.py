@@ -25,7 +25,14 @@ from impasto.ops.flow import synthetic_motion, warp
 from impasto.ops.moments import channel_moments
 from impasto.recipes.common import descend
 from impasto.recipes.johnson.options import JohnsonOptions
-from impasto.recipes.painters import begin_with, encoder_of, open_base, sample_photos, style_image, style_name
+from impasto.recipes.painters import (
+    begin_with,
+    encoder_of,
+    open_base,
+    sample_photos,
+    style_image,
+    style_name,
+)
 from impasto.recipes.perceptual import Perceptual, StyleStatistics
 from impasto.recipes.style_predictor.standardize import standardize
 from impasto.training.recipe import Engine, Recipe, Setup, Site, seeded

@@ -14,7 +14,15 @@ from impasto.networks.styled import StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.recipes.common import descend
 from impasto.recipes.johnson.recipe import digest
-from impasto.recipes.painters import SAMPLE_SIZE, SAMPLES, encoder_of, open_base, sample_photos, style_image, style_name
+from impasto.recipes.painters import (
+    SAMPLE_SIZE,
+    SAMPLES,
+    encoder_of,
+    open_base,
+    sample_photos,
+    style_image,
+    style_name,
+)
 from impasto.recipes.perceptual import Perceptual
 from impasto.recipes.style_embedding.options import StyleOptions
 from impasto.training.monitor import BestCheckpoint, describe_choice
