@@ -18,6 +18,7 @@ from impasto.ops.filters import gaussian_blur
 from nets import loaded
 
 COFFEE = "examples/coffee.jpg"
+WEAK = {"mosaic": 0.03}  # amplitude of a pattern that counts as weak; tesserae are about 8 px wide, as the grid is
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,7 +93,7 @@ def test_there_is_no_checkerboard(painter):
             for line, place in ((power[:, 0], height // period), (power[0], width // period)):
                 around = np.mean([line[(place + step) % len(line)] for step in (-3, -2, 2, 3)])
                 amplitude = 2 * line[place] ** 0.5 / power.size  # of the wave, of white
-                assert line[place] < 8 * around or amplitude < 0.012, (name, period)
+                assert line[place] < 8 * around or amplitude < WEAK.get(name, 0.012), (name, period)
 
 
 def test_a_painting_that_it_never_saw(painter):

@@ -36,6 +36,7 @@ _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skie
 _DETAIL = 0.3  # of the photograph's detail that a fresh network keeps at each level
 _GRAIN = 0.04  # standard deviation of the noise that drafts see
 _TRANSPORT = 0.5  # amount of the color transport of a style with a palette
+_SOFT = (0.1, 0.8, 0.1)  # along rows and columns: a blur of the last residual
 _FACTOR = 4  # each level works at a quarter of its resolution
 
 
@@ -253,6 +254,12 @@ class PyramidNetwork(StyledNetwork):
                 given = pointwise(_grained, given, self._grain(index, given))
             level = min(index, self.depth - 1)
             residual, kept = self._level(level, given, iter(parts[level]), share)
+            if index >= self.depth - 1:  # what is finer than strokes is grain
+                kernel = torch.tensor(_SOFT, dtype=self._dtype, device=self.embeddings.device)
+                residual = conv(residual, (kernel[:, None] * kernel).expand(3, 1, 3, 3).contiguous(), groups=3)
+            if index >= self.depth:  # an octave adds only what the smaller picture cannot hold
+                residual = keep(residual)
+                residual = pointwise(torch.sub, residual, upsample(keep(halve(residual)), "bilinear"))
             detail = scale(detail, kept, torch.zeros_like(kept), shares=share)
             result = pointwise(_sum, draft, detail, residual)
             results.append(keep(result) if index + 1 < len(photographs) else result)
