@@ -6,8 +6,7 @@ from torch import Tensor
 from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.load import load_style_predictor
 from impasto.devices import find_device, find_dtype
-from impasto.networks.style_predictor import LAYERS
-from impasto.ops.moments import channel_moments
+from impasto.networks.style_predictor import LAYERS, layer_moments
 from impasto.ops.resize import resize, style_size
 
 __all__ = ["predict_embedding"]
@@ -34,5 +33,5 @@ def predict_embedding(
     encoder = load_encoder("compact", padding="replicate", device=where, dtype=find_dtype(precision, where))
     resized = resize(style, style_size(style, (size, size), 1.0, encoder.minimum_size(LAYERS))).clamp(0, 1)
     features = encoder(resized.to(where), LAYERS)
-    embedding: Tensor = predictor.to(where)([channel_moments(features[layer]) for layer in LAYERS])[0]
+    embedding: Tensor = predictor.to(where)(layer_moments(features))[0]
     return embedding.cpu()

@@ -127,7 +127,6 @@ class PyramidNetwork(StyledNetwork):
             for index, (width, count) in enumerate(zip(widths, blocks, strict=True))
         )
         self.embeddings = nn.Parameter(self.plain_embedding().repeat(len(styles), 1))
-        self.register_load_state_dict_pre_hook(_upgrade)  # type: ignore[no-untyped-call]
         with torch.no_grad():
             self.embeddings[0] = self.toward(self.embeddings[0], 0.0)
 
@@ -349,10 +348,3 @@ def _stacked(first: Tensor, second: Tensor) -> Tensor:
 
 def _sum(draft: Tensor, detail: Tensor, residual: Tensor) -> Tensor:
     return draft + detail + residual
-
-
-def _upgrade(network: nn.Module, state: dict[str, Tensor], prefix: str, *__: object) -> None:
-    """Give embeddings without a palette an empty one."""
-    found = state.get(f"{prefix}embeddings")
-    if found is not None and found.shape[1] == network.embeddings.shape[1] - MOMENTS - 1:  # type: ignore[index]
-        state[f"{prefix}embeddings"] = F.pad(found, (0, MOMENTS + 1))

@@ -1,18 +1,28 @@
 """The style predictor: from moments of a style image's features to the style embedding of a multi-style network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from impasto.errors import ImageError, OptionError
+from impasto.ops.moments import channel_moments
 
-__all__ = ["LAYERS", "StylePredictor"]
+__all__ = ["LAYERS", "StylePredictor", "layer_moments"]
 
 LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))  # of the encoder, those whose moments are read
 _FAR = 4.0  # standard deviations: an unusual picture must not carry the prediction away
 Moments = Sequence[tuple[Tensor, Tensor]]  # of each layer: mean (B, C) and second moment (B, C, C)
+
+
+def layer_moments(features: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Return what a style predictor reads of style images: mean and second moment of each of `LAYERS`.
+
+    Args:
+        features: `(B, C, H, W)` of each layer.
+    """
+    return [channel_moments(features[layer]) for layer in LAYERS]
 
 
 class StylePredictor(nn.Module):

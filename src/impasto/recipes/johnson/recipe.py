@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
 
 from impasto.checkpoints.files import PREDICTOR
 from impasto.checkpoints.load import fingerprint
@@ -18,11 +17,10 @@ from impasto.losses.grid import grid_energy
 from impasto.networks.johnson import Johnson
 from impasto.networks.multistyle import MultiStyleNetwork
 from impasto.networks.pyramid import PyramidNetwork
-from impasto.networks.style_predictor import LAYERS, StylePredictor
+from impasto.networks.style_predictor import LAYERS, StylePredictor, layer_moments
 from impasto.networks.styled import IDENTITY, StyledNetwork
 from impasto.networks.vgg import VGG
 from impasto.ops.flow import synthetic_motion, warp
-from impasto.ops.moments import channel_moments
 from impasto.recipes.common import descend
 from impasto.recipes.johnson.options import JohnsonOptions
 from impasto.recipes.painters import (
@@ -34,14 +32,14 @@ from impasto.recipes.painters import (
     style_name,
 )
 from impasto.recipes.perceptual import Perceptual, StyleStatistics
-from impasto.recipes.style_predictor.standardize import standardize
+from impasto.recipes.predictors import fresh_predictor, standardize
 from impasto.training.recipe import Engine, Recipe, Setup, Site, seeded
 
 __all__ = ["JohnsonRecipe", "PainterRecipe", "digest"]
 
 _GRID = 16  # px; sides of crops are multiples of it, the stride of the deepest layer of the encoder
 _COLUMNS = 8  # of previews
-_PREDICTOR_WIDTH = 256  # of the hidden layers of a style predictor that is trained with the network
+_PREDICTOR_SIZES = {"directions": 24, "width": 256}  # of a style predictor that is trained with the network
 _REFERENCE = 400  # paintings whose features standardize its inputs
 
 
@@ -100,7 +98,7 @@ class JohnsonRecipe(Recipe):
         if predictor is not None:
             assert isinstance(network, StyledNetwork)
             reading, reference = predictor
-            standardize(reading, encoder, reference, network.embeddings.detach()[1:, : network.learned_size])
+            standardize(reading, encoder, reference, network)
             self.networks["predictor"] = reading
             groups.append({"params": list(reading.parameters()), "lr": options.learning_rate})
         self.optimizers = {"adam": torch.optim.Adam(groups)}
@@ -130,9 +128,7 @@ class JohnsonRecipe(Recipe):
         if not isinstance(network, StyledNetwork):
             raise OptionError("paintings train a style predictor, which needs a multi-style network; use pyramid.")
         paintings = PictureFolder(data["paintings"], options.style_crop, seed=options.seed + 1)
-        channels = [encoder.channels(layer) for layer in LAYERS]
-        size = network.learned_size
-        predictor = seeded(options.seed, lambda: StylePredictor(size, channels, min(24, *channels), _PREDICTOR_WIDTH))
+        predictor = fresh_predictor(network, encoder, seed=options.seed, **_PREDICTOR_SIZES)
         reference = paintings.batch(range(min(_REFERENCE, len(paintings))))
         recipe = cls(name, network, encoder, images, samples, options, (predictor, reference))
         return Setup(recipe, Pairs(photos, paintings), options)
@@ -148,9 +144,7 @@ class JohnsonRecipe(Recipe):
 
     def painted(self, photographs: Tensor, which: Tensor) -> Tensor:
         """Return photographs in the styles with these indices among the embeddings."""
-        embeddings = self._embeddings(which)
-        painted: Tensor = self.network(photographs) if embeddings is None else self.network(photographs, embeddings)
-        return painted
+        return self._paint(photographs, self._embeddings(which))
 
     def _embeddings(self, which: Tensor) -> Tensor | None:
         embeddings: Tensor | None = getattr(self.network, "embeddings", None)
@@ -161,8 +155,11 @@ class JohnsonRecipe(Recipe):
         if isinstance(self.network, StyledNetwork):
             assert embeddings is not None
             return self.network.drafts(photographs, embeddings)
+        return [self._paint(photographs, embeddings)]
+
+    def _paint(self, photographs: Tensor, embeddings: Tensor | None) -> Tensor:
         painted: Tensor = self.network(photographs) if embeddings is None else self.network(photographs, embeddings)
-        return [painted]
+        return painted
 
     def step(self, batch: Any, engine: Engine) -> dict[str, Tensor]:
         """Stylize the batch, each picture in a random style, and take an optimizer step on the perceptual loss."""
@@ -192,17 +189,17 @@ class JohnsonRecipe(Recipe):
         self, paintings: Tensor, embeddings: Tensor | None, which: Tensor
     ) -> tuple[Tensor, list[StyleStatistics], Tensor]:
         """Let the last pictures of a batch take paintings as styles; return what they and the others have for each."""
-        assert self.predictor is not None and embeddings is not None
+        assert self.predictor is not None and embeddings is not None and isinstance(self.network, StyledNetwork)
         paintings = paintings[: max(1, round(self.options.painting_share * len(which)))]
         with torch.no_grad():
             features = self.loss.encoder(paintings, tuple(dict.fromkeys([*self.loss.layers, *LAYERS])))
-        predicted = self.predictor([channel_moments(features[layer]) for layer in LAYERS])
+        predicted = self.predictor(layer_moments(features))
         others = which[: len(which) - len(paintings)]
         found = zip(self.loss.known, self.loss.statistics(paintings, features), strict=True)
         statistics = [StyleStatistics.joined([known[others.clamp_min(0)], more]) for known, more in found]
         each = torch.arange(len(which))
         each[: len(others)][others < 0] = -1
-        predicted = F.pad(predicted.to(embeddings), (0, embeddings.shape[1] - predicted.shape[1]))  # without palettes
+        predicted = self.network.whole(predicted.to(embeddings))
         return torch.cat([embeddings[: len(others)], predicted]), statistics, each
 
     def _window(self, batch: Tensor, engine: Engine) -> Tensor:

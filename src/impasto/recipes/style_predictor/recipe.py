@@ -7,17 +7,16 @@ import torch
 from torch import Tensor
 
 from impasto.data.folders import Pairs, PictureFolder
-from impasto.networks.style_predictor import LAYERS, StylePredictor
+from impasto.networks.style_predictor import LAYERS, StylePredictor, layer_moments
 from impasto.networks.styled import StyledNetwork
 from impasto.networks.vgg import VGG
-from impasto.ops.moments import channel_moments
 from impasto.ops.resize import resize
 from impasto.recipes.common import descend
 from impasto.recipes.painters import SAMPLES, encoder_of, open_base, sample_photos
 from impasto.recipes.perceptual import Perceptual
+from impasto.recipes.predictors import fresh_predictor, standardize
 from impasto.recipes.style_predictor.options import PredictorOptions
-from impasto.recipes.style_predictor.standardize import standardize
-from impasto.training.recipe import Engine, Recipe, Setup, Site, seeded
+from impasto.training.recipe import Engine, Recipe, Setup, Site
 
 __all__ = ["StylePredictorRecipe"]
 
@@ -61,7 +60,7 @@ class StylePredictorRecipe(Recipe):
         self.loss_weights = options.loss_weights
         self.loss = Perceptual(encoder, [], options, network.depth)
         self.layers = tuple(dict.fromkeys([*self.loss.layers, *LAYERS]))
-        standardize(predictor, encoder, reference, network.embeddings.detach()[1:, : network.learned_size])
+        standardize(predictor, encoder, reference, network)
         self.networks = {"predictor": predictor}
         self.optimizers = {"adam": torch.optim.Adam(predictor.parameters(), options.learning_rate)}
         self.record = {"base": base[1]}
@@ -77,10 +76,8 @@ class StylePredictorRecipe(Recipe):
             PictureFolder(data["paintings"], options.style_crop, seed=options.seed + 1),
         )
         encoder = encoder_of(options)
-        channels = [encoder.channels(layer) for layer in LAYERS]
-        directions = min(options.directions, *channels)
-        size = network.learned_size
-        predictor = seeded(options.seed, lambda: StylePredictor(size, channels, directions, options.width))
+        sizes = {"directions": options.directions, "width": options.width}
+        predictor = fresh_predictor(network, encoder, seed=options.seed, **sizes)
         reference = pairs.second.batch(range(min(options.reference_paintings, len(pairs.second))))
         samples = sample_photos(pairs.first), pairs.second.batch(range(SAMPLES))
         return Setup(cls(predictor, network, encoder, reference, samples, options, base=about), pairs, options)
@@ -88,11 +85,7 @@ class StylePredictorRecipe(Recipe):
     def _features(self, paintings: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Return the predictor's input from paintings: moments of the encoder's channels, for each of its layers."""
         with torch.no_grad():
-            return self._moments(self.loss.encoder(paintings, LAYERS))
-
-    @staticmethod
-    def _moments(features: Mapping[str, Tensor]) -> list[tuple[Tensor, Tensor]]:
-        return [channel_moments(features[layer]) for layer in LAYERS]
+            return layer_moments(self.loss.encoder(paintings, LAYERS))
 
     def to(self, device: torch.device) -> None:
         """Move the encoder, the multi-style network, and the pictures of the previews."""
@@ -105,7 +98,7 @@ class StylePredictorRecipe(Recipe):
         photographs, paintings = batch
         with torch.no_grad():
             features = self.loss.encoder(paintings, self.layers)
-        embeddings = self.predictor(self._moments(features))
+        embeddings = self.predictor(layer_moments(features))
         drafts = self.network.drafts(photographs, embeddings)
         statistics = self.loss.statistics(paintings, features)
         losses = self.loss(drafts, photographs, torch.arange(len(photographs)), statistics)
