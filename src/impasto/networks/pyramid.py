@@ -34,8 +34,9 @@ __all__ = ["PyramidNetwork", "smooth_enlarging"]
 _MARGIN = 32  # pixels of reflection padding that are painted and cut off, so that border effects of layers are, too
 _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
 _DETAIL = 0.3  # of the photograph's detail that a fresh network keeps at each level
-_GRAIN = 0.04  # standard deviation of the noise that drafts see
-_TRANSPORT = 0.5  # amount of the color transport of a style with a palette
+_GRAIN = 0.08  # standard deviation of the noise that the levels see
+_TRANSPORT = 1.0  # amount of the color transport of a style with a palette
+_HALVINGS = 4  # from the picture to the large color areas whose palette is transported
 _SOFT = (0.1, 0.8, 0.1)  # along rows and columns: a blur of the last residual
 _FACTOR = 4  # each level works at a quarter of its resolution
 
@@ -81,8 +82,8 @@ class PyramidNetwork(StyledNetwork):
     The photograph is halved twice. The first level paints the smallest one. Each further level receives the
     photograph at its size and the draft below, enlarged. Its result is the draft, a fraction of the photograph's own
     detail at that size, and a residual in [-1, 1] that it computes. So large shapes are decided where they are cheap,
-    and strokes are added where they are fine. The drafts also see a little noise, from which strokes grow where the
-    photograph is flat; only residuals depend on it.
+    and strokes are added where they are fine. All levels also see a little noise, from which strokes grow where the
+    photograph is flat, and without which textures repeat; only residuals depend on it.
 
     A style embedding holds for each level the gains and shifts of its layers, and the fraction of the photograph's
     detail. At its end it holds the palette of the style image, nine moments, and the amount of the color transport
@@ -168,7 +169,8 @@ class PyramidNetwork(StyledNetwork):
 
     def with_palette(self, embedding: Tensor, style: Tensor) -> Tensor:
         """Return a style embedding with the palette of its style image; see `StyledNetwork`."""
-        palette = palette_of(style)[0].to(embedding)
+        areas = F.avg_pool2d(style, 2**_HALVINGS, ceil_mode=True, count_include_pad=False)
+        palette = palette_of(areas)[0].to(embedding)
         return torch.cat([embedding[: self.learned_size], palette, embedding.new_full((1,), _TRANSPORT)])
 
     @property
@@ -204,36 +206,58 @@ class PyramidNetwork(StyledNetwork):
             self.check_shares(shares, size_of(image))
             shares = extend(shares.float(), multiple, margin)
             shares = (shares / shares.sum(1, keepdim=True).clamp_min(1e-6)).to(self._dtype)
-        painted = pointwise(_in_range, self._drafts(extended, embedding, shares, octaves)[-1])
-        return crop(self._transported(painted, embedding, shares), size_of(image), margin)
+        painted = self._drafts(extended, embedding, shares, octaves)[-1]
+        return crop(self._transported(painted, embedding, shares, octaves), size_of(image), margin)
 
-    def _transported(self, painted: Map, embedding: Tensor, shares: Tensor | None) -> Map:
-        """Return the picture with the palette of its style; with that of all styles where several share it."""
+    def _transported(self, painted: Map, embedding: Tensor, shares: Tensor | None, octaves: int) -> Map:
+        """Return the picture, whose large areas get the palette of the style's; of all styles that share it.
+
+        Detail keeps its colors: a transport of every pixel would stretch the strokes as well.
+        """
         palettes, amounts = embedding[:, -MOMENTS - 1 : -1].float(), embedding[:, -1].float()
         if not amounts.any():
-            return painted
+            return pointwise(_in_range, painted)
+        areas = painted = pointwise(_in_range, keep(painted))
+        for _ in range(_HALVINGS + octaves):
+            areas = keep(halve(areas))
+        where = None
         if shares is None:
-            found, _ = moments(pointwise(_products, keep(painted)))
+            found, _ = moments(pointwise(_products, areas))
             maps = transport(found, palettes.expand_as(found), amounts.expand(len(found)))
-            return pointwise(partial(_mapped, *maps), painted)
-        parts = shares.float() * amounts.view(1, -1, 1, 1)  # (B, K, H, W)
-        areas = parts.mean((0, 2, 3))
-        where = parts.sum(1, keepdim=True)  # where the identity is, nothing moves
-        found, _ = moments(pointwise(_products_where, keep(painted), where))
-        found = found[:, 1:] / found[:, :1].clamp_min(1e-6)
-        palette = (areas @ palettes / areas.sum()).expand_as(found)
-        maps = transport(found, palette, torch.ones(len(found)))
-        return pointwise(partial(_mapped_where, *maps), painted, where)
+        else:
+            parts = shares.float() * amounts.view(1, -1, 1, 1)  # (B, K, H, W)
+            sizes = parts.mean((0, 2, 3))
+            where = parts.sum(1, keepdim=True)  # where the identity is, nothing moves
+            found, _ = moments(pointwise(_products_where, areas, F.avg_pool2d(where, 2 ** (_HALVINGS + octaves))))
+            found = found[:, 1:] / found[:, :1].clamp_min(1e-6)
+            maps = transport(found, (sizes @ palettes / sizes.sum()).expand_as(found), torch.ones(len(found)))
+        moves = keep(pointwise(partial(_moves, *maps), areas))
+        for _ in range(_HALVINGS + octaves):
+            moves = upsample(moves, "bilinear")
+        return pointwise(_moved, painted, moves) if where is None else pointwise(_moved_where, painted, moves, where)
 
-    def drafts(self, image: Tensor, embedding: Tensor) -> list[Tensor]:
+    def noise(self, images: Tensor) -> list[Tensor]:
+        """Return the noise that the levels see, from coarse to fine, new for each picture; see `StyledNetwork`."""
+        sizes = [[side >> self.depth - 1 - index for side in images.shape[-2:]] for index in range(self.depth)]
+        return [_GRAIN * torch.randn(len(images), 1, *size, device=images.device) for size in sizes]
+
+    def drafts(self, image: Tensor, embedding: Tensor, noise: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Return the results of all levels, from coarse to fine, about in [0, 1]; see `StyledNetwork.drafts`."""
-        return [draft.float() for draft in self._drafts(image, self.whole(embedding), None)]
+        noise = self.noise(image) if noise is None and self.training else noise
+        return [draft.float() for draft in self._drafts(image, self.whole(embedding), None, noise=noise)]
 
     @property
     def _dtype(self) -> torch.dtype:
         return self.embeddings.dtype
 
-    def _drafts(self, image: Map, embedding: Tensor, shares: Tensor | None, octaves: int = 0) -> list[Map]:
+    def _drafts(
+        self,
+        image: Map,
+        embedding: Tensor,
+        shares: Tensor | None,
+        octaves: int = 0,
+        noise: Sequence[Tensor] | None = None,
+    ) -> list[Map]:
         parts = self._by_level(embedding, shares)
         photographs = [pointwise(lambda values: values.to(self._dtype), image)]
         mixing = [shares]
@@ -249,8 +273,8 @@ class PyramidNetwork(StyledNetwork):
             else:  # there is nothing below: a gray draft
                 draft, given = pointwise(_gray, photo), photo
                 detail = pointwise(torch.sub, photo, draft)
-            if index < self.depth - 1:
-                given = pointwise(_grained, given, self._grain(index, given))
+            grain = self._fixed_noise(index, size_of(given)) if noise is None else noise[index]
+            given = pointwise(_grained, given, grain.to(self._dtype))
             level = min(index, self.depth - 1)
             residual, kept = self._level(level, given, iter(parts[level]), share)
             if index >= self.depth - 1:  # what is finer than strokes is grain
@@ -264,18 +288,10 @@ class PyramidNetwork(StyledNetwork):
             results.append(keep(result) if index + 1 < len(photographs) else result)
         return results
 
-    def _grain(self, index: int, given: Map) -> Tensor:
-        """Return the noise that a draft sees beside the photograph, `(1, 1, H, W)`.
-
-        In flat places it is what strokes grow from. It is new in each training step, and else always the same, so that
-        it does not flicker in a video.
-        """
-        size, like = size_of(given), self.embeddings
-        if self.training and isinstance(given, Tensor):
-            noise = torch.randn(1, 1, *size, device=like.device)
-        else:
-            noise = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(index))
-        return (_GRAIN * noise).to(like)
+    def _fixed_noise(self, index: int, size: tuple[int, int]) -> Tensor:
+        """Return the noise of a level, `(1, 1, H, W)`: always the same, so that it does not flicker in a video."""
+        noise = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(index))
+        return (_GRAIN * noise).to(self.embeddings.device)
 
     def _by_level(self, embedding: Tensor, shares: Tensor | None) -> list[list[Tensor]]:
         """Return the parts of embeddings for each level."""
@@ -313,16 +329,20 @@ def _in_range(painted: Tensor) -> Tensor:
     return painted.float().clamp(0, 1)
 
 
-def _mapped(matrices: Tensor, offsets: Tensor, image: Tensor) -> Tensor:
-    """Return A x + b of the colors, added up in one order, so that strips have the bits of the whole."""
+def _moves(matrices: Tensor, offsets: Tensor, image: Tensor) -> Tensor:
+    """Return A x + b - x of the colors, added up in one order, so that strips have the bits of the whole."""
     red, green, blue = image.unbind(1)
     moved = offsets[:, :, None, None] + matrices[:, :, 0, None, None] * red[:, None]
     moved = moved + matrices[:, :, 1, None, None] * green[:, None]
-    return (moved + matrices[:, :, 2, None, None] * blue[:, None]).clamp(0, 1)
+    return moved + matrices[:, :, 2, None, None] * blue[:, None] - image
 
 
-def _mapped_where(matrices: Tensor, offsets: Tensor, image: Tensor, amount: Tensor) -> Tensor:
-    return torch.lerp(image, _mapped(matrices, offsets, image), amount.clamp(0, 1))
+def _moved(image: Tensor, moves: Tensor) -> Tensor:
+    return (image + moves).clamp(0, 1)
+
+
+def _moved_where(image: Tensor, moves: Tensor, amount: Tensor) -> Tensor:
+    return (image + amount.clamp(0, 1) * moves).clamp(0, 1)
 
 
 def _products(image: Tensor) -> Tensor:

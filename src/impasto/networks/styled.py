@@ -91,12 +91,17 @@ class StyledNetwork(nn.Module):
         """Number of drafts of a picture, the picture itself included."""
         return 1
 
-    def drafts(self, image: Tensor, embedding: Tensor) -> list[Tensor]:
+    def noise(self, images: Tensor) -> list[Tensor]:
+        """Return new noise for each picture, as `drafts` takes it, `(B, 1, h, w)` each; most networks need none."""
+        return []
+
+    def drafts(self, image: Tensor, embedding: Tensor, noise: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Return what is trained, for pictures whose sides are multiples of `multiple`: drafts, then the picture.
 
         Args:
             image: as for `forward`.
             embedding: as for `forward`.
+            noise: that of `noise`; by default, it is drawn in training, and else always the same.
         """
         return [self(image, embedding)]
 

@@ -18,6 +18,7 @@ __all__ = ["DRAFT_WEIGHT", "Perceptual", "RANGE_WEIGHT", "StyleStatistics"]
 
 DRAFT_WEIGHT = 0.5  # of the losses of each draft, relative to those of the picture
 RANGE_WEIGHT = 10.0  # of mean squares outside [0, 1], where a clamp would stop the gradient
+_WINDOW = 128  # pixels; the style loss is that of windows of about this side
 _LARGE = 4.0  # style loss of a layer above which it is tempered
 _POSITIONS = 144  # of a layer in a draft or picture, at least, for a Gram matrix that says something
 
@@ -173,9 +174,11 @@ class Perceptual:
         features = self.encoder(painted, tuple(dict.fromkeys([*options.content_layers, *style_layers])))
         style = content = painted.new_zeros(())
         for layer in style_layers:
-            grams, targets = self.style.statistics(features[layer])[0], statistics.targets[layer]
-            fractions = (grams - targets).square().mean((1, 2)) / targets.square().mean((1, 2))
-            style = style + self.style_layers[layer] * (styled * tempered(fractions)).mean()
+            values, targets = self._windows(features[layer], painted.shape[-1]), statistics.targets[layer].unsqueeze(1)
+            grams = self.style.statistics(values.flatten(0, 1))[0]
+            grams = grams.view(*values.shape[:2], *grams.shape[1:])
+            fractions = (grams - targets).square().mean((2, 3)) / targets.square().mean((2, 3))  # (B, windows)
+            style = style + self.style_layers[layer] * (styled * tempered(fractions).mean(1)).mean()
         for layer, weight in options.content_layers.items():
             distances = (wide(features[layer]) - wide(content_features[layer])).square().mean((1, 2, 3))
             content = content + weight * (styled * distances / (2 * statistics.energies[layer])).mean()
@@ -185,6 +188,20 @@ class Perceptual:
             "tv": options.tv_weight * total_variation(painted),
             "range": RANGE_WEIGHT * (painted - painted.clamp(0, 1)).square().mean(),
         }
+
+    @staticmethod
+    def _windows(values: Tensor, side: int) -> Tensor:
+        """Return the windows of features `(B, C, h, w)`, `(B, windows, C, h', w')`, of a picture with this side.
+
+        Style is demanded of each window on its own: else it gathers where the photograph has contrast already, and
+        skies stay empty.
+        """
+        count = max(1, round(side / _WINDOW))
+        while count > 1 and (values.shape[-2] // count) * (values.shape[-1] // count) < _POSITIONS:
+            count -= 1
+        h, w = values.shape[-2] // count, values.shape[-1] // count
+        parts = values[..., : h * count, : w * count].reshape(*values.shape[:2], count, h, count, w)
+        return parts.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)
 
     def _positions(self, painted: Tensor, layer: str) -> int:
         stride = self.encoder.stride(layer)

@@ -20,7 +20,7 @@ from impasto.networks.pyramid import PyramidNetwork
 from impasto.networks.style_predictor import LAYERS, StylePredictor, layer_moments
 from impasto.networks.styled import IDENTITY, StyledNetwork
 from impasto.networks.vgg import VGG
-from impasto.ops.flow import synthetic_motion, warp
+from impasto.ops.flow import resize_flow, synthetic_motion, warp
 from impasto.recipes.common import descend
 from impasto.recipes.johnson.options import JohnsonOptions
 from impasto.recipes.painters import (
@@ -150,11 +150,24 @@ class JohnsonRecipe(Recipe):
         embeddings: Tensor | None = getattr(self.network, "embeddings", None)
         return None if embeddings is None else embeddings[which.to(embeddings.device)]
 
-    def _drafts(self, photographs: Tensor, embeddings: Tensor | None) -> list[Tensor]:
+    def _noise(self, batch: Tensor, flow: Tensor) -> list[Tensor]:
+        """Return the network's noise for a batch, and for its moved pictures the same noise, moved with them.
+
+        Where a photograph is flat, strokes can grow from noise only. Other noise would make them a lack of stability.
+        """
+        parts = self.network.noise(batch) if isinstance(self.network, StyledNetwork) else []
+        flows = [resize_flow(flow, (part.shape[-2], part.shape[-1])).round() for part in parts]  # no noise is averaged
+        return [
+            torch.cat([part, warp(part[::2][: len(flow)], moved)]) for part, moved in zip(parts, flows, strict=True)
+        ]
+
+    def _drafts(
+        self, photographs: Tensor, embeddings: Tensor | None, noise: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
         """Return the drafts of photographs, and their stylized pictures last."""
         if isinstance(self.network, StyledNetwork):
             assert embeddings is not None
-            return self.network.drafts(photographs, embeddings)
+            return self.network.drafts(photographs, embeddings, noise)
         return [self._paint(photographs, embeddings)]
 
     def _paint(self, photographs: Tensor, embeddings: Tensor | None) -> Tensor:
@@ -174,7 +187,7 @@ class JohnsonRecipe(Recipe):
         moving = batch[::2] if self.options.stability_weight else batch[:0]
         moved, flow, mask = synthetic_motion(moving, engine.random)
         again = None if embeddings is None else torch.cat([embeddings, embeddings[::2][: len(moved)]])
-        drafts = self._drafts(torch.cat([batch, moved]), again)
+        drafts = self._drafts(torch.cat([batch, moved]), again, self._noise(batch, flow))
         painted, painted_moved = drafts[-1][: len(batch)], drafts[-1][len(batch) :]
         losses = self.loss([draft[: len(batch)] for draft in drafts], batch, which, statistics)
         losses["identity"] = self.options.identity_weight * losses["identity"]
