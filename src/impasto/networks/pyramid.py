@@ -35,6 +35,7 @@ _MARGIN = 32  # pixels of reflection padding that are painted and cut off, so th
 _EPS = 1e-3  # bounds the gain where a picture is flat; 1e-5 makes blobs of skies
 _DETAIL = 0.3  # of the photograph's detail that a fresh network keeps at each level
 _GRAIN = 0.08  # standard deviation of the noise that the levels see
+_TILE = 256  # side of the noise that repeats, in positions of a level
 _TRANSPORT = 1.0  # amount of the color transport of a style with a palette
 _HALVINGS = 4  # from the picture to the large color areas whose palette is transported
 _SOFT = (0.1, 0.8, 0.1)  # along rows and columns: a blur of the last residual
@@ -289,9 +290,10 @@ class PyramidNetwork(StyledNetwork):
         return results
 
     def _fixed_noise(self, index: int, size: tuple[int, int]) -> Tensor:
-        """Return the noise of a level, `(1, 1, H, W)`: always the same, so that it does not flicker in a video."""
-        noise = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(index))
-        return (_GRAIN * noise).to(self.embeddings.device)
+        """Return the noise of a level, `(1, 1, H, W)`: always the same tile, so that it does not flicker in a video."""
+        tile = torch.randn(_TILE, _TILE, generator=torch.Generator().manual_seed(index))
+        rows, columns = (torch.arange(side) % _TILE for side in size)
+        return (_GRAIN * tile[rows][:, columns])[None, None].to(self.embeddings.device)
 
     def _by_level(self, embedding: Tensor, shares: Tensor | None) -> list[list[Tensor]]:
         """Return the parts of embeddings for each level."""

@@ -81,8 +81,8 @@ def reference(net, image, embedding):
             x = torch.cat([photo, draft], 1)
         else:
             below, x = torch.full_like(photo, 0.5), photo
-        noise = torch.randn(1, 1, *photo.shape[-2:], generator=torch.Generator().manual_seed(index))
-        x = x + 0.08 * noise.double()
+        noise = torch.randn(256, 256, generator=torch.Generator().manual_seed(index)).repeat(2, 2)
+        x = x + 0.08 * noise.double()[: photo.shape[-2], : photo.shape[-1]]
         x = layer(F.pixel_unshuffle(x, 4), level.stem.weight)
         for pair in level.blocks:
             x = x + layer(layer(x, pair[0].weight), pair[1].weight, relu=False)
