@@ -9,19 +9,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from impasto.errors import ImageError
 from impasto.io.formats import READABLE, WRITABLE
 from impasto.io.icc import device_to_rgb, to_srgb
-from impasto.io.metadata import DEVICE_MODES, Notes, portable_exif, read_notes
+from impasto.io.metadata import DEVICE_MODES, Notes, completed_notes, portable_exif, read_notes
 from impasto.io.naming import called, listed_words, reason_of
 from impasto.io.numbers import to_unit
-from impasto.io.picture import Floats, Picture, three_channels
+from impasto.io.picture import Floats, Picture, three_channels, to_integers
+from impasto.io.tiff import Tags, check_raw, is_tiff, of_full_picture, tiff_tags
 
 __all__ = ["decoding", "load_picture", "open_image", "read_bytes"]
 
@@ -31,9 +33,9 @@ MAX_MEGAPIXELS: Final = 500
 def load_picture(source: object, *, digest: bool = True) -> Picture:
     """Read a picture from a file, a PIL image or an array.
 
-    Files may have any depth, color mode, profile and orientation; of animations the first frame is read. A broken
-    color profile counts as sRGB. The depth of 16-bit PNG and TIFF is kept, except for CMYK and Lab, which are
-    converted with 8 bits.
+    Files may have any depth, color mode, profile and orientation; of animations the first frame is read, of a TIFF the
+    first picture that is no reduced version of another one. A broken color profile counts as sRGB. The depth of 16-bit
+    PNG and TIFF is kept, except for CMYK and Lab, which are converted with 8 bits.
 
     Args:
         source: a path, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged. Arrays are
@@ -60,19 +62,40 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
 
 
 def _from_file(path: Path) -> Picture:
-    data = read_bytes(path)
+    whole = read_bytes(path)
     name, notes = called(path), list[str]()
+    check_raw(path, whole, name)
     with decoding(name):
+        data = of_full_picture(whole, name, notes)
         image = open_image(path, data)
         if image is None or _is_deep(image, data):
             if image is not None and image.format == "PNG":
                 image.load()  # detects damage, and reads EXIF behind the pixels
-            about = read_notes(image, data)
-            picture = _upright(*_read_deep(path, about, name, notes), 16, about)
+            about = _of_file(image, data, whole)
+            with _readable(path, data, whole) as file:
+                picture = _upright(*_read_deep(file, tiff_tags(data), about.exif, name, notes), about)
         else:
             image.load()
-            picture = _upright(*_channels(image, name, notes), read_notes(image, data))
-    return replace(picture, name=path.stem, digest=hashlib.sha256(data).hexdigest(), notes=tuple(notes))
+            picture = _upright(*_channels(image, name, notes), _of_file(image, data, whole))
+    return replace(picture, name=path.stem, digest=hashlib.sha256(whole).hexdigest(), notes=tuple(notes))
+
+
+def _of_file(image: Image.Image | None, data: bytes, whole: bytes) -> Notes:
+    """Return the metadata of an opened picture; what it lacks, the first picture of its file may have."""
+    about = read_notes(image, data)
+    return about if data is whole else completed_notes(about, read_notes(None, whole))
+
+
+@contextmanager
+def _readable(path: Path, data: bytes, whole: bytes) -> Iterator[Path]:
+    """Yield a path at which OpenImageIO can read the data, which it cannot read from memory."""
+    if data is whole and path.is_file():
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / "picture"
+        copy.write_bytes(data)
+        yield copy
 
 
 def _from_pillow(image: Image.Image) -> Picture:
@@ -157,7 +180,7 @@ def open_image(path: Path, data: bytes) -> Image.Image | None:
     try:
         image = Image.open(BytesIO(data), formats=READABLE)
     except UnidentifiedImageError:
-        if data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        if is_tiff(data):
             return None
         raise _unreadable(name, _what_instead(data)) from None
     _check_size(name, image)
@@ -228,31 +251,36 @@ def _channels(image: Image.Image, name: str, notes: list[str]) -> tuple[Floats, 
 def _integers_of(image: Image.Image) -> str:
     """Return the type of the integers in the file of an image of mode I: of a TIFF by its tags, else of 16 bits."""
     tags = image.getexif() if image.format == "TIFF" else {}
-    bits, sign = (_first(tags.get(tag, default)) for tag, default in ((258, 16), (339, 1)))
+    bits, sign = (np.max(tags.get(tag, default)) for tag, default in ((258, 16), (339, 1)))
     return f"{'int' if sign == 2 else 'uint'}{32 if bits > 16 else 16}"
 
 
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, tuple) else value
-
-
 def _is_deep(image: Image.Image, data: bytes) -> bool:
-    """Return whether Pillow would reduce the depth: 16-bit PNG, TIFF of more than 8 bits that is not CMYK or Lab."""
+    """Return whether Pillow would reduce the depth, as of 16 bits, or misread the colors, as of planar Lab."""
     if image.format == "PNG":
         return data[24] == 16  # IHDR: width, height, then bits per channel
     if image.format != "TIFF":
         return False
     tags = image.getexif()
     bits = tags.get(258, 1)
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 and tags.get(262) not in (5, 8)
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 or tags.get(262) == _LAB
 
 
-def _read_deep(path: Path, about: Notes, name: str, notes: list[str]) -> tuple[Floats, Floats | None]:
-    """Read a PNG or TIFF at full depth: colors `(H, W, 1 or 3)` and alpha `(H, W)`, in [0, 1]."""
+_CMYK, _LAB = 5, 8  # PhotometricInterpretation of TIFF
+_COUNTS: Final = {0: 1, 1: 1, 2: 3, 3: 3, 6: 3, _CMYK: 4, _LAB: 3}  # channels of each, without extra ones
+_BLACK_TAG, _WHITE_TAG = 340, 341  # SMinSampleValue and SMaxSampleValue of TIFF: the range of its numbers
+_COLORS_TAG, _INKS_TAG, _EXTRA_TAG = 262, 332, 338
+
+
+def _read_deep(
+    path: Path, tags: Tags, exif: Image.Exif, name: str, notes: list[str]
+) -> tuple[Floats, Floats | None, int]:
+    """Read a PNG or TIFF at full depth: colors `(H, W, 1 or 3)` and alpha `(H, W)`, in [0, 1], and the depth."""
     import OpenImageIO as oiio  # noqa: N813  slow import, and few pictures need it
 
     wish = oiio.ImageSpec()
     wish.attribute("oiio:UnassociatedAlpha", 1)
+    wish.attribute("oiio:RawColor", int(_first(tags.get(_COLORS_TAG), -1) in (_CMYK, _LAB)))
     source = oiio.ImageInput.open(str(path), wish)
     if source is None:
         raise ValueError(oiio.geterror())
@@ -266,39 +294,65 @@ def _read_deep(path: Path, about: Notes, name: str, notes: list[str]) -> tuple[F
     finally:
         source.close()
     values = values.reshape(spec.height, spec.width, spec.nchannels)
-    white, black = (_stated(about.exif.get(tag)) for tag in (_WHITE_TAG, _BLACK_TAG))
-    scale: dict[str, Any] = {} if white is None else {"white": white, "black": black or 0}
-    return _arrange(values, spec, scale, name, notes)
+    return _arrange(values, spec, tags, exif.get(TiffImagePlugin.ICCPROFILE), name, notes)
 
 
-_BLACK_TAG, _WHITE_TAG = 340, 341  # SMinSampleValue and SMaxSampleValue of TIFF: the range of its numbers
-
-
-def _stated(value: Any) -> float | None:
-    """Return a number of a tag, which has one for each channel."""
-    with suppress(TypeError, ValueError, ZeroDivisionError, IndexError, OverflowError):
-        number = float(_first(value))
-        return number if np.isfinite(number) else None
-    return None
+def _first(values: tuple[Any, ...] | None, default: Any = None) -> Any:
+    """Return the first number of a tag, which may have one for each channel."""
+    return values[0] if values else default
 
 
 def _arrange(
-    values: NDArray[Any], spec: Any, scale: dict[str, Any], name: str, notes: list[str]
-) -> tuple[Floats, Floats | None]:
+    values: NDArray[Any], spec: Any, tags: Tags, icc: Any, name: str, notes: list[str]
+) -> tuple[Floats, Floats | None, int]:
     """Split the channels of OpenImageIO into colors and unassociated alpha."""
-    colors = values[..., : 3 if spec.nchannels - (spec.alpha_channel >= 0) >= 3 else 1]
-    alpha = None
-    if spec.alpha_channel >= 0:
-        alpha = to_unit(values[..., spec.alpha_channel], f"The alpha of {name}", notes)
-    multiplied = alpha is not None and not spec.get_int_attribute("oiio:UnassociatedAlpha", 0)
-    if multiplied and colors.dtype.kind == "f":
+    photometric = _first(tags.get(_COLORS_TAG), -1)
+    count = _COUNTS.get(photometric, 3 if spec.nchannels >= 3 else 1)
+    if photometric not in (-1, *_COUNTS) or spec.nchannels < count:
+        raise ValueError(f"its colors are of the unknown kind {photometric}, with {spec.nchannels} channels")
+    place, multiplied = spec.alpha_channel, not spec.get_int_attribute("oiio:UnassociatedAlpha", 0)
+    if photometric in (_CMYK, _LAB):  # OpenImageIO takes black ink for alpha
+        if _first(tags.get(_INKS_TAG), 1) != 1:
+            raise ValueError("its inks are not cyan, magenta, yellow and black")
+        kinds = tags.get(_EXTRA_TAG, ())
+        found = [index for index, kind in enumerate(kinds) if kind in (1, 2) and count + index < spec.nchannels]
+        place, multiplied = (count + found[0], kinds[found[0]] == 1) if found else (-1, False)
+    alpha = to_unit(values[..., place], f"The alpha of {name}", notes) if place >= 0 else None
+    colors = values[..., :count]
+    if photometric == _LAB:
+        return _from_lab(colors), alpha, 8
+    if alpha is not None and multiplied and colors.dtype.kind == "f":
         colors = _divided(colors, alpha)  # before highlights are clipped
-    colors = to_unit(colors, name, notes, **scale)
-    if multiplied and values.dtype.kind != "f":
+    white, black = _first(tags.get(_WHITE_TAG)), _first(tags.get(_BLACK_TAG), 0)
+    stated = white is not None and black < white < np.inf
+    colors = to_unit(colors, name, notes, white=white if stated else None, black=black if stated else 0)
+    if alpha is not None and multiplied and values.dtype.kind != "f":
         colors = _divided(colors, alpha).clip(0, 1)
-    if spec.get_int_attribute("tiff:PhotometricInterpretation", -1) == 0:  # white is zero
+    if photometric == _CMYK:
+        inks = _image("CMYK", to_integers(colors, 8), icc)
+        return np.asarray(device_to_rgb(inks), np.float32) / np.float32(255), alpha, 8
+    if photometric == 0:  # white is zero
         colors = 1 - colors
-    return colors, alpha
+    return colors, alpha, 8 if values.dtype.itemsize == 1 else 16
+
+
+def _from_lab(values: NDArray[Any]) -> Floats:
+    """Convert Lab of 8 or 16 bits, whose a and b are signed, to sRGB, with 8 bits."""
+    if values.dtype == np.uint16:
+        signed = (values[..., 1:].view(np.int16).astype(np.int32) + 128) // 256
+        values = np.dstack([(values[..., 0] / 257 + 0.5).astype(np.uint8), signed.clip(-128, 127).astype(np.uint8)])
+    if values.dtype != np.uint8:
+        raise ValueError(f"its Lab colors are {values.dtype}; expected 8 or 16 bits")
+    image = device_to_rgb(_image("LAB", values))
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def _image(mode: str, values: NDArray[Any], icc: Any = None) -> Image.Image:
+    """Return a Pillow image of bytes `(H, W, C)`, with a color profile."""
+    height, width = values.shape[:2]
+    image = Image.frombytes(mode, (width, height), np.ascontiguousarray(values).tobytes())
+    image.info["icc_profile"] = icc
+    return image
 
 
 def _divided(colors: NDArray[Any], alpha: Floats | None) -> Floats:

@@ -7,7 +7,7 @@ from PIL import ExifTags, Image, TiffImagePlugin
 
 from impasto.io.picture import Picture
 
-__all__ = ["DEVICE_MODES", "Notes", "exif_entries", "exif_with_dpi", "portable_exif", "read_notes"]
+__all__ = ["DEVICE_MODES", "Notes", "completed_notes", "exif_entries", "exif_with_dpi", "portable_exif", "read_notes"]
 
 DEVICE_MODES: Final = ("CMYK", "LAB")  # converted to sRGB by the decoder
 
@@ -62,6 +62,15 @@ def read_notes(image: Image.Image | None, data: bytes) -> Notes:
     icc = info.get("icc_profile") or exif.get(TiffImagePlugin.ICCPROFILE)
     used_up = image is not None and image.mode in DEVICE_MODES
     return Notes(icc if isinstance(icc, bytes) and not used_up else None, exif, _dpi(info, exif))
+
+
+def completed_notes(notes: Notes, others: Notes) -> Notes:
+    """Return the metadata of a picture, completed by that of the first picture of its file."""
+    wanted = (*_KEPT_TAGS, *_DIRECTORIES, ExifTags.Base.Orientation)
+    for tag in wanted:
+        if tag not in notes.exif and tag in others.exif:
+            notes.exif[tag] = others.exif[tag]
+    return Notes(notes.icc or others.icc, notes.exif, notes.dpi or others.dpi)
 
 
 def _dpi(info: dict[Any, Any], exif: Image.Exif) -> tuple[float, float] | None:

@@ -40,9 +40,9 @@ def to_unit(
             white = float(np.iinfo(values.dtype).max)
             if usual:
                 return values.astype(np.float32) / np.float32(white)
-        if not usual and 0 < (high := int(values.max())) < _DARK * white:
+        if not usual and 0 < (most := int(values.max())) < _DARK * white:
             raise ImageError(
-                f"{name} holds {values.dtype} numbers up to {high}, but white is {white:.0f}; scale it to uint8 or "
+                f"{name} holds {values.dtype} numbers up to {most}, but white is {white:.0f}; scale it to uint8 or "
                 "uint16 first."
             )
     elif not np.isfinite(values).all():

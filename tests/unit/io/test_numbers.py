@@ -134,7 +134,7 @@ def test_integers_are_scaled_by_their_type(how, kind, dtype, tmp_path):
     expected[0] = (top // 4) / top
     np.testing.assert_allclose(picture.pixels, expected, atol=1e-6)
     assert picture.notes == ()
-    assert picture.depth == (16 if np.dtype(dtype).itemsize > 1 or dtype == "i1" and how != "array" else 8)
+    assert picture.depth == (16 if np.dtype(dtype).itemsize > 1 else 8)
     if kind == "RGBA":
         np.testing.assert_allclose(picture.alpha, expected[..., 0], atol=1e-6)
 
