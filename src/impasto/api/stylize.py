@@ -353,9 +353,9 @@ def start_stylize(
 ) -> Run[Any]:
     """Stylize a photograph by optimization; it blocks, and returns the result.
 
-    A path or PIL image gives a PIL image, an array `(H, W, 3)` an array of the same dtype, a tensor `(3, H, W)` or
-    `(1, 3, H, W)` a tensor `(1, 3, H, W)`. `stylize.start` takes the same arguments and returns a `Run`, whose steps
-    give the picture so far.
+    A path or PIL image gives a PIL image, an array `(H, W, 3)` or `(H, W, 4)` an array of the same dtype and channels,
+    a tensor `(3, H, W)` or `(1, 3, H, W)` a tensor `(1, 3, H, W)`. `stylize.start` takes the same arguments and returns
+    a `Run`, whose steps give the picture so far.
 
     Args:
         content: the photograph: a path, PIL image, array or tensor in [0, 1].

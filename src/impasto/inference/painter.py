@@ -83,8 +83,9 @@ class Painter(Model):
         """Return a painted picture as the kind that was given.
 
         Args:
-            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)`, which gives an array; or a tensor
-                `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor `(1, 3, H, W)`.
+            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)` or `(H, W, 4)`, which gives one of
+                the same channels; or a tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor
+                `(1, 3, H, W)`.
             style: names with weights, as "starry_night:0.6,great_wave:0.4" or {"starry_night": 0.6, "great_wave": 0.4};
                 a file of `impasto train style`; a style embedding `(N,)`; or any picture as for `image`. A name means
                 the network's own style, else the picture of `impasto styles`. A network of one style needs none.

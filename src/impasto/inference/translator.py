@@ -39,8 +39,9 @@ class Translator(Model):
         """Return a translated picture as the kind that was given.
 
         Args:
-            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)`, which gives an array; or a tensor
-                `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor `(1, 3, H, W)`.
+            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)` or `(H, W, 4)`, which gives one of
+                the same channels; or a tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor
+                `(1, 3, H, W)`.
             strength: from 0, the picture itself, to 1, its translation.
             keep: a mask of what stays as it is.
             settings: as in `ApplyOptions`, for example `size` and `mode`.

@@ -75,7 +75,6 @@ def _from_file(path: Path) -> Picture:
             with _readable(path, data, whole) as file:
                 picture = _upright(*_read_deep(file, tiff_tags(data), about.exif, name, notes), about)
         else:
-            image.load()
             picture = _upright(*_channels(image, name, notes), _of_file(image, data, whole))
     return replace(picture, name=path.stem, digest=hashlib.sha256(whole).hexdigest(), notes=tuple(notes))
 
@@ -103,7 +102,6 @@ def _from_pillow(image: Image.Image) -> Picture:
     name = called(Path(path)) if path else "The PIL image"
     with decoding(name):
         _check_size(name, image)
-        image.load()
         picture = _upright(*_channels(image, name, notes), read_notes(image, b""))
     return replace(picture, name=Path(path).stem, notes=tuple(notes))
 
@@ -225,22 +223,23 @@ def _unreadable(name: str, reason: str) -> ImageError:
 
 
 def _channels(image: Image.Image, name: str, notes: list[str]) -> tuple[Floats, Floats | None, int]:
-    """Split a decoded Pillow image of any mode into channels.
+    """Decode a Pillow image of any mode and split it into channels.
 
     Returns:
         Colors `(H, W, 1 or 3)`, alpha `(H, W)` or None, both in [0, 1], and the bits per channel.
     """
-    if image.mode.startswith("I;16"):
-        return to_unit(np.asarray(image, np.uint16)[..., None], name, notes), None, 16
-    if image.mode in ("I", "F"):
-        values = np.asarray(image)[..., None]
-        if image.mode == "I" and image.format:
-            values = values.astype(_integers_of(image))
-        white = 65535 if values.dtype == np.int32 and not image.format else None  # as Pillow writes it
-        return to_unit(values, name, notes, white=white), None, 16
+    tiles = getattr(image, "tile", None) or [("", (), 0, "")]
+    small = _SMALL_GRAYS.get(str(tiles[0][3]))  # before decoding, which forgets it
+    image.load()
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        values, white = _large_numbers(image)
+        return to_unit(values[..., None], name, notes, white=white), _keyed(values, image, 1), 16
+    if image.mode in ("1", "L"):
+        values = np.asarray(image.convert("L"))
+        return to_unit(values[..., None], name, notes), _keyed(values, image, small), 8
     if image.mode in DEVICE_MODES:
         image = device_to_rgb(image)
-    target = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
+    target = "L" if image.mode in ("LA", "La") else "RGB"
     target += "A" * image.has_transparency_data
     image = image if image.mode == target else image.convert(target)
     values = np.divide(np.asarray(image), np.float32(255), dtype=np.float32)
@@ -248,11 +247,35 @@ def _channels(image: Image.Image, name: str, notes: list[str]) -> tuple[Floats, 
     return (values[..., :-1], values[..., -1], 8) if target.endswith("A") else (values, None, 8)
 
 
-def _integers_of(image: Image.Image) -> str:
-    """Return the type of the integers in the file of an image of mode I: of a TIFF by its tags, else of 16 bits."""
+_SMALL_GRAYS: Final = {"L;2": 85, "L;4": 17}  # how a PNG of 2 and 4 bits is stored → steps of its grays
+
+
+def _keyed(gray: NDArray[Any], image: Image.Image, step: int | None) -> Floats | None:
+    """Return the alpha of a picture of which one gray is transparent, or None.
+
+    Pillow gives that gray as it is in the file, and of small depths scales only the pixels, by `step`. If the step is
+    not known, since the image was decoded before, it is seen in the pixels.
+    """
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return None
+    if step is None and image.mode == "L":
+        fits = [step for step in _SMALL_GRAYS.values() if key * step <= 255 and not (gray % step).any()]
+        step = fits[0] if fits and image.format == "PNG" else None
+    return np.asarray(gray != key * (step or 1), np.float32)
+
+
+def _large_numbers(image: Image.Image) -> tuple[NDArray[Any], float | None]:
+    """Return the numbers of a mode of more than 8 bits, and which is white if their type does not tell."""
+    values = np.asarray(image)
+    if image.mode == "F":
+        return values, None
     tags = image.getexif() if image.format == "TIFF" else {}
-    bits, sign = (np.max(tags.get(tag, default)) for tag, default in ((258, 16), (339, 1)))
-    return f"{'int' if sign == 2 else 'uint'}{32 if bits > 16 else 16}"
+    bits, sign = (int(np.max(tags.get(tag, default))) for tag, default in ((258, 16), (339, 1)))
+    if image.mode == "I" and not image.format:
+        return values, 65535  # as Pillow writes it
+    kind = f"{'int' if sign == 2 else 'uint'}{32 if bits > 16 else 16}"
+    return values.astype(kind), None if bits in (16, 32) else 2.0**bits - 1
 
 
 def _is_deep(image: Image.Image, data: bytes) -> bool:
@@ -263,7 +286,7 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
         return False
     tags = image.getexif()
     bits = tags.get(258, 1)
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 or tags.get(262) == _LAB
+    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 or tags.get(262) == _LAB or tags.get(_INKS_TAG, 1) != 1
 
 
 _CMYK, _LAB = 5, 8  # PhotometricInterpretation of TIFF
