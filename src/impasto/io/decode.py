@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from impasto.errors import ImageError
+from impasto.io.color_tags import ColorTags, avif_properties, read_avif_tags, read_pillow_tags, read_png_tags
 from impasto.io.formats import READABLE, WRITABLE
 from impasto.io.icc import device_to_rgb, to_srgb
 from impasto.io.metadata import DEVICE_MODES, Notes, completed_notes, portable_exif, read_notes
@@ -34,8 +37,9 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
     """Read a picture from a file, a PIL image or an array.
 
     Files may have any depth, color mode, profile and orientation; of animations the first frame is read, of a TIFF the
-    first picture that is no reduced version of another one. A broken color profile counts as sRGB. The depth of 16-bit
-    PNG and TIFF is kept, except for CMYK and Lab, which are converted with 8 bits.
+    first picture that is no reduced version of another one. A damaged color profile counts as sRGB. The depth of 16-bit
+    PNG and TIFF is kept, except for CMYK and Lab, which are converted with 8 bits. The picture's `notes` say what a
+    person should know, such as that highlights are clipped.
 
     Args:
         source: a path, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged. Arrays are
@@ -73,9 +77,16 @@ def _from_file(path: Path) -> Picture:
                 image.load()  # detects damage, and reads EXIF behind the pixels
             about = _of_file(image, data, whole)
             with _readable(path, data, whole) as file:
-                picture = _upright(*_read_deep(file, tiff_tags(data), about.exif, name, notes), about)
+                channels = _read_deep(file, tiff_tags(data), about.exif, name, notes)
         else:
-            picture = _upright(*_channels(image, name, notes), _of_file(image, data, whole))
+            channels = _channels(image, name, notes)
+            about = _of_file(image, data, whole)
+        tags = read_png_tags(data)
+        if image is not None and image.format == "AVIF":
+            properties = avif_properties(data)
+            channels = _cropped(channels, properties.get(b"clap"), name, notes)
+            tags = None if about.icc else read_avif_tags(properties)
+        picture = _upright(channels, about, tags, name, notes)
     return replace(picture, name=path.stem, digest=hashlib.sha256(whole).hexdigest(), notes=tuple(notes))
 
 
@@ -102,7 +113,8 @@ def _from_pillow(image: Image.Image) -> Picture:
     name = called(Path(path)) if path else "The PIL image"
     with decoding(name):
         _check_size(name, image)
-        picture = _upright(*_channels(image, name, notes), read_notes(image, b""))
+        channels = _channels(image, name, notes)
+        picture = _upright(channels, read_notes(image, b""), read_pillow_tags(image.info), name, notes)
     return replace(picture, name=Path(path).stem, notes=tuple(notes))
 
 
@@ -222,7 +234,10 @@ def _unreadable(name: str, reason: str) -> ImageError:
     )
 
 
-def _channels(image: Image.Image, name: str, notes: list[str]) -> tuple[Floats, Floats | None, int]:
+_Channels = tuple[Floats, Floats | None, int]  # colors `(H, W, 1 or 3)`, alpha `(H, W)`, bits per channel
+
+
+def _channels(image: Image.Image, name: str, notes: list[str]) -> _Channels:
     """Decode a Pillow image of any mode and split it into channels.
 
     Returns:
@@ -238,7 +253,7 @@ def _channels(image: Image.Image, name: str, notes: list[str]) -> tuple[Floats, 
         values = np.asarray(image.convert("L"))
         return to_unit(values[..., None], name, notes), _keyed(values, image, small), 8
     if image.mode in DEVICE_MODES:
-        image = device_to_rgb(image)
+        image = device_to_rgb(image, name, notes)
     target = "L" if image.mode in ("LA", "La") else "RGB"
     target += "A" * image.has_transparency_data
     image = image if image.mode == target else image.convert(target)
@@ -295,9 +310,7 @@ _BLACK_TAG, _WHITE_TAG = 340, 341  # SMinSampleValue and SMaxSampleValue of TIFF
 _COLORS_TAG, _INKS_TAG, _EXTRA_TAG = 262, 332, 338
 
 
-def _read_deep(
-    path: Path, tags: Tags, exif: Image.Exif, name: str, notes: list[str]
-) -> tuple[Floats, Floats | None, int]:
+def _read_deep(path: Path, tags: Tags, exif: Image.Exif, name: str, notes: list[str]) -> _Channels:
     """Read a PNG or TIFF at full depth: colors `(H, W, 1 or 3)` and alpha `(H, W)`, in [0, 1], and the depth."""
     import OpenImageIO as oiio  # noqa: N813  slow import, and few pictures need it
 
@@ -325,9 +338,7 @@ def _first(values: tuple[Any, ...] | None, default: Any = None) -> Any:
     return values[0] if values else default
 
 
-def _arrange(
-    values: NDArray[Any], spec: Any, tags: Tags, icc: Any, name: str, notes: list[str]
-) -> tuple[Floats, Floats | None, int]:
+def _arrange(values: NDArray[Any], spec: Any, tags: Tags, icc: Any, name: str, notes: list[str]) -> _Channels:
     """Split the channels of OpenImageIO into colors and unassociated alpha."""
     photometric = _first(tags.get(_COLORS_TAG), -1)
     count = _COUNTS.get(photometric, 3 if spec.nchannels >= 3 else 1)
@@ -353,7 +364,7 @@ def _arrange(
         colors = _divided(colors, alpha).clip(0, 1)
     if photometric == _CMYK:
         inks = _image("CMYK", to_integers(colors, 8), icc)
-        return np.asarray(device_to_rgb(inks), np.float32) / np.float32(255), alpha, 8
+        return np.asarray(device_to_rgb(inks, name, notes), np.float32) / np.float32(255), alpha, 8
     if photometric == 0:  # white is zero
         colors = 1 - colors
     return colors, alpha, 8 if values.dtype.itemsize == 1 else 16
@@ -366,7 +377,7 @@ def _from_lab(values: NDArray[Any]) -> Floats:
         values = np.dstack([(values[..., 0] / 257 + 0.5).astype(np.uint8), signed.clip(-128, 127).astype(np.uint8)])
     if values.dtype != np.uint8:
         raise ValueError(f"its Lab colors are {values.dtype}; expected 8 or 16 bits")
-    image = device_to_rgb(_image("LAB", values))
+    image = device_to_rgb(_image("LAB", values), "", [])
     return np.asarray(image, np.float32) / np.float32(255)
 
 
@@ -396,14 +407,53 @@ _TURNS: Final[dict[int, Callable[[Floats], Floats]]] = {  # EXIF orientation →
 }
 
 
-def _upright(colors: Floats, alpha: Floats | None, depth: int, notes: "Notes") -> Picture:
-    """Return the picture, upright and in sRGB."""
-    rgb, icc = to_srgb(colors, notes.icc)
-    orientation = notes.exif.get(ExifTags.Base.Orientation)
+def _cropped(channels: _Channels, box: bytes | None, name: str, notes: list[str]) -> _Channels:
+    """Return the part of a picture that its clean aperture names. ISO 14496-12, 12.1.4: fractions of pixels."""
+    if box is None:
+        return channels
+    colors, alpha, depth = channels
+    height, width = colors.shape[:2]
+    edges = []
+    with suppress(struct.error, ZeroDivisionError):
+        numbers = struct.unpack(">IIIIiIiI", box[:32])
+        wide, high, right, down = (Fraction(*numbers[i : i + 2]) for i in range(0, 8, 2))
+        left, top = right + Fraction(width - wide, 2), down + Fraction(height - high, 2)
+        edges = [left, left + wide, top, top + high]
+    inside = edges and 0 <= edges[0] < edges[1] <= width and 0 <= edges[2] < edges[3] <= height
+    if not inside or any(edge.denominator != 1 for edge in edges):
+        notes.append(f"{name} has a damaged clean aperture; the whole picture is read")
+        return channels
+    part = (slice(int(edges[2]), int(edges[3])), slice(int(edges[0]), int(edges[1])))
+    return colors[part], None if alpha is None else alpha[part], depth
+
+
+def _upright(channels: _Channels, about: Notes, tags: ColorTags | None, name: str, notes: list[str]) -> Picture:
+    """Return the picture, upright and in sRGB.
+
+    Args:
+        channels: its channels.
+        about: its metadata.
+        tags: what other tags say of its colors, in place of its profile.
+        name: of the picture, for notes.
+        notes: gets sentences without a full stop.
+    """
+    colors, alpha, depth = channels
+    if tags and tags.narrow:
+        step = 255 if depth == 8 else 65535 / 256
+        colors = ((colors * step - 16) / 219).clip(0, 1)
+    if about.damaged_icc:
+        notes.append(f"{name} has a damaged color profile; its colors count as sRGB")
+    if tags and tags.damaged:
+        notes.append(f"{name} has damaged color tags; its colors count as sRGB")
+    if tags and tags.range:
+        notes.append(f"{name} has a high dynamic range ({tags.range}); what is brighter than white paper is clipped")
+    rgb, icc = to_srgb(colors, tags.icc if tags else about.icc, name, notes)
+    icc = None if tags and tags.range else icc
+    orientation = about.exif.get(ExifTags.Base.Orientation)
     turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    dpi = notes.dpi
+    dpi = about.dpi
     if turn:
         rgb, alpha = turn(rgb), None if alpha is None else turn(alpha)
         dpi = dpi[::-1] if dpi and orientation in (5, 6, 7, 8) else dpi
     alpha = None if alpha is None else np.array(alpha, order="C")
-    return Picture(three_channels(rgb), alpha, icc, portable_exif(notes.exif), dpi, depth)
+    return Picture(three_channels(rgb), alpha, icc, portable_exif(about.exif), dpi, depth)

@@ -48,6 +48,7 @@ class Notes(NamedTuple):
     icc: bytes | None  # None if only the decoder needs it, as for CMYK
     exif: Image.Exif
     dpi: tuple[float, float] | None
+    damaged_icc: bool = False  # there is a profile that cannot even be unpacked
 
 
 def read_notes(image: Image.Image | None, data: bytes) -> Notes:
@@ -61,7 +62,8 @@ def read_notes(image: Image.Image | None, data: bytes) -> Notes:
     info = {} if image is None else image.info
     icc = info.get("icc_profile") or exif.get(TiffImagePlugin.ICCPROFILE)
     used_up = image is not None and image.mode in DEVICE_MODES
-    return Notes(icc if isinstance(icc, bytes) and not used_up else None, exif, _dpi(info, exif))
+    damaged = not icc and "icc_profile" in info
+    return Notes(icc if isinstance(icc, bytes) and not used_up else None, exif, _dpi(info, exif), damaged)
 
 
 def completed_notes(notes: Notes, others: Notes) -> Notes:
@@ -70,7 +72,7 @@ def completed_notes(notes: Notes, others: Notes) -> Notes:
     for tag in wanted:
         if tag not in notes.exif and tag in others.exif:
             notes.exif[tag] = others.exif[tag]
-    return Notes(notes.icc or others.icc, notes.exif, notes.dpi or others.dpi)
+    return Notes(notes.icc or others.icc, notes.exif, notes.dpi or others.dpi, notes.damaged_icc)
 
 
 def _dpi(info: dict[Any, Any], exif: Image.Exif) -> tuple[float, float] | None:
