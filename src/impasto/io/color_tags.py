@@ -15,7 +15,7 @@ __all__ = ["ColorTags", "avif_properties", "read_avif_tags", "read_pillow_tags",
 
 
 class ColorTags(NamedTuple):
-    """What the tags of a file say of its colors.
+    """The meaning of the colors of a file, by its tags.
 
     Attributes:
         icc: a profile of the same meaning; None for sRGB.

@@ -1,6 +1,7 @@
 """Decoding of pictures from files, PIL images and arrays."""
 
 import hashlib
+import math
 import os
 import struct
 import threading
@@ -27,10 +28,14 @@ from impasto.io.naming import called, listed_words, reason_of
 from impasto.io.numbers import to_unit
 from impasto.io.picture import Floats, Picture, three_channels, to_integers
 from impasto.io.tiff import Tags, check_raw, is_tiff, of_full_picture, tiff_tags
+from impasto.memory import free_memory
 
 __all__ = ["decoding", "load_picture", "open_image", "read_bytes"]
 
-MAX_MEGAPIXELS: Final = 500
+MAX_MEGAPIXELS: Final = 500  # unless the user allows more
+_ALLOWED: Final = "IMPASTO_MAX_MEGAPIXELS"  # the variable of the environment that does
+_BYTES: Final = 56  # of memory that reading a pixel takes at most: RGBA that is turned and has a profile
+_SMALL: Final = 10  # megapixels that fit into any memory
 
 
 def load_picture(source: object, *, digest: bool = True) -> Picture:
@@ -112,7 +117,7 @@ def _from_pillow(image: Image.Image) -> Picture:
     path, notes = getattr(image, "filename", "") or "", list[str]()
     name = called(Path(path)) if path else "The PIL image"
     with decoding(name):
-        _check_size(name, image)
+        _check_size(name, *image.size)
         channels = _channels(image, name, notes)
         picture = _upright(channels, read_notes(image, b""), read_pillow_tags(image.info), name, notes)
     return replace(picture, name=Path(path).stem, notes=tuple(notes))
@@ -193,15 +198,26 @@ def open_image(path: Path, data: bytes) -> Image.Image | None:
         if is_tiff(data):
             return None
         raise _unreadable(name, _what_instead(data)) from None
-    _check_size(name, image)
+    _check_size(name, *image.size)
     return image
 
 
-def _check_size(name: str, image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_MEGAPIXELS * 1_000_000:
+def _check_size(name: str, width: int, height: int) -> None:
+    """Refuse a picture that has no pixels, or more than the memory holds; the user may allow it.
+
+    Raises:
+        ImageError: it has.
+    """
+    megapixels, text = width * height / 1e6, os.environ.get(_ALLOWED, "")
+    own = float(text) if text.replace(".", "", 1).isdecimal() else None
+    limit = MAX_MEGAPIXELS if own is None else own
+    allow = f"Make it smaller first, or set {_ALLOWED}={math.ceil(megapixels)} to allow it."
+    if megapixels > limit:
+        raise ImageError(f"{name} is {width}×{height} px; expected at most {limit:g} megapixels. {allow}")
+    if own is None and megapixels > _SMALL and _BYTES * width * height > (free := free_memory()):
         raise ImageError(
-            f"{name} is {width}×{height} px; expected at most {MAX_MEGAPIXELS} megapixels. Make it smaller first."
+            f"{name} is {width}×{height} px, which takes up to {_BYTES * megapixels / 1000:.1f} GB of memory to read, "
+            f"but {free / 1e9:.1f} GB are free. {allow}"
         )
     if width < 1 or height < 1:
         raise ImageError(f"{name} is {width}×{height} px; expected at least 1×1.")
@@ -322,8 +338,7 @@ def _read_deep(path: Path, tags: Tags, exif: Image.Exif, name: str, notes: list[
         raise ValueError(oiio.geterror())
     try:
         spec = source.spec()
-        if spec.width * spec.height > MAX_MEGAPIXELS * 1_000_000:
-            raise ValueError(f"{spec.width}×{spec.height} px are more than {MAX_MEGAPIXELS} megapixels")
+        _check_size(name, spec.width, spec.height)
         values = source.read_image(0, 0, 0, spec.nchannels, oiio.UNKNOWN)
         if values is None:
             raise ValueError(source.geterror())
@@ -433,7 +448,7 @@ def _upright(channels: _Channels, about: Notes, tags: ColorTags | None, name: st
     Args:
         channels: its channels.
         about: its metadata.
-        tags: what other tags say of its colors, in place of its profile.
+        tags: the meaning of its colors by other tags, which replace its profile.
         name: of the picture, for notes.
         notes: gets sentences without a full stop.
     """

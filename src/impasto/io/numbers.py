@@ -1,4 +1,4 @@
-"""The range of the numbers that a picture is made of: which number is black, and which is white."""
+"""The range of the values of a picture: which value is black, and which is white."""
 
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ __all__ = ["to_unit"]
 _TOLERANCE: Final = 0.01  # resizing overshoots by as much
 _MOST: Final = 0.5  # if a larger fraction is above white, the range is another one
 _FEW: Final = 0.01  # if a larger fraction is below black, the range is another one
+_ROWS: Final = 64
 _DARK: Final = 1 / 64  # if the brightest of large integers is darker, their range is another one
 
 
@@ -49,8 +50,10 @@ def to_unit(
         raise ImageError(f"{name} holds NaN or infinity; expected numbers from 0 to 1.")
     top = 1.0 if white is None else white
     if (black, top) != (0, 1):
-        scaled: NDArray[Any] = values.astype(np.float64 if values.dtype.itemsize > 2 else np.float32)
-        values = (scaled - black) / (top - black)
+        scaled = np.empty(values.shape, np.float32)
+        for row in range(0, len(values), _ROWS):  # in parts, to save memory
+            scaled[row : row + _ROWS] = (values[row : row + _ROWS].astype(np.float64) - black) / (top - black)
+        values = scaled
     low, high = float(values.min()), float(values.max())
     if low < -_TOLERANCE or high > 1 + _TOLERANCE:
         _check_range(values, low, high, name)

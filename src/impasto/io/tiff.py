@@ -86,10 +86,10 @@ def tiff_tags(data: bytes) -> Tags:
 
 
 def of_full_picture(data: bytes, name: str, notes: list[str]) -> bytes:
-    """Return a TIFF file whose first directory is that of the full picture; other files as they are.
+    """Return a TIFF file whose first directory is that of the full picture; other files unchanged.
 
     The first picture of a file may be a reduced version of another one, as in pyramids and in files with previews.
-    Then only the place of the first directory is changed, which the header names.
+    Then only the offset of the first directory is changed, which is in the header.
 
     Args:
         data: the file.
@@ -170,7 +170,7 @@ class _Reader:
         self.left = _MOST
 
     def number(self, place: int) -> int:
-        """Return the offset that is stored at a place."""
+        """Return the offset that is stored there."""
         part = self.data[place : place + (8 if self.big else 4)]
         return int.from_bytes(part, "little" if self.order == "<" else "big")
 
@@ -184,7 +184,7 @@ class _Reader:
             offset = self.number(end)
 
     def tags(self, offset: int) -> tuple[Tags, int]:
-        """Return the tags of a directory, and the place behind them."""
+        """Return the tags of a directory, and the offset behind them."""
         data, order = self.data, self.order
         head, entry, inline = ("Q", "HHQ", 8) if self.big else ("H", "HHI", 4)
         start = offset + struct.calcsize(order + head)

@@ -14,6 +14,7 @@ import impasto
 from impasto.errors import ImageError
 from impasto.io.decode import load_picture
 from impasto.io.tensors import as_kind
+from nets import tiny_vgg
 from pictures import chunk, cmyk_profile
 
 NEAR = 1.01 / 255
@@ -181,7 +182,7 @@ def test_verbs_keep_the_alpha_of_arrays():
     for paint in (
         lambda photo: painter(photo, strength=0.5),
         lambda photo: impasto.apply(painter, photo, strength=0.5),
-        lambda photo: impasto.stylize(photo, array, steps=1, size=32),
+        lambda photo: impasto.stylize(photo, array, steps=1, size=32, encoder=tiny_vgg()),
     ):
         of_array, of_image = paint(array), paint(image)
         assert of_image.mode == "RGBA" and of_array.shape == (24, 32, 4)

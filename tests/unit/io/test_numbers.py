@@ -14,6 +14,7 @@ from impasto.events import Note
 from impasto.io.decode import load_picture
 from impasto.io.picture import Picture
 from impasto.io.tensors import open_picture
+from nets import tiny_vgg
 
 COUNTS = {"gray": 1, "RGB": 3, "RGBA": 4}
 PLANES = ("contig", "separate")
@@ -196,7 +197,7 @@ def test_highlights_are_told_as_events(tmp_path):
     array[0, 0] = 2
     for run in (
         impasto.apply.start("starry_night", array, strength=0.5),
-        impasto.stylize.start(array, array, steps=1, size=32),
+        impasto.stylize.start(array, array, steps=1, size=32, encoder=tiny_vgg()),
     ):
         notes = [event.text for event in run if isinstance(event, Note)]
         assert [note for note in notes if "above 1 (up to 2)" in note] == notes[:1]
