@@ -255,7 +255,7 @@ def _picture(
     brush: Brush, picture: Picture, record: dict[str, Any], output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
-    yield from map(Note, (*brush.model.notes, *picture.notes))
+    yield from map(Note, (*brush.model.notes, *brush.notes, *picture.notes))
     small = picture if brush.options.size is None else resize_picture(picture, brush.options.size)
     yield Started(picture.name, ((*small.size, 1),))
     image = brush(as_tensor(small))
@@ -290,7 +290,7 @@ def _reconstruction(
 
 def _video(brush: Brush, events: Iterator[Event]) -> Iterator[Event]:
     """Yield the events of a video, and a note on its flicker."""
-    yield from map(Note, brush.model.notes)
+    yield from map(Note, (*brush.model.notes, *brush.notes))
     meter = FlickerMeter() if brush.options.flicker else None
     for event in events:
         if isinstance(event, Step) and event.phase == "frame" and meter is not None:

@@ -3,9 +3,8 @@
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from impasto.checkpoints.model import Model
 from impasto.errors import OptionError
@@ -74,9 +73,9 @@ def _events(
     assert options.size is not None
     small = resize_picture(picture, options.size)
     yield Started(picture.name, ((*small.size, len(brushes)),), unit="style")
-    pictures = [_on_white(small, small.pixels)]
+    pictures = [small.on_white]
     for brush in brushes.values():
-        pictures.append(_on_white(small, as_pixels(brush(as_tensor(small)))))
+        pictures.append(replace(small, pixels=as_pixels(brush(as_tensor(small)))).on_white)
     names = ["photograph", *brushes]
     height, width = small.size
     columns = max(1, min(len(pictures), round(math.sqrt(len(pictures) * _PAGE * height / width))))
@@ -90,11 +89,3 @@ def _events(
         save_picture(output, page, force=force)
         yield Saved(output, "sheet")
     yield Done(as_tensor(page), len(brushes), time.monotonic() - began, "style")
-
-
-def _on_white(picture: Picture, pixels: np.ndarray) -> np.ndarray:
-    """Return pixels `(H, W, 3)` over white where the picture is transparent."""
-    if picture.alpha is None:
-        return pixels
-    alpha = picture.alpha[..., None]
-    return pixels * alpha + (1 - alpha)

@@ -390,10 +390,7 @@ def _square(picture: Picture, side: int) -> NDArray[np.uint8]:
     part = (slice(top, top + short), slice(left, left + short))
     alpha = None if picture.alpha is None else picture.alpha[part]
     picture = resize_picture_to(replace(picture, pixels=picture.pixels[part], alpha=alpha), side, side)
-    rgb = picture.pixels
-    if picture.alpha is not None:
-        rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
-    return to_integers(rgb, 8).astype(np.uint8, copy=False)
+    return to_integers(picture.on_white, 8).astype(np.uint8, copy=False)
 
 
 def _cropped(small: SmallSet, crop: int) -> SmallSet:

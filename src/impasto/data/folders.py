@@ -183,10 +183,7 @@ class PictureFolder:
         scale = self.zoom * self.crop / min(height, width)
         if scale < 1:
             picture = resize_picture_to(picture, max(1, round(height * scale)), max(1, round(width * scale)))
-        rgb = picture.pixels
-        if picture.alpha is not None:
-            rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
-        return to_integers(rgb, 8).astype(np.uint8, copy=False)
+        return to_integers(picture.on_white, 8).astype(np.uint8, copy=False)
 
 
 def _facts(paths: Sequence[Path]) -> list[str]:

@@ -71,7 +71,7 @@ def _read_items(items: Any) -> SmallSet:
 
 
 def _bytes(image: Any) -> NDArray[np.uint8]:
-    """Return one image as bytes `(H, W)` or `(H, W, C)`."""
+    """Return one image as bytes `(H, W)` or `(H, W, C)`, on white where it is transparent."""
     if isinstance(image, Tensor):
         image = image.detach().cpu().numpy()
         image = image[0] if image.ndim == 3 and image.shape[0] == 1 else image
@@ -81,5 +81,5 @@ def _bytes(image: Any) -> NDArray[np.uint8]:
         return values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     if values.ndim == 3 and values.shape[2] == 1:
         image = values[..., 0]
-    pixels = to_integers(load_picture(image, digest=False).pixels, 8)
+    pixels = to_integers(load_picture(image, digest=False).on_white, 8)
     return pixels.astype(np.uint8, copy=False)

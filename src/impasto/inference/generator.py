@@ -313,10 +313,7 @@ def _opened(source: Source) -> Picture:
         source = source[None] if source.ndim == 2 else source
         source = source.expand(3, -1, -1) if source.ndim == 3 and len(source) == 1 else source
     picture = open_picture(source, digest=False)
-    if picture.alpha is None:
-        return picture
-    alpha = picture.alpha[..., None]
-    return replace(picture, pixels=picture.pixels * alpha + (1 - alpha), alpha=None)
+    return replace(picture, pixels=picture.on_white, alpha=None)
 
 
 def _cut(picture: Picture, ratio: float) -> Picture:

@@ -119,7 +119,7 @@ class Painter(Model):
         network = self.network
         if not isinstance(network, StyledNetwork):
             raise OptionError(f"the network is one of {self.architecture}; expected a multi-style network.")
-        embedding = self._embedding(style, size)
+        embedding, notes = self._embedding(style, size)
         kept = [index for index, known in enumerate(network.styles) if known != name]
         styles = [*(network.styles[index] for index in kept), name]
         settings = {**network.settings, "styles": styles}
@@ -127,23 +127,24 @@ class Painter(Model):
             more = type(network)(**settings)
         embeddings = torch.cat([network.embeddings.detach()[kept], embedding[None].to(network.embeddings)])
         more.load_state_dict({**network.state_dict(), "embeddings": embeddings}, assign=True)
-        return replace(self, network=more.requires_grad_(False).eval())
+        return replace(self, network=more.requires_grad_(False).eval(), notes=(*self.notes, *notes))
 
-    def _embedding(self, style: Source, size: int) -> Tensor:
-        """Return the embedding `(N,)` of a style."""
+    def _embedding(self, style: Source, size: int) -> tuple[Tensor, tuple[str, ...]]:
+        """Return the embedding `(N,)` of a style, and notes on the reading of its picture."""
         assert isinstance(self.network, StyledNetwork)
         if isinstance(style, Tensor) and style.ndim == 1:
-            return self.network.whole(style)[0]
+            return self.network.whole(style)[0], ()
         if is_style_file(style):
-            return self.read_style(style)[1]
+            return self.read_style(style)[1], ()
         trained = trained_style(style) if isinstance(style, str) and not Path(style).is_file() else None
         if trained and (trained.card.get("base") == self.fingerprint or not has_picture(trained.name)):
-            return self.read_style(trained.path)[1]
+            return self.read_style(trained.path)[1], ()
         precision = str(self.dtype).removeprefix("torch.")
-        picture = as_tensor(open_style(style, size, "auto"))
+        opened = open_style(style, size, "auto")
+        picture = as_tensor(opened)
         device = str(self.device)
         predicted = predict_embedding(self.fingerprint, picture, size=size, device=device, precision=precision)
-        return self.network.with_palette(predicted, picture)
+        return self.network.with_palette(predicted, picture), opened.notes
 
     def read_style(self, path: str | Path) -> tuple[str, Tensor]:
         """Return name and embedding of a file of `impasto train style`; see `load_style_embedding`."""

@@ -1,6 +1,7 @@
 """Decoding of pictures from files, PIL images and arrays."""
 
 import hashlib
+import logging
 import math
 import os
 import struct
@@ -166,6 +167,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 _PILLOW = threading.RLock()
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # its remarks on damaged files are for its developers
 
 
 @contextmanager
@@ -234,6 +236,10 @@ def _what_instead(data: bytes) -> str:
         return "it is damaged or cut short"
     if data[4:8] == b"ftyp":
         return "it is HEIC or video"
+    starts = {b"v/1\1": "OpenEXR", b"#?RADIANCE": "Radiance", b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL"}
+    for sign, what in starts.items():
+        if data.startswith(sign):
+            return f"it is {what}"
     signs = {b"%PDF": "a PDF", b"<svg": "an SVG drawing", b"<!doctype html": "a web page", b"<html": "a web page"}
     for sign, what in signs.items():
         if sign in data[:300].lower() or sign in data[:300]:

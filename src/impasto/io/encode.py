@@ -132,7 +132,7 @@ def _stacked(rgb: Floats, alpha: Floats | None, depth: int) -> NDArray[Any]:
 def _encode(picture: Picture, kind: str, depth: int, quality: int, text: str | None) -> bytes:
     rgb, alpha = picture.pixels, picture.alpha
     if kind == "JPEG" and alpha is not None:
-        rgb, alpha = rgb * alpha[..., None] + (1 - alpha[..., None]), None
+        rgb, alpha = picture.on_white, None
     rgb, icc = from_srgb(rgb, picture.icc)
     values = _stacked(rgb, alpha, depth)
     if kind == "TIFF":

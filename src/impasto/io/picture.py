@@ -46,6 +46,14 @@ class Picture:
         height, width = self.pixels.shape[:2]
         return height, width
 
+    @property
+    def on_white(self) -> Floats:
+        """The pixels `(H, W, 3)` over white where the picture is transparent."""
+        if self.alpha is None:
+            return self.pixels
+        alpha = self.alpha[..., None]
+        return self.pixels * alpha + (1 - alpha)
+
 
 def three_channels(values: Floats) -> Floats:
     """Return `(H, W, 3)`, contiguous; a gray channel is repeated, three channels are not copied if possible."""

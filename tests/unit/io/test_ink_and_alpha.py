@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageCms
 
 import impasto
+from impasto.data.sources import set_in_memory
 from impasto.errors import ImageError
 from impasto.io.decode import load_picture
 from impasto.io.tensors import as_kind
@@ -192,3 +193,12 @@ def test_verbs_keep_the_alpha_of_arrays():
 
 def test_profile_of_cmyk_is_real():
     assert ImageCms.ImageCmsProfile(io.BytesIO(cmyk_profile())).profile.xcolor_space == "CMYK"
+
+
+@pytest.mark.parametrize("how", ["array", "PIL", "floats"])
+def test_transparent_items_of_a_dataset_are_on_white(how):
+    """A training sees a transparent picture on white, from memory as from a folder: 0 under an alpha of 51 is 204."""
+    array = np.zeros((4, 6, 4), np.uint8)
+    array[..., 3] = 51
+    item = {"array": array, "PIL": Image.fromarray(array), "floats": array / np.float32(255)}[how]
+    assert (set_in_memory([item, item]).images == 204).all()

@@ -197,6 +197,7 @@ def test_highlights_are_told_as_events(tmp_path):
     array[0, 0] = 2
     for run in (
         impasto.apply.start("starry_night", array, strength=0.5),
+        impasto.apply.start("painter", array.clip(0, 1), style=array),
         impasto.stylize.start(array, array, steps=1, size=32, encoder=tiny_vgg()),
     ):
         notes = [event.text for event in run if isinstance(event, Note)]
