@@ -1,11 +1,13 @@
 """EXIF, resolution and profile of a picture file."""
 
 from contextlib import suppress
+from io import BytesIO
 from typing import Any, Final, NamedTuple
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from impasto.io.picture import Picture
+from impasto.io.tiff import first_directory
 
 __all__ = ["DEVICE_MODES", "Notes", "completed_notes", "exif_entries", "exif_with_dpi", "portable_exif", "read_notes"]
 
@@ -55,8 +57,9 @@ def read_notes(image: Image.Image | None, data: bytes) -> Notes:
     """Return the metadata of an opened picture; for None that of a TIFF file `data`."""
     exif = Image.Exif()
     with suppress(Exception):  # damaged EXIF is not an error of the picture
-        if image is None:
-            exif.load(data)  # a TIFF file has the layout of EXIF
+        if image is None:  # a TIFF file has the layout of EXIF
+            exif.bigtiff, exif.endian = 43 in data[2:4], "<" if data[:2] == b"II" else ">"
+            exif.load_from_fp(BytesIO(data), first_directory(data))
         else:
             exif = image.getexif()
     info = {} if image is None else image.info

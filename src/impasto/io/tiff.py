@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from impasto.errors import ImageError
 
-__all__ = ["Tags", "check_raw", "is_tiff", "of_full_picture", "tiff_tags"]
+__all__ = ["Tags", "check_raw", "first_directory", "is_tiff", "of_full_picture", "tiff_tags"]
 
 Tags = dict[int, tuple[Any, ...]]  # numbers by tag; () for values of other types
 
@@ -83,6 +83,12 @@ def is_tiff(data: bytes) -> bool:
 def tiff_tags(data: bytes) -> Tags:
     """Return the numbers of the first directory of a TIFF file; of other files none."""
     return next(_pages(data), _Page(0, {})).tags
+
+
+def first_directory(data: bytes) -> int:
+    """Return the offset of the first directory of a TIFF file."""
+    order, big = _MAGIC[data[:4]]
+    return int.from_bytes(data[8:16] if big else data[4:8], "little" if order == "<" else "big")
 
 
 def of_full_picture(data: bytes, name: str, notes: list[str]) -> bytes:
@@ -157,8 +163,7 @@ def _is_raw(path: Path, data: bytes) -> bool:
 def _pages(data: bytes) -> Iterator[_Page]:
     """Yield the directories of a TIFF file in their order; of other files none."""
     if is_tiff(data):
-        reader = _Reader(data)
-        yield from reader.chain(reader.number(8 if reader.big else 4), _DEEPEST)
+        yield from _Reader(data).chain(first_directory(data), _DEEPEST)
 
 
 class _Reader:

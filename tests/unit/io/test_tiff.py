@@ -9,7 +9,7 @@ from PIL import Image
 
 from impasto.errors import ImageError
 from impasto.io.decode import load_picture
-from pictures import noise
+from pictures import SRGB_XYZ, fixed, noise, rgb_profile
 
 FORMS = {  # byte order, 64-bit offsets
     "little": ("<", False),
@@ -61,7 +61,7 @@ def tiff(pages, form="little"):
         for tag, (letter, values) in sorted(tags.items()):
             values = values if isinstance(values, list | bytes) else [values]
             data = values if letter == "s" else struct.pack(f"{order}{len(values)}{letter}", *values)
-            number = {"H": 3, "I": 4, "Q": 16, "s": 2}[letter]
+            number = 7 if tag == 34675 else {"H": 3, "I": 4, "Q": 16, "s": 2}[letter]
             if len(data) > width:
                 place = len(body)
                 body.extend(data + bytes(-len(data) % 8))
@@ -159,6 +159,24 @@ def test_the_full_picture_has_the_notes_of_the_file(dtype, tmp_path):
     assert read(tiff([small]), tmp_path).size == (24, 32)
 
 
+SRGB_CURVE = b"para\0\0\0\0\0\3\0\0" + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+SWAPPED = rgb_profile(primaries=SRGB_XYZ[::-1], curve=SRGB_CURVE)  # says blue where others say red
+
+
+@pytest.mark.parametrize("form", ["little", "big", "little BigTIFF"])  # Pillow reads no tags of a big-endian BigTIFF
+@pytest.mark.parametrize("dtype", TYPES)
+def test_every_form_has_notes_and_profile(form, dtype, tmp_path):
+    """Also those whose pixels Pillow cannot open, such as RGB of 32 bits."""
+    array = picture(24, 32, 3, dtype)
+    data = tiff([page(array, t274=6, t315=b"Ann Onym\0", t34675=SWAPPED)], form)
+    found = read(data, tmp_path)
+    assert found.size == (32, 24) and found.icc == SWAPPED
+    np.testing.assert_allclose(found.pixels, np.rot90(unit(array)[..., ::-1], -1), atol=6e-3)
+    again = Image.Exif()
+    again.load(found.exif)
+    assert again[315] == "Ann Onym"
+
+
 CFA = picture(24, 32, 1, "u2")
 RAW = {
     "a.dng": tiff([page(SMALL, t254=1, below=(page(CFA, photometric=32803), page(LARGE, t254=1)))]),
@@ -211,6 +229,7 @@ def hostile():
     yield b"II*\0\x08\0\0\0" + b"".join(
         struct.pack("<HHHII", 1, 330, 4, 1, 8 + 18 * n) + bytes(2) for n in range(1, 30_000)
     )
+    yield from (b"II*\0", b"MM\0*\0", b"II+\0\x08\0", b"MM\0+" + bytes(9))
     yield b"II+\0\x08\0\0\0\x10" + bytes(7) + b"\xff" * 99
 
 
