@@ -316,14 +316,14 @@ def _large_numbers(image: Image.Image) -> tuple[NDArray[Any], float | None]:
 
 
 def _is_deep(image: Image.Image, data: bytes) -> bool:
-    """Return whether Pillow would reduce the depth, as of 16 bits, or misread the colors, as of planar Lab."""
+    """Return whether Pillow would reduce the depth, as of 16 bits, or misread the channels, as of planar Lab."""
     if image.format == "PNG":
         return data[24] == 16  # IHDR: width, height, then bits per channel
     if image.format != "TIFF":
         return False
     tags = image.getexif()
-    bits = tags.get(258, 1)
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8 or tags.get(262) == _LAB or tags.get(_INKS_TAG, 1) != 1
+    planes = tags.get(284) == 2 and tags.get(277, 1) > 1
+    return planes or np.max(tags.get(258, 1)) > 8 or tags.get(262) == _LAB or tags.get(_INKS_TAG, 1) != 1
 
 
 _CMYK, _LAB = 5, 8  # PhotometricInterpretation of TIFF
