@@ -35,7 +35,7 @@ __all__ = ["decoding", "load_picture", "open_image", "read_bytes"]
 
 MAX_MEGAPIXELS: Final = 500  # unless the user allows more
 _ALLOWED: Final = "IMPASTO_MAX_MEGAPIXELS"  # the variable of the environment that does
-_BYTES: Final = 56  # of memory that reading a pixel takes at most: RGBA that is turned and has a profile
+_BYTES: Final = 60  # of memory that reading a pixel takes at most, as of 32-bit RGBA with multiplied alpha
 _SMALL: Final = 10  # megapixels that fit into any memory
 
 
