@@ -22,6 +22,7 @@ from rich.console import Console
 
 import impasto.api.contact_sheet  # before a test replaces `iter_stylize`
 from impasto.api.stylize import checkpoint_path
+from impasto.checkpoints.files import save_state
 from impasto.cli.command import command_like, resuming, typed
 from impasto.cli.main import main
 from impasto.cli.progress import duration, report_bar, report_lines
@@ -749,7 +750,7 @@ def test_where_an_interrupted_run_is_kept_is_said(impasto, pretend, monkeypatch)
 
     def keep():
         Path("out.png").touch()
-        checkpoint_path("out.png").touch()
+        save_state(checkpoint_path("out.png"), {}, {"record": {}})
 
     iter_stylize = stylize.iter_stylize
     pretend(STARTED, step(1), send(signal.SIGINT), keep, step(2), step(3))

@@ -30,7 +30,7 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "io": "errors events",
     "losses": "registry ops",
     "networks": "errors ops",
-    "checkpoints": "errors registry networks",
+    "checkpoints": "errors registry io networks",
     "style_transfer": "errors events options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",
     "data": "errors ops builtin_styles paintings io checkpoints metrics",

@@ -9,12 +9,13 @@ from typing import Any
 
 from impasto.api.embedded import mask_origin, new_record, picture_origin
 from impasto.api.refine import check_refinement, iter_refine
+from impasto.api.saved import saved
 from impasto.api.style_sheet import iter_style_sheet
 from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
 from impasto.data.style_names import as_text, style_stem
 from impasto.errors import ImpastoError, OptionError, WeightsError
-from impasto.events import Done, Event, Note, Saved, Started, Step
+from impasto.events import Done, Event, Note, Started, Step
 from impasto.inference.brush import Brush
 from impasto.inference.generator import Autoencoder
 from impasto.inference.load import load
@@ -24,7 +25,7 @@ from impasto.inference.scene_statistics import steady
 from impasto.inference.translator import Translator
 from impasto.io.convert import resize_picture, resize_picture_to
 from impasto.io.decode import load_picture
-from impasto.io.encode import check_target, save_picture
+from impasto.io.encode import check_target
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
 from impasto.io.video.container import VIDEOS
@@ -267,8 +268,7 @@ def _picture(
             else:
                 yield event
     if output is not None:
-        save_picture(output, replace(small, pixels=as_pixels(image)), metadata=record, force=force)
-        yield Saved(output, "result")
+        yield from saved(output, replace(small, pixels=as_pixels(image)), metadata=record, force=force)
     yield Done(image, steps, time.monotonic() - began)
 
 
@@ -282,9 +282,8 @@ def _reconstruction(
     image = model.reconstruct(model.prepared(picture)).cpu().expand(-1, 3, -1, -1)
     if output is not None:
         pixels = as_pixels(image)
-        save_picture(output, replace(resize_picture_to(picture, height, width), pixels=pixels, alpha=None),
-                     metadata=record, force=force)  # fmt: skip
-        yield Saved(output, "result")
+        small = replace(resize_picture_to(picture, height, width), pixels=pixels, alpha=None)
+        yield from saved(output, small, metadata=record, force=force)
     yield Done(image, 1, time.monotonic() - began)
 
 

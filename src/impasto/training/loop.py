@@ -86,12 +86,16 @@ def iter_train(
             "weights": count_weights(recipe),
         },
     }
-    saved = folder.check(record, resume, force) if engine.main else None
-    session = _Session(recipe, data, options, engine, folder, record, saved, figures)
-    if engine.main:
-        folder.begin(record, saved)
-        if resume and saved is None:
-            session.news.append(Note("nothing had been saved yet; starting from the beginning"))
+    try:
+        saved = folder.check(record, resume, force) if engine.main else None
+        session = _Session(recipe, data, options, engine, folder, record, saved, figures)
+        if engine.main:
+            folder.begin(record, saved)
+    except BaseException:
+        folder.close()
+        raise
+    if engine.main and resume and saved is None:
+        session.news.append(Note("nothing had been saved yet; starting from the beginning"))
     return session.events()
 
 

@@ -2,6 +2,8 @@
 
 import json
 import math
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -343,6 +345,87 @@ def test_nothing_is_overwritten_unasked(folder, tmp_path):
         trained(folder, tmp_path / "file", force=True)
     (tmp_path / "empty").mkdir()
     assert len(steps(trained(folder, tmp_path / "empty"))) == 12
+
+
+def test_force_deletes_nothing_in_a_folder_that_is_no_run(folder, tmp_path):
+    for name, content in (
+        ("log.jsonl", b"mine"),
+        ("options.json", b'{"mine": 1}'),
+        ("options.json", b"[1, 2]"),
+        ("options.json", b"damaged"),
+        ("model.safetensors", b"mine"),
+        ("preview.jpg", b"mine"),
+        ("figures/plot.png", b"mine"),
+        ("previews/00000001.jpg", b"mine"),
+    ):
+        run = tmp_path / "run"
+        (run / name).parent.mkdir(parents=True)
+        (run / name).write_bytes(content)
+        for more in ({"force": True}, {"resume": True}, {}):
+            with pytest.raises(FileExists, match=r"run is not empty and holds no training .* another folder by -o\."):
+                trained(folder, run, **more)
+        assert [path for path in run.rglob("*") if path.is_file()] == [run / name]
+        assert (run / name).read_bytes() == content
+        shutil.rmtree(run)
+
+
+def test_force_deletes_files_of_the_run_and_no_others_beside_them(folder, tmp_path):
+    run = tmp_path / "run"
+    list(trained(folder, run))
+    mine = [run / "model-best.safetensors", run / "previews" / "mine.jpg", run / "tensorboard" / "mine.txt"]
+    for path in mine:
+        path.write_bytes(b"mine")
+    shutil.copy(run / MODEL, run / "model-predictor.safetensors")
+    list(trained(folder, run, QUICK.changed(steps=3), force=True))
+    assert [path.read_bytes() for path in mine] == [b"mine"] * 3
+    assert not (run / "model-predictor.safetensors").exists()
+
+
+def test_a_run_killed_before_its_options_is_begun_again(folder, tmp_path):
+    run = tmp_path / "run"
+    for name in ("previews", "figures", "tensorboard"):
+        (run / name).mkdir(parents=True)
+    for name in (".impasto-0123456789abcdef.tmp", ".lock"):
+        (run / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=r"there is no run to resume in .*run; run without --resume"):
+        trained(folder, run, resume=True)
+    list(trained(folder, run))
+    assert (run / MODEL).exists() and not list(run.glob(".*"))
+
+
+def test_a_damaged_record_of_a_run_names_the_way_out(folder, tmp_path):
+    run = tmp_path / "run"
+    list(trained(folder, run))
+    (run / CHECKPOINT).unlink()
+    (run / "options.json").write_bytes(b'{"operation": "tr')
+    with pytest.raises(CheckpointError, match=r"options\.json is damaged; start anew with --force\."):
+        trained(folder, run, resume=True)
+    list(trained(folder, run, force=True))
+
+
+@pytest.mark.parametrize("more", [{}, {"force": True}, {"resume": True}])
+def test_two_trainings_in_one_folder(folder, tmp_path, more):
+    run = tmp_path / "run"
+    first = trained(folder, run)
+    next(first)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(FileExists, match=r"another training writes to .*run; name another folder, or wait\."):
+        trained(folder, run, **more)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    list(first)
+    list(trained(folder, run, **({"force": True} | more)))
+    assert not (run / ".lock").exists()
+
+
+def test_a_training_that_nobody_begins_holds_nothing(folder, tmp_path):
+    trained(folder, tmp_path / "run")
+    list(trained(folder, tmp_path / "run", force=True))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such place")
+def test_a_place_that_cannot_be_written_is_said_first(folder):
+    with pytest.raises(ImageError, match=r"run cannot be written"):
+        trained(folder, "/proc/run")
 
 
 def test_wrong_from_the_start_leaves_no_folder(tmp_path):
