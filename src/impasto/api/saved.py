@@ -16,7 +16,7 @@ def saved(path: Path, picture: Picture, kind: str = "result", **settings: Any) -
     """Write a picture, and yield where it is; see `io.encode.save_picture`.
 
     Raises:
-        SavedElsewhere: after the event of the other place.
+        SavedElsewhere: after the event with the other path.
     """
     try:
         save_picture(path, picture, safe=True, **settings)

@@ -253,7 +253,7 @@ def draft_file(path: Path, force: bool = False) -> Iterator[Path]:
 
     Raises:
         ImageError: the draft cannot be made.
-        SavedElsewhere: the place is gone, or `path` was created meanwhile and `force` is off.
+        SavedElsewhere: its folder is gone, or `path` was created meanwhile and `force` is off.
     """
     with _writing(path):
         draft = _Draft(_made(path.parent))
