@@ -256,7 +256,7 @@ def _picture(
     brush: Brush, picture: Picture, record: dict[str, Any], output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
-    yield from map(Note, brush.model.notes)
+    yield from map(Note, (*brush.model.notes, *picture.notes))
     small = picture if brush.options.size is None else resize_picture(picture, brush.options.size)
     yield Started(picture.name, ((*small.size, 1),))
     image = brush(as_tensor(small))
@@ -276,7 +276,7 @@ def _reconstruction(
     model: Autoencoder, picture: Picture, record: dict[str, Any], output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
-    yield from map(Note, model.notes)
+    yield from map(Note, (*model.notes, *picture.notes))
     _, height, width = model.shape
     yield Started(picture.name, ((height, width, 1),))
     image = model.reconstruct(model.prepared(picture)).cpu().expand(-1, 3, -1, -1)

@@ -71,7 +71,7 @@ def _events(
     model: Painter, picture: Picture, brushes: dict[str, Brush], options: ApplyOptions, output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
-    yield from map(Note, model.notes)
+    yield from map(Note, (*model.notes, *picture.notes))
     assert options.size is not None
     small = resize_picture(picture, options.size)
     yield Started(picture.name, ((*small.size, len(brushes)),), unit="style")

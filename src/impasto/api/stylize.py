@@ -61,7 +61,7 @@ class _Job:
     device: torch.device
     record: dict[str, Any]  # settings that are embedded in the result, for `rerun`
     original: tuple[int, int]  # height and width of the photograph
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def prepare(
@@ -117,7 +117,11 @@ class _Job:
         if keep is not None:
             record["keep"] = mask_origin(keep)
         kept = None if keep is None else mask(keep)
-        return cls(small, opened_styles, parts, kept, first, options, features, polish, device, record, picture.size)
+        read = [picture, *opened_styles, *(style for part in parts for style in part[1])]
+        notes = tuple(dict.fromkeys(note for one in read for note in one.notes))
+        return cls(
+            small, opened_styles, parts, kept, first, options, features, polish, device, record, picture.size, notes
+        )
 
     def events(
         self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
@@ -270,7 +274,7 @@ def iter_stylize(
         _check_preview(Path(preview), output, force, resume)
     job = _Job.prepare(content, styles, parts, keep, options, encoder)
     if resized:
-        job = replace(job, note=_other_size(job.content, job.original))
+        job = replace(job, notes=job.notes + _other_size(job.content, job.original))
     state = _load_checkpoint(Path(output), job) if resume and output is not None else None
     return _run(job, None if output is None else Path(output), None if preview is None else Path(preview), force, state)
 
@@ -300,12 +304,12 @@ def _check_preview(preview: Path, output: str | Path | None, force: bool, resume
     check_target(preview, force or ours)
 
 
-def _other_size(small: Picture, original: tuple[int, int]) -> str:
-    """Return the sentence that the result has another size than the photograph; "" if it has the same."""
+def _other_size(small: Picture, original: tuple[int, int]) -> tuple[str, ...]:
+    """Return the sentence that the result has another size than the photograph; () if it has the same."""
     if small.size == original:
-        return ""
+        return ()
     result, photograph = ("{1}×{0}".format(*size) for size in (small.size, original))
-    return f"the result is {result}, the photograph {photograph}; --size {max(original)} keeps its size"
+    return (f"the result is {result}, the photograph {photograph}; --size {max(original)} keeps its size",)
 
 
 def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -332,7 +336,7 @@ def _run(
     begun = time.monotonic()
     drawn = _Often("preview", preview, PREVIEW_SECONDS, begun - PREVIEW_SECONDS)
     kept = _Often("checkpoint", None, CHECKPOINT_SECONDS, begun)
-    finished, notes = False, [job.note] if job.note else []
+    finished, notes = False, [*job.notes]
     if output is not None:
         if not checkpoint_path(output).exists() or _is_checkpoint(checkpoint_path(output)):
             kept.path = checkpoint_path(output)

@@ -20,6 +20,7 @@ from impasto.io.formats import READABLE, WRITABLE
 from impasto.io.icc import device_to_rgb, to_srgb
 from impasto.io.metadata import DEVICE_MODES, Notes, portable_exif, read_notes
 from impasto.io.naming import called, listed_words, reason_of
+from impasto.io.numbers import to_unit
 from impasto.io.picture import Floats, Picture, three_channels
 
 __all__ = ["decoding", "load_picture", "open_image", "read_bytes"]
@@ -36,7 +37,7 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
 
     Args:
         source: a path, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged. Arrays are
-            `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: uint8, uint16, or float in [0, 1].
+            `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: integers of up to 32 bits, scaled by their type, or float in [0, 1].
         digest: whether to compute the digest of a picture from memory, for records; it takes a tenth of the time of
             a light network.
 
@@ -60,25 +61,28 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
 
 def _from_file(path: Path) -> Picture:
     data = read_bytes(path)
-    with decoding(called(path)):
+    name, notes = called(path), list[str]()
+    with decoding(name):
         image = open_image(path, data)
         if image is None or _is_deep(image, data):
             if image is not None and image.format == "PNG":
                 image.load()  # detects damage, and reads EXIF behind the pixels
-            picture = _upright(*_read_deep(path), 16, read_notes(image, data))
+            about = read_notes(image, data)
+            picture = _upright(*_read_deep(path, about, name, notes), 16, about)
         else:
             image.load()
-            picture = _upright(*_channels(image), read_notes(image, data))
-    return replace(picture, name=path.stem, digest=hashlib.sha256(data).hexdigest())
+            picture = _upright(*_channels(image, name, notes), read_notes(image, data))
+    return replace(picture, name=path.stem, digest=hashlib.sha256(data).hexdigest(), notes=tuple(notes))
 
 
 def _from_pillow(image: Image.Image) -> Picture:
-    path = getattr(image, "filename", "") or ""
-    with decoding(called(Path(path)) if path else "The PIL image"):
-        _check_size("The PIL image", image)
+    path, notes = getattr(image, "filename", "") or "", list[str]()
+    name = called(Path(path)) if path else "The PIL image"
+    with decoding(name):
+        _check_size(name, image)
         image.load()
-        picture = _upright(*_channels(image), read_notes(image, b""))
-    return replace(picture, name=Path(path).stem)
+        picture = _upright(*_channels(image, name, notes), read_notes(image, b""))
+    return replace(picture, name=Path(path).stem, notes=tuple(notes))
 
 
 def _from_array(array: NDArray[Any]) -> Picture:
@@ -86,26 +90,13 @@ def _from_array(array: NDArray[Any]) -> Picture:
         hint = " Move its channels last." if array.ndim == 3 and array.shape[0] in (1, 3, 4) else ""
         shape = array.shape
         raise ImageError(f"An array of shape {shape} is no picture; expected (H, W), (H, W, 3) or (H, W, 4).{hint}")
-    if array.dtype.kind == "f":
-        values = _checked_range(array)
-    elif array.dtype.kind == "u" and array.dtype.itemsize <= 2:
-        values = array.astype(np.float32) / np.float32(np.iinfo(array.dtype).max)
-    else:
+    if array.dtype.kind not in "fui" or (array.dtype.kind in "ui" and array.dtype.itemsize > 4):
         raise ImageError(f"An array of {array.dtype} is no picture; expected uint8, uint16, or float from 0 to 1.")
-    values = values.reshape(*array.shape[:2], -1)
-    alpha = values[..., 3].copy() if values.shape[2] == 4 else None
-    depth = 16 if array.dtype.itemsize == 2 and array.dtype.kind == "u" else 8
-    return Picture(three_channels(values[..., :3]), alpha, depth=depth)
-
-
-def _checked_range(array: NDArray[Any]) -> Floats:
-    """Return values clamped to [0, 1], since resizing overshoots; raise ImageError if they are far outside."""
-    if not np.isfinite(array).all():
-        raise ImageError("The array holds NaN or infinity; expected numbers from 0 to 1.")
-    low, high = float(array.min()), float(array.max())
-    if low < -0.01 or high > 1.01:
-        raise ImageError(f"The array holds values from {low:g} to {high:g}; expected 0 to 1. Divide it, or give uint8.")
-    return np.asarray(np.clip(array, 0, 1), np.float32)
+    values, notes = array.reshape(*array.shape[:2], -1), list[str]()
+    colors = to_unit(values[..., :3], "The array", notes)
+    alpha = to_unit(values[..., 3], "The alpha of the array", notes) if values.shape[2] == 4 else None
+    depth = 16 if array.dtype.kind in "ui" and array.dtype.itemsize > 1 else 8
+    return Picture(three_channels(colors), alpha, depth=depth, notes=tuple(notes))
 
 
 def _remembered(picture: Picture, wanted: bool) -> Picture:
@@ -210,16 +201,20 @@ def _unreadable(name: str, reason: str) -> ImageError:
     )
 
 
-def _channels(image: Image.Image) -> tuple[Floats, Floats | None, int]:
+def _channels(image: Image.Image, name: str, notes: list[str]) -> tuple[Floats, Floats | None, int]:
     """Split a decoded Pillow image of any mode into channels.
 
     Returns:
         Colors `(H, W, 1 or 3)`, alpha `(H, W)` or None, both in [0, 1], and the bits per channel.
     """
     if image.mode.startswith("I;16"):
-        return np.asarray(image, np.float32)[..., None] / np.float32(65535), None, 16
+        return to_unit(np.asarray(image, np.uint16)[..., None], name, notes), None, 16
     if image.mode in ("I", "F"):
-        return _guessed_range(np.asarray(image))[..., None], None, 16
+        values = np.asarray(image)[..., None]
+        if image.mode == "I" and image.format:
+            values = values.astype(_integers_of(image))
+        white = 65535 if values.dtype == np.int32 and not image.format else None  # as Pillow writes it
+        return to_unit(values, name, notes, white=white), None, 16
     if image.mode in DEVICE_MODES:
         image = device_to_rgb(image)
     target = "L" if image.mode in ("1", "L", "LA", "La") else "RGB"
@@ -230,16 +225,15 @@ def _channels(image: Image.Image) -> tuple[Floats, Floats | None, int]:
     return (values[..., :-1], values[..., -1], 8) if target.endswith("A") else (values, None, 8)
 
 
-def _guessed_range(values: NDArray[Any]) -> Floats:
-    """Scale values without a declared range to [0, 1], by a division by 1, 255 or 65535.
+def _integers_of(image: Image.Image) -> str:
+    """Return the type of the integers in the file of an image of mode I: of a TIFF by its tags, else of 16 bits."""
+    tags = image.getexif() if image.format == "TIFF" else {}
+    bits, sign = (_first(tags.get(tag, default)) for tag, default in ((258, 16), (339, 1)))
+    return f"{'int' if sign == 2 else 'uint'}{32 if bits > 16 else 16}"
 
-    Integers are always divided by 255 or 65535.
-    """
-    if not np.isfinite(values).all():
-        raise ValueError("it holds NaN or infinity")
-    high = float(values.max())
-    scale = 1 if values.dtype.kind == "f" and high <= 1.01 else 255 if high <= 255 else 65535
-    return np.asarray(np.clip(values / scale, 0, 1), np.float32)
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, tuple) else value
 
 
 def _is_deep(image: Image.Image, data: bytes) -> bool:
@@ -253,7 +247,7 @@ def _is_deep(image: Image.Image, data: bytes) -> bool:
     return max(bits if isinstance(bits, tuple) else (bits,)) > 8 and tags.get(262) not in (5, 8)
 
 
-def _read_deep(path: Path) -> tuple[Floats, Floats | None]:
+def _read_deep(path: Path, about: Notes, name: str, notes: list[str]) -> tuple[Floats, Floats | None]:
     """Read a PNG or TIFF at full depth: colors `(H, W, 1 or 3)` and alpha `(H, W)`, in [0, 1]."""
     import OpenImageIO as oiio  # noqa: N813  slow import, and few pictures need it
 
@@ -266,29 +260,52 @@ def _read_deep(path: Path) -> tuple[Floats, Floats | None]:
         spec = source.spec()
         if spec.width * spec.height > MAX_MEGAPIXELS * 1_000_000:
             raise ValueError(f"{spec.width}×{spec.height} px are more than {MAX_MEGAPIXELS} megapixels")
-        to_integers = "int" in str(spec.format)
-        values = source.read_image(0, 0, 0, spec.nchannels, "uint16" if to_integers else "float")
+        values = source.read_image(0, 0, 0, spec.nchannels, oiio.UNKNOWN)
         if values is None:
             raise ValueError(source.geterror())
     finally:
         source.close()
     values = values.reshape(spec.height, spec.width, spec.nchannels)
-    return _arrange(values.astype(np.float32) / np.float32(65535) if to_integers else values, spec)
+    white, black = (_stated(about.exif.get(tag)) for tag in (_WHITE_TAG, _BLACK_TAG))
+    scale: dict[str, Any] = {} if white is None else {"white": white, "black": black or 0}
+    return _arrange(values, spec, scale, name, notes)
 
 
-def _arrange(values: Floats, spec: Any) -> tuple[Floats, Floats | None]:
+_BLACK_TAG, _WHITE_TAG = 340, 341  # SMinSampleValue and SMaxSampleValue of TIFF: the range of its numbers
+
+
+def _stated(value: Any) -> float | None:
+    """Return a number of a tag, which has one for each channel."""
+    with suppress(TypeError, ValueError, ZeroDivisionError, IndexError, OverflowError):
+        number = float(_first(value))
+        return number if np.isfinite(number) else None
+    return None
+
+
+def _arrange(
+    values: NDArray[Any], spec: Any, scale: dict[str, Any], name: str, notes: list[str]
+) -> tuple[Floats, Floats | None]:
     """Split the channels of OpenImageIO into colors and unassociated alpha."""
     colors = values[..., : 3 if spec.nchannels - (spec.alpha_channel >= 0) >= 3 else 1]
-    if "int" not in str(spec.format):
-        colors = _guessed_range(colors)
+    alpha = None
+    if spec.alpha_channel >= 0:
+        alpha = to_unit(values[..., spec.alpha_channel], f"The alpha of {name}", notes)
+    multiplied = alpha is not None and not spec.get_int_attribute("oiio:UnassociatedAlpha", 0)
+    if multiplied and colors.dtype.kind == "f":
+        colors = _divided(colors, alpha)  # before highlights are clipped
+    colors = to_unit(colors, name, notes, **scale)
+    if multiplied and values.dtype.kind != "f":
+        colors = _divided(colors, alpha).clip(0, 1)
     if spec.get_int_attribute("tiff:PhotometricInterpretation", -1) == 0:  # white is zero
         colors = 1 - colors
-    if spec.alpha_channel < 0:
-        return colors, None
-    alpha = np.clip(values[..., spec.alpha_channel], 0, 1)
-    if not spec.get_int_attribute("oiio:UnassociatedAlpha", 0):
-        colors = np.divide(colors, alpha[..., None], out=np.zeros_like(colors), where=alpha[..., None] > 0).clip(0, 1)
     return colors, alpha
+
+
+def _divided(colors: NDArray[Any], alpha: Floats | None) -> Floats:
+    """Return colors without the alpha that is multiplied in; black where nothing is visible."""
+    assert alpha is not None
+    share = alpha[..., None]
+    return np.asarray(np.divide(colors, share, out=np.zeros(colors.shape, np.float32), where=share > 0))
 
 
 _TURNS: Final[dict[int, Callable[[Floats], Floats]]] = {  # EXIF orientation → upright

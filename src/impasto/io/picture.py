@@ -27,6 +27,7 @@ class Picture:
         depth: bits per channel of the source, 8 or 16.
         name: the stem of the file, or "".
         digest: sha256 of the bytes of the file, or of the pixels of a picture from memory.
+        notes: what a person should know about the reading of it, sentences without a full stop.
     """
 
     pixels: Floats
@@ -37,6 +38,7 @@ class Picture:
     depth: int = 8
     name: str = ""
     digest: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
