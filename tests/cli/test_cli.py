@@ -598,6 +598,17 @@ def test_a_folder_is_painted_whole_and_one_bad_picture_stops_nobody(impasto):
     assert resumed.err.count("is already finished") == 2
 
 
+@pytest.mark.parametrize("form", ["--json", ""])
+def test_what_a_folder_holds_besides_is_said(impasto, form):
+    Path("in").mkdir()
+    Path("in/a.png").write_bytes(Path("photo.png").read_bytes())
+    Path("in/IMG_2.HEIC").write_bytes(b"")
+    text = "1 file is left out (IMG_2.HEIC): HEIC needs pip install 'impasto[heic]'"
+    done = impasto("stylize", "in", "stripes.png", *SMALL, "-o", "out", *filter(None, [form]))
+    said = [json.loads(line) for line in done.out.splitlines()][0]["text"] if form else done.err.splitlines()[0]
+    assert done.code == 0 and said == text
+
+
 def test_a_bad_style_is_said_once_for_a_folder(impasto):
     Path("in").mkdir()
     for name in ("in/a.png", "in/c.png"):

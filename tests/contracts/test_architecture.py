@@ -52,6 +52,7 @@ HOME = {  # each heavy package has one home
     "safetensors": "checkpoints",
     "accelerate": "training",
     "av": "io",
+    "pillow_heif": "nowhere",  # imported by name, if the extra is there
     "cyclopts": "cli",
     "jinja2": "reports",
     "markupsafe": "reports",

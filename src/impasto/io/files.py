@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import BinaryIO, Final, NoReturn
 from PIL import Image
 
 from impasto.errors import FileExists, ImageError, ImpastoError, SavedElsewhere
-from impasto.io.formats import READABLE, WRITABLE
+from impasto.io.formats import HEIC, READABLE, WRITABLE, left_out_because, reads_heic
 from impasto.io.naming import called, listed_words, printable, reason_of
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "hold",
     "is_draft",
     "is_picture",
+    "left_out",
     "lock",
     "moved_draft",
     "put_file",
@@ -36,6 +37,7 @@ __all__ = [
 
 _DRAFT: Final = re.compile(r"\.impasto-[0-9a-f]{16}\.tmp")  # names of drafts
 _LEAST: Final = 1 << 16  # bytes that a place must take before any work
+_SOME: Final = 5  # files that a sentence names
 _LONG: Final = 200  # bytes of a name that may not fit everywhere
 
 
@@ -362,20 +364,53 @@ def is_picture(path: str | os.PathLike[str]) -> bool:
 
 
 def _suffixes() -> set[str]:
-    return {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in READABLE}
+    return known | {".mpo"} | (set(HEIC) if reads_heic() else set())
 
 
 def _pictures_in(folder: Path, deep: bool) -> list[Path]:
     known = _suffixes()
-    found: list[Path] = []
+    found = [path for path in _files_in(folder, deep) if path.suffix.lower() in known and path.is_file()]
+    if not found:
+        expected = f"expected {listed_words(WRITABLE.values())} files."
+        others = " ".join(f"{sentence}." for sentence in left_out(folder, deep=deep))
+        raise ImageError(f"The folder {called(folder)} holds no picture; {expected} {others}".rstrip())
+    return found
+
+
+def _files_in(folder: Path, deep: bool) -> Iterator[Path]:
+    """Yield the files in a folder that are not hidden, sorted by name."""
     for parent, folders, names in os.walk(folder, onerror=_cannot_list):
         folders[:] = sorted(name for name in folders if deep and not name.startswith("."))
-        entries = (Path(parent, name) for name in sorted(names) if not name.startswith("."))
-        found += (path for path in entries if path.suffix.lower() in known and path.is_file())
-    if not found:
-        expected = listed_words(WRITABLE.values())
-        raise ImageError(f"The folder {called(folder)} holds no picture; expected {expected} files.")
-    return found
+        yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+
+def left_out(data: object, *, deep: bool = False) -> list[str]:
+    """Return sentences, without full stops, that name files in folders which look like pictures and are not read.
+
+    Args:
+        data: a path, or several as a list or by role; nothing is said of files and of data in memory.
+        deep: whether subfolders are searched, as by `find_pictures`.
+
+    Raises:
+        ImageError: a folder cannot be read.
+    """
+    known, by_reason = _suffixes(), dict[str, list[str]]()
+    parts = data.values() if isinstance(data, Mapping) else data if isinstance(data, list | tuple) else [data]
+    for folder in (Path(part) for part in parts if isinstance(part, str | os.PathLike) and part):
+        for path in _files_in(folder, deep) if folder.is_dir() else ():
+            suffix = path.suffix.lower()
+            why = None if suffix in known else left_out_because(suffix)
+            if suffix in known and not path.is_file():
+                why = "there are no files behind their names"
+            if why:
+                by_reason.setdefault(why, []).append(called(path))
+    return [_named(names, why) for why, names in by_reason.items()]
+
+
+def _named(names: list[str], why: str) -> str:
+    some = ", ".join(names[:_SOME]) + (", …" if len(names) > _SOME else "")
+    return f"{len(names)} {'file is' if len(names) == 1 else 'files are'} left out ({some}): {why}"
 
 
 def _cannot_list(error: OSError) -> None:

@@ -28,6 +28,9 @@ __all__ = ["iter_train"]
 _GOOD_STEPS = 50  # steps between two states that are kept in memory to roll back to
 
 
+_SOME = 3  # notes on pictures that are given in full
+
+
 _FAILURES = 3  # how often the learning rate is halved before the training stops
 
 
@@ -301,6 +304,7 @@ class _Session:
                 yield from map(Note, recipe.notes())
                 if skipped:
                     yield Note(_unread(skipped))
+                yield from _remarks(getattr(self.data, "remarks", ()))
                 yield Done(picture, self.step, self.clock.seconds)
         except GeneratorExit:
             engine.agree(Order(2, True, 1.0))
@@ -456,6 +460,13 @@ def count_weights(recipe: Recipe) -> int:
 
 def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.detach().clone() for key, value in tensors.items()}
+
+
+def _remarks(remarks: Sequence[str]) -> Iterator[Note]:
+    """Yield the first notes on the reading of pictures, and how many more there are."""
+    yield from map(Note, remarks[:_SOME])
+    if len(remarks) > _SOME:
+        yield Note(f"there are such notes on {len(remarks) - _SOME} more pictures")
 
 
 def _unread(names: Sequence[str]) -> str:
