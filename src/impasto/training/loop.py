@@ -137,7 +137,6 @@ class _Session:
             self.restore(self.good)
         except (KeyError, RuntimeError, ValueError) as error:
             raise CheckpointError(f"{folder.checkpoint} is of other networks; start anew with --force.") from error
-        self.clock.resume(self.good[1]["seconds"])
         self.ahead.batch(self.step)  # says it now if nothing can be read
 
     def _notes(self, saved: State | None) -> list[Event]:
@@ -255,14 +254,18 @@ class _Session:
     def events(self) -> Iterator[Event]:
         """Run to the end; see `iter_train`."""
         options, engine, recipe = self.options, self.engine, self.recipe
+        self.clock.begin(self.good[1]["seconds"])
         hooks = [hook for optimizer in recipe.optimizers.values() for hook in self._hooks(optimizer)]
         save_due, preview_due = self.clock.seconds + options.save_seconds, self.clock.seconds
         news: list[Event] = [self._began(), *self.news]
         try:
             if engine.main:
                 yield from news
-                yield from recipe.prepare()
+                with self.clock.aside():
+                    yield from recipe.prepare()
                 self.clock.forget()
+                if self.clock.uncounted:
+                    yield Note(f"{self.clock.uncounted:.0f} s of preparations do not count for the budget")
             news = []
             while True:
                 if engine.main:
@@ -277,7 +280,8 @@ class _Session:
                     news.append(self.roll_back("weights are"))
                     continue
                 if order.end or order.save:
-                    news += self.save()
+                    with self.clock.aside():
+                        news += self.save()
                     save_due = self.clock.seconds + options.save_seconds
                 if order.end:
                     break
@@ -288,12 +292,18 @@ class _Session:
                     continue
                 self.clock.tick()
                 if engine.main:
-                    measures, sentences = self.watch()
+                    with self.clock.aside():
+                        measures, sentences = self.watch()
                     news += [self.report(losses, rates, measures), *map(Note, sentences)]
                     if self.clock.seconds >= preview_due or self.step in options.preview_steps:
-                        self.preview()
+                        with self.clock.aside():
+                            self.preview()
                         news.append(Saved(self.folder.preview, "preview"))
                         preview_due = self.clock.seconds + options.preview_seconds
+            if order.end == 1 and not self.step:
+                raise OptionError(
+                    "the budget was over before the first step and nothing was trained; give a longer one."
+                )
             skipped = engine.together(self.data.skipped)
             if engine.main and order.end == 1:
                 picture = self.preview()
