@@ -31,7 +31,7 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "io": "errors events memory",
     "losses": "registry ops",
     "networks": "errors ops",
-    "checkpoints": "errors registry networks",
+    "checkpoints": "errors registry io networks",
     "style_transfer": "errors events memory options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",
     "data": "errors ops builtin_styles paintings io checkpoints metrics",
@@ -53,6 +53,7 @@ HOME = {  # each heavy package has one home
     "safetensors": "checkpoints",
     "accelerate": "training",
     "av": "io",
+    "pillow_heif": "nowhere",  # imported by name, if the extra is there
     "cyclopts": "cli",
     "jinja2": "reports",
     "markupsafe": "reports",

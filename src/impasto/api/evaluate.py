@@ -28,11 +28,11 @@ from impasto.evaluation.classification import evaluate_classifier
 from impasto.evaluation.generative import evaluate_generator, load_with_accuracy, sets_of
 from impasto.evaluation.options import EvaluateOptions
 from impasto.evaluation.translation import TrainedTranslator, evaluate_pairs, evaluate_unpaired
-from impasto.events import Done, Event, Measured, Note, Saved, Started, Step
+from impasto.events import Done, Event, Measured, Note, Saved, Started, Step, noted
 from impasto.inference.generator import Generator
 from impasto.inference.load import load
 from impasto.inference.translator import Translator
-from impasto.io.files import check_place
+from impasto.io.files import check_place, left_out
 from impasto.networks.classifier import Classifier
 from impasto.recipes.classifier.options import ClassifierOptions
 from impasto.recipes.classifier.train_beside import train_domain_classifier
@@ -212,7 +212,7 @@ def start_evaluate(
     """
     chosen = EvaluateOptions.completed(options, settings)
     events = iter_evaluate(model, data, chosen, back=back, monitor=monitor, output=output, force=force)
-    return Run(events, lambda run: Evaluation(run.found or {}))
+    return Run(noted(left_out(data, deep=True), events), lambda run: Evaluation(run.found or {}))
 
 
 evaluate = Verb(start_evaluate)

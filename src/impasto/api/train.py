@@ -8,8 +8,9 @@ from typing import Any
 
 from impasto.checkpoints.encoders import load_encoder
 from impasto.errors import OptionError
-from impasto.events import Event
+from impasto.events import Event, noted
 from impasto.inference.load import load
+from impasto.io.files import left_out
 from impasto.options import Options
 from impasto.recipes import find_method
 from impasto.run import Run, Verb
@@ -71,7 +72,8 @@ def start_training(
     complete = options_of(found, preset, options, settings)
     roles = inputs_of(found, data)
     folder = Path(run) if run is not None else default_run(found, roles, resume=resume, force=force)
-    events = _events(found, roles, complete, Site(folder, resume, network), force)
+    unread = [sentence for role in roles.values() for sentence in left_out(role, deep=True)]
+    events = noted(unread, _events(found, roles, complete, Site(folder, resume, network), force))
     return Run(events, lambda _: _result(found, roles, folder, network), folder=folder)
 
 

@@ -1,11 +1,9 @@
 """Read and write files of tensors without running code."""
 
 import json
-import os
 import pickle
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from torch import Tensor
 
 from impasto.checkpoints.upgrade import upgrade_card, upgrade_tensors
 from impasto.errors import CheckpointError, WeightsError
+from impasto.io.files import moved_draft
 
 __all__ = [
     "CHECKPOINT",
@@ -27,6 +26,7 @@ __all__ = [
     "PREDICTOR",
     "checked_weight",
     "decoded",
+    "load_about",
     "load_state",
     "read_file",
     "read_tensors",
@@ -226,7 +226,6 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
         CheckpointError: the file cannot be written.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     plain: dict[str, Tensor] = {}
     taken: set[int] = set()
     for key, tensor in tensors.items():  # safetensors refuses shared memory and unusual strides
@@ -234,21 +233,32 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
         plain[key] = flat.clone() if flat.untyped_storage().data_ptr() in taken else flat
         taken.add(plain[key].untyped_storage().data_ptr())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        part.touch()
-        mode = part.stat().st_mode  # the default of new files; safetensors lets only the owner read
-        save_file(plain, part, metadata={"impasto": json.dumps(metadata)})
-        part.chmod(mode)
-        os.replace(part, path)
+        with moved_draft(path) as draft:
+            mode = draft.stat().st_mode  # the default of new files; safetensors lets only the owner read
+            save_file(plain, draft, metadata={"impasto": json.dumps(metadata)})
+            draft.chmod(mode)
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            part.unlink()
         raise CheckpointError(f"{path} cannot be written: {error}.") from error
 
 
 def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return (tensors, metadata) that `save_state` wrote, bit for bit, tensors on the CPU and under their new keys.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not from impasto.
+    """
+    metadata = load_about(path)
+    try:
+        with safe_open(path, framework="pt") as opened:
+            # copies, because tensors of safetensors stay tied to the file
+            tensors = {key: opened.get_tensor(key).clone() for key in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
+    return upgrade_tensors(tensors), metadata
+
+
+def load_about(path: str | Path) -> dict[str, Any]:
+    """Return the metadata that `save_state` wrote; see `load_state`.
 
     Raises:
         CheckpointError: the file is missing, damaged or not from impasto.
@@ -259,14 +269,12 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata() or {}
-            # copies, because tensors of safetensors stay tied to the file
-            tensors = {key: opened.get_tensor(key).clone() for key in opened.keys()}  # noqa: SIM118
         metadata = json.loads(header["impasto"]) if "impasto" in header else None
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
     if not isinstance(metadata, dict):
         raise CheckpointError(f"{path} was not saved by impasto; expected a saved run.")
-    return upgrade_tensors(tensors), metadata
+    return metadata
 
 
 def save_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -275,7 +283,5 @@ def save_json(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(json.dumps(values, indent=2) + "\n")
-    part.replace(path)
+    with moved_draft(path) as draft:
+        draft.write_text(json.dumps(values, indent=2) + "\n")

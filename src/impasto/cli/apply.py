@@ -59,11 +59,12 @@ def apply(
 
     options = ApplyOptions(**parsed(settings, ApplyOptions), style=joined(style))
     from impasto.api.apply import default_output_apply, is_video, open_painter, start_apply
-    from impasto.io.files import find_pictures
+    from impasto.io.files import find_pictures, left_out
 
     name, *inputs = pictures
     model = open_painter(name, options)
     contents = [path for given in inputs for path in ([Path(given)] if is_video(given) else find_pictures(given))]
+    talk.notes(left_out(inputs))
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
 
     def named(content: Path, folder: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from impasto.cli.command import resuming
 from impasto.cli.output import BAD_USAGE, DONE, FAILED, INTERRUPTED, Talk, complain, write_note
-from impasto.errors import ImpastoError, OptionError
+from impasto.errors import ImpastoError, OptionError, SavedElsewhere
 from impasto.events import Event, Saved, Step
 
 if TYPE_CHECKING:
@@ -58,14 +58,18 @@ def follow(events: Iterator[Event], talk: Talk, output: Path | None = None) -> N
     results: list[Path] = []
     told = False  # of several processes that train together, only the first reports
     with _Stop(talk.quiet or talk.json) as stop, talk.report() as report:
-        with closing(cast("Any", events)):  # a run that is closed early saves
-            for event in events:
-                report(event)
-                told = True
-                if isinstance(event, Saved) and event.kind in ("result", "sheet"):
-                    results.append(event.path)
-                if isinstance(event, Step) and stop.asked:
-                    break
+        try:
+            with closing(cast("Any", events)):  # a run that is closed early saves
+                for event in events:
+                    report(event)
+                    told = True
+                    if isinstance(event, Saved) and event.kind in ("result", "sheet"):
+                        results.append(event.path)
+                    if isinstance(event, Step) and stop.asked:
+                        break
+        except SavedElsewhere:
+            talk.results(results)
+            raise
         kept = _kept(output, report) if stop.asked and told and output is not None and not results else []
     talk.results(results + kept)
     if kept:

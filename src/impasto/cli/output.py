@@ -66,6 +66,14 @@ class Talk:
         console = Console(stderr=True)
         return report_bar(console) if console.is_terminal and not console.is_dumb_terminal else report_lines()
 
+    def notes(self, sentences: Iterable[str]) -> None:
+        """Report what a person should know before a run begins."""
+        from impasto.events import Note
+
+        with self.report() as report:
+            for sentence in sentences:
+                report(Note(sentence))
+
     def results(self, paths: Sequence[Path]) -> None:
         """Write the paths of results, one a line."""
         if not self.json:

@@ -80,12 +80,13 @@ def stylize(
     from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
     from impasto.data.style_names import is_name, style_parts
     from impasto.data.styles import open_style
-    from impasto.io.files import find_pictures
+    from impasto.io.files import find_pictures, left_out
 
     last = not style or (len(pictures) > 1 and all(is_name(name) for name, _ in style_parts(pictures[-1])))
     photographs, styles = (pictures[:-1], [pictures[-1], *style]) if last else (pictures, list(style))
     named_styles, styles = styles, [*styles, *add_style]
     contents = find_pictures(photographs)
+    talk.notes(left_out(photographs))
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in photographs)
 
     def named(content: Path, folder: Path) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +22,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from impasto.errors import ImageError
 from impasto.io.color_tags import ColorTags, avif_properties, read_avif_tags, read_pillow_tags, read_png_tags
-from impasto.io.formats import READABLE, WRITABLE
+from impasto.io.formats import READABLE, WRITABLE, reads_heic
 from impasto.io.icc import device_to_rgb, to_srgb
 from impasto.io.metadata import DEVICE_MODES, Notes, completed_notes, portable_exif, read_notes
 from impasto.io.naming import called, listed_words, reason_of
@@ -30,7 +31,7 @@ from impasto.io.picture import Floats, Picture, three_channels, to_integers
 from impasto.io.tiff import Tags, check_raw, is_tiff, of_full_picture, tiff_tags
 from impasto.memory import free_memory
 
-__all__ = ["decoding", "load_picture", "open_image", "read_bytes"]
+__all__ = ["decoding", "frame_count", "load_picture", "open_image", "read_bytes"]
 
 MAX_MEGAPIXELS: Final = 500  # unless the user allows more
 _ALLOWED: Final = "IMPASTO_MAX_MEGAPIXELS"  # the variable of the environment that does
@@ -92,6 +93,7 @@ def _from_file(path: Path) -> Picture:
             channels = _cropped(channels, properties.get(b"clap"), name, notes)
             tags = None if about.icc else read_avif_tags(properties)
         picture = _upright(channels, about, tags, name, notes)
+        notes += _of_frames(image, name)
     return replace(picture, name=path.stem, digest=hashlib.sha256(whole).hexdigest(), notes=tuple(notes))
 
 
@@ -111,6 +113,29 @@ def _readable(path: Path, data: bytes, whole: bytes) -> Iterator[Path]:
         copy = Path(folder) / "picture"
         copy.write_bytes(data)
         yield copy
+
+
+def frame_count(path: Path) -> int:
+    """Return the number of frames of a picture, 1 if it is no animation.
+
+    Raises:
+        ImageError: the file is missing, damaged, or no picture.
+    """
+    with decoding(called(path)):
+        return _frames(open_image(path, read_bytes(path)))
+
+
+def _frames(image: Image.Image | None) -> int:
+    return int(getattr(image, "n_frames", 1)) if image is not None and image.format in _ANIMATED else 1
+
+
+def _of_frames(image: Image.Image | None, name: str) -> list[str]:
+    """Return the sentence that an animation is read as its first frame."""
+    count = _frames(image)
+    return [f"{name} has {count} frames; only the first is read"] if count > 1 else []
+
+
+_ANIMATED: Final = ("GIF", "PNG", "WEBP", "AVIF")
 
 
 def _from_pillow(image: Image.Image) -> Picture:
@@ -195,9 +220,24 @@ def open_image(path: Path, data: bytes) -> Image.Image | None:
     try:
         image = Image.open(BytesIO(data), formats=READABLE)
     except UnidentifiedImageError:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and reads_heic():
+            return _open_heif(name, data)
         if is_tiff(data):
             return None
         raise _unreadable(name, _what_instead(data)) from None
+    _check_size(name, *image.size)
+    return image
+
+
+_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def _open_heif(name: str, data: bytes) -> Image.Image:
+    plugin = import_module("pillow_heif")  # an extra, whose formats Pillow need not know otherwise
+    try:
+        image: Image.Image = plugin.HeifImageFile(BytesIO(data))
+    except (OSError, ValueError, RuntimeError, SyntaxError) as error:
+        raise _unreadable(name, f"it is damaged or cut short: {reason_of(error)}") from error
     _check_size(name, *image.size)
     return image
 
@@ -232,8 +272,10 @@ def _what_instead(data: bytes) -> str:
         return "the file is empty"
     if data.startswith(_SIGNATURES) or data[4:12] == b"ftypavif":
         return "it is damaged or cut short"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "it is HEIC, which needs pip install 'impasto[heic]'"
     if data[4:8] == b"ftyp":
-        return "it is HEIC or video"
+        return "it is video"
     signs = {b"%PDF": "a PDF", b"<svg": "an SVG drawing", b"<!doctype html": "a web page", b"<html": "a web page"}
     for sign, what in signs.items():
         if sign in data[:300].lower() or sign in data[:300]:
