@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
@@ -37,11 +37,17 @@ class _Stop:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
             if sys.stderr.isatty():
-                os.write(2, b"\x1b[?25h")  # show the cursor, which the bar has hidden
+                _alert(b"\x1b[?25h")  # show the cursor, which the bar has hidden
             os._exit(INTERRUPTED)
         self.asked = True
-        if not self._quiet:  # not through sys.stderr, which may be in the middle of writing
-            os.write(2, b"\nimpasto: saving after this step; Ctrl-C again ends at once\n")
+        if not self._quiet:
+            _alert(b"\nimpasto: saving after this step; Ctrl-C again ends at once\n")
+
+
+def _alert(line: bytes) -> None:
+    """Write to stderr from a signal handler: not through sys.stderr, which may be in the middle of writing."""
+    with suppress(OSError):
+        os.write(2, line)
 
 
 def follow(events: Iterator[Event], talk: Talk, output: Path | None = None) -> None:

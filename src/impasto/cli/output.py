@@ -1,10 +1,8 @@
-"""Output of the command line: results on stdout, everything else on stderr, errors as one sentence."""
+"""What commands say: events, lists, notes and errors, each of which is one sentence."""
 
 import json
-import os
-import sys
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTo
 
 from impasto.cli.command import resuming
 from impasto.cli.flags import OUTPUT
+from impasto.cli.terminal import Terminal, say, write_out, write_table
 from impasto.errors import CheckpointError, FileExists, ImageError, ImpastoError, OptionError, Unfinished, UnknownName
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ __all__ = [
     "complain",
     "write_list",
     "write_note",
-    "write_out",
-    "write_table",
 ]
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -55,15 +52,13 @@ class Talk:
 
     def report(self) -> "AbstractContextManager[Report]":
         """Return a function that reports events to people or programs."""
-        from rich.console import Console
-
         from impasto.cli.progress import report_bar, report_json, report_lines, report_nothing
 
         if self.json:
             return report_json()
         if self.quiet:
             return report_nothing()
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         return report_bar(console) if console.is_terminal and not console.is_dumb_terminal else report_lines()
 
     def results(self, paths: Sequence[Path]) -> None:
@@ -76,21 +71,10 @@ Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)
 Force = Annotated[bool, Parameter(group=OUTPUT)]
 
 
-def write_out(text: str) -> None:
-    """Write a result; names of files keep their bytes."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(text))
-    sys.stdout.flush()
-
-
-def _err(text: str) -> None:
-    sys.stderr.write(f"impasto: {text}\n")
-
-
 def write_note(text: str, talk: Talk) -> None:
     """Write a line to stderr, unless only errors or JSON are asked for."""
     if not talk.quiet and not talk.json:
-        _err(text)
+        say(f"impasto: {text}")
 
 
 def write_list(headings: Sequence[str], rows: Sequence[Sequence[str]], talk: Talk) -> None:
@@ -99,17 +83,6 @@ def write_list(headings: Sequence[str], rows: Sequence[Sequence[str]], talk: Tal
         write_out(json.dumps([dict(zip(headings, row, strict=True)) for row in rows]) + "\n")
     else:
         write_table(headings, rows)
-
-
-def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table that fits the terminal, or one line per row where there is none."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 1000, highlight=False, markup=False).print(table)
 
 
 def _sentence(error: BaseException) -> str:
@@ -139,5 +112,5 @@ def complain(error: BaseException, debug: bool) -> int:
     """Write an error as one sentence; return the exit code."""
     if debug:
         traceback.print_exception(error)
-    _err(_sentence(error))
+    say(f"impasto: {_sentence(error)}")
     return BAD_USAGE if isinstance(error, _BAD_USAGE) else FAILED
