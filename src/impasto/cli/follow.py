@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from impasto.cli.command import resuming
 from impasto.cli.output import BAD_USAGE, DONE, FAILED, INTERRUPTED, Talk, complain, write_note
+from impasto.cli.terminal import STDIN, is_stdout, stdin_picture
 from impasto.errors import ImpastoError, OptionError
 from impasto.events import Event, Saved, Step
 
 if TYPE_CHECKING:
     from impasto.cli.progress import Report
 
-__all__ = ["do_each", "follow", "targets_of"]
+__all__ = ["do_each", "follow", "opened", "pictures_of", "targets_of"]
 
 
 class _Stop:
@@ -74,7 +75,7 @@ def follow(events: Iterator[Event], talk: Talk, output: Path | None = None) -> N
                     break
         kept = _kept(output, report) if stop.asked and told and output is not None and not results else []
     talk.results(results + kept)
-    if kept:
+    if kept and not is_stdout(output):
         write_note(f"interrupted; to continue: {resuming()}", talk)
     if stop.asked:
         raise KeyboardInterrupt
@@ -105,6 +106,8 @@ def targets_of(
     """
     if output is not None and not batch and not output.is_dir() and output.suffix:
         return [output]
+    if batch and is_stdout(output):
+        raise OptionError("--output - takes one result; name a folder for those of several pictures.")
     if output is not None and batch and output.is_file():
         raise OptionError(f"{output} is a file; expected a folder for the results of several pictures.")
     targets = [named(content, output or Path()) for content in contents]
@@ -115,6 +118,18 @@ def targets_of(
                 f"{first} and {contents[index]} would both be written to {target}; process them one by one."
             )
     return targets
+
+
+def pictures_of(words: Sequence[str]) -> list[Path]:
+    """Return the picture files of words, which name files, folders or standard input."""
+    from impasto.io.files import find_pictures
+
+    return [path for word in words for path in ([Path(word)] if word == STDIN else find_pictures(word))]
+
+
+def opened(content: str | Path) -> Any:
+    """Return a photograph or style as `stylize` and `apply` take it: the picture in standard input, or its name."""
+    return stdin_picture() if str(content) == STDIN else content
 
 
 def do_each(paint: Callable[[Path, Path], None], contents: Sequence[Path], targets: Sequence[Path], talk: Talk) -> int:

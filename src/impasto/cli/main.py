@@ -12,7 +12,7 @@ from impasto.cli.app import app
 from impasto.cli.command import typed
 from impasto.cli.flags import whole_help
 from impasto.cli.output import DONE, FAILED, INTERRUPTED, complain
-from impasto.cli.terminal import Terminal, stdout_error, streams
+from impasto.cli.terminal import Terminal, stdout_error, streams, with_standard
 
 __all__ = ["main"]
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     typed(words)
     with streams():
         try:
-            code = _run(words)
+            code = _run(with_standard(words))
         except KeyboardInterrupt:
             code = INTERRUPTED
         except Exception as error:

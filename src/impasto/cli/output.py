@@ -12,7 +12,16 @@ from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTo
 
 from impasto.cli.command import resuming
 from impasto.cli.flags import OUTPUT
-from impasto.cli.terminal import Terminal, say, write_out, write_table
+from impasto.cli.terminal import (
+    Terminal,
+    is_stdout,
+    say,
+    stdout_file,
+    stdout_wanted,
+    write_bytes,
+    write_out,
+    write_table,
+)
 from impasto.errors import CheckpointError, FileExists, ImageError, ImpastoError, OptionError, Unfinished, UnknownName
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ __all__ = [
     "INTERRUPTED",
     "Force",
     "Output",
+    "PictureOutput",
     "Talk",
     "complain",
     "write_list",
@@ -52,6 +62,8 @@ class Talk:
 
     def report(self) -> "AbstractContextManager[Report]":
         """Return a function that reports events to people or programs."""
+        if self.json and stdout_wanted():
+            raise OptionError("--json and --output - both write to stdout; leave out one of them.")
         from impasto.cli.progress import report_bar, report_json, report_lines, report_nothing
 
         if self.json:
@@ -62,12 +74,19 @@ class Talk:
         return report_bar(console) if console.is_terminal and not console.is_dumb_terminal else report_lines()
 
     def results(self, paths: Sequence[Path]) -> None:
-        """Write the paths of results, one a line."""
-        if not self.json:
-            write_out("".join(f"{path}\n" for path in paths))
+        """Write the paths of results, one a line; or the result itself, if it goes to stdout."""
+        for path in () if self.json else paths:
+            if is_stdout(path):
+                write_bytes(path.read_bytes())
+            else:
+                write_out(f"{path}\n")
 
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)]
+PictureOutput = Annotated[  # `-` is stdout
+    Path | None,
+    Parameter(name=["--output", "-o"], group=OUTPUT, converter=lambda _, tokens: stdout_file(tokens[0].value)),
+]
 Force = Annotated[bool, Parameter(group=OUTPUT)]
 
 

@@ -1,4 +1,4 @@
-"""The terminal: the one place that writes to stdout and stderr, whatever they can hold, also when they are closed."""
+"""The terminal: only this module writes to stdout and stderr, whatever they can hold, also when they are closed."""
 
 import io
 import os
@@ -6,14 +6,37 @@ import select
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout, suppress
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleDimensions
 from rich.table import Table
 
-__all__ = ["Terminal", "say", "stdout_error", "streams", "write_bytes", "write_out", "write_table"]
+if TYPE_CHECKING:
+    from impasto.io.picture import Picture
+
+__all__ = [
+    "STDIN",
+    "STDOUT",
+    "Terminal",
+    "is_stdout",
+    "say",
+    "stdin_picture",
+    "stdout_error",
+    "stdout_file",
+    "stdout_wanted",
+    "streams",
+    "with_standard",
+    "write_bytes",
+    "write_out",
+    "write_table",
+]
+
+STDIN, STDOUT = "/dev/stdin", "/dev/stdout"  # what `-` stands for, on every system
 
 _NARROW, _WIDE = 20, 1000  # columns; tables have the latter where there is no terminal
+_INPUT, _OUTPUT = "standard input", "standard output.png"
 
 
 class _Lasting(io.RawIOBase):
@@ -51,7 +74,7 @@ class _Lasting(io.RawIOBase):
 
 
 def _lasting(stream: Any) -> Any:
-    """Return a text stream to the same place that never fails: letters it cannot hold become question marks."""
+    """Return a text stream onto another one that never fails: letters it cannot hold become question marks."""
     buffer = getattr(stream, "buffer", None)
     if buffer is None:
         return stream  # in memory
@@ -77,6 +100,7 @@ def streams() -> Iterator[None]:
             lasting = stack.enter_context(open(os.devnull, "w", encoding="utf-8")) if nothing else _lasting(stream)
             stack.enter_context(redirect(lasting))
             stack.callback(lasting.flush)
+        stack.callback(_STANDARD.close)
         yield
 
 
@@ -89,7 +113,10 @@ def stdout_error() -> OSError | None:
 
 def write_out(text: str) -> None:
     """Write a result to stdout; names of files keep their bytes."""
-    write_bytes(os.fsencode(text))
+    try:
+        write_bytes(os.fsencode(text))
+    except UnicodeEncodeError:  # lone surrogates, which no name of a file has
+        write_bytes(text.encode(errors="replace"))
 
 
 def write_bytes(data: bytes) -> None:
@@ -100,6 +127,69 @@ def write_bytes(data: bytes) -> None:
     else:
         sys.stdout.write(data.decode(errors="replace"))
     sys.stdout.flush()
+
+
+class _Standard:
+    """Standard input and output in place of files: `-` on the command line.
+
+    Attributes:
+        folder: holds the result that will go to stdout; None if none will.
+        data: what standard input held; None before it is read.
+    """
+
+    folder: TemporaryDirectory[str] | None = None
+    data: bytes | None = None
+
+    def close(self) -> None:
+        """Forget both, at the end of a command."""
+        if self.folder is not None:
+            self.folder.cleanup()
+        self.folder = self.data = None
+
+
+_STANDARD = _Standard()
+
+
+def stdin_picture() -> "Picture":
+    """Return the picture in standard input, which is read once.
+
+    Raises:
+        ImageError: it is no picture.
+    """
+    from impasto.io.decode import load_bytes, read_stream
+
+    if _STANDARD.data is None:
+        _STANDARD.data = read_stream(sys.stdin.buffer, _INPUT)
+    return load_bytes(_STANDARD.data, _INPUT)
+
+
+def stdout_file(name: str) -> Path:
+    """Return the file of a result; for stdout a PNG in a folder for a while."""
+    if name != STDOUT:
+        return Path(name)
+    _STANDARD.folder = _STANDARD.folder or TemporaryDirectory(prefix="impasto-")
+    return Path(_STANDARD.folder.name, _OUTPUT)
+
+
+def with_standard(words: Sequence[str]) -> list[str]:
+    """Return the words of a command with `-` written out: stdout after --output, elsewhere standard input."""
+    flags = ("-o", "--output")
+    written = []
+    for before, word in zip(("", *words), words, strict=False):
+        if word == "-":
+            word = STDOUT if before in flags else STDIN
+        written.append(f"{word[:-1]}{STDOUT}" if word in [f"{flag}=-" for flag in flags] else word)
+    return written
+
+
+def stdout_wanted() -> bool:
+    """Return whether a result goes to stdout."""
+    return _STANDARD.folder is not None
+
+
+def is_stdout(path: Path | None) -> bool:
+    """Return whether a file of `stdout_file` stands for stdout."""
+    return path is not None and _STANDARD.folder is not None and path.parent == Path(_STANDARD.folder.name)
 
 
 def say(text: str) -> None:
