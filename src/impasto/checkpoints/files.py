@@ -16,6 +16,7 @@ from torch import Tensor
 from impasto.checkpoints.upgrade import upgrade_card, upgrade_tensors
 from impasto.errors import CheckpointError, WeightsError
 from impasto.io.files import moved_draft
+from impasto.reading import open_regular, read_json
 
 __all__ = [
     "CHECKPOINT",
@@ -102,8 +103,11 @@ class File:
 
 def read_file(path: Path, nested: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a file, and its header if it is a safetensors file; no code in it runs."""
-    with path.open("rb") as file:
-        start = file.read(9)
+    try:
+        with open_regular(path) as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}; expected a file of weights.") from error
     try:
         if start[8:] == b"{":
             with safe_open(path, framework="pt") as opened:
@@ -160,7 +164,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     tensors, header = read_file(path, nested=True)
     try:
-        card = json.loads(header.get("impasto", "{}"))
+        card = read_json(header.get("impasto", "{}"))
     except ValueError:
         card = None
     if not isinstance(card, dict):
@@ -269,7 +273,7 @@ def load_about(path: str | Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata() or {}
-        metadata = json.loads(header["impasto"]) if "impasto" in header else None
+        metadata = read_json(header["impasto"]) if "impasto" in header else None
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
     if not isinstance(metadata, dict):

@@ -28,11 +28,13 @@ def locate(name_or_path: str | Path) -> tuple[Path, str]:
             another program; or the name of a network or style in the catalog.
 
     Raises:
-        WeightsError: there is no such file or folder.
+        WeightsError: there is no such file or folder, or it is a pipe or device.
         UnknownName: it looks like a name, and the catalog does not have it.
     """
     name, path = str(name_or_path), Path(name_or_path).expanduser()
     if path.exists():
+        if not path.is_dir() and not path.is_file():
+            raise WeightsError(f"{path} is a pipe or device; expected the file or folder of a trained network.")
         return next((path / file for file in (MODEL, CHECKPOINT) if (path / file).is_file()), path), ""
     if path.suffix or len(path.parts) != 1:
         raise WeightsError(f"{path} does not exist; expected the file or folder of a trained network.")

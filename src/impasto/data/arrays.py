@@ -288,6 +288,8 @@ def _read(source: str | Path, side: int) -> list[SmallSet]:
         if str(source) == DIGITS:
             return [_digits()]
         raise ImageError(f"{source} does not exist; expected a folder, an .npz file, IDX files, or {DIGITS}.")
+    if not path.is_dir() and not path.is_file():
+        raise ImageError(f"{source} is a pipe or device; expected a folder, an .npz file, or IDX files.")
     if path.suffix == ".npz":
         return _from_parts(_npz(path), path.name)
     if path.is_file():

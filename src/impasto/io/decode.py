@@ -14,7 +14,7 @@ from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +30,18 @@ from impasto.io.numbers import to_unit
 from impasto.io.picture import Floats, Picture, three_channels, to_integers
 from impasto.io.tiff import Tags, check_raw, is_tiff, of_full_picture, tiff_tags
 from impasto.memory import free_memory
+from impasto.reading import open_regular
 
-__all__ = ["decoding", "frame_count", "load_picture", "open_image", "read_bytes"]
+__all__ = ["decoding", "frame_count", "load_bytes", "load_picture", "open_image", "read_bytes", "read_stream"]
 
 MAX_MEGAPIXELS: Final = 500  # unless the user allows more
 _ALLOWED: Final = "IMPASTO_MAX_MEGAPIXELS"  # the variable of the environment that does
 _BYTES: Final = 56  # of memory that reading a pixel takes at most: RGBA that is turned and has a profile
 _SMALL: Final = 10  # megapixels that fit into any memory
+_START: Final = 1 << 20  # bytes that tell what a file is
+_MAX_BYTES: Final = 1 << 32  # of a file
+_EXTRA_BYTES: Final = 1 << 26  # of metadata
+_PIXEL_BYTES: Final = 1000  # for a pixel of an animation
 
 
 def load_picture(source: object, *, digest: bool = True) -> Picture:
@@ -48,8 +53,9 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
     person should know, such as that highlights are clipped.
 
     Args:
-        source: a path, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged. Arrays are
-            `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: integers of up to 32 bits, scaled by their type, or float in [0, 1].
+        source: a path, the bytes of a file, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged.
+            Arrays are `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: integers of up to 32 bits, scaled by their type, or float
+            in [0, 1].
         digest: whether to compute the digest of a picture from memory, for records; it takes a tenth of the time of
             a light network.
 
@@ -67,6 +73,8 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
         return _remembered(_from_array(source), digest)
     if isinstance(source, str | os.PathLike):
         return _from_file(Path(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return load_bytes(bytes(source), "The picture")
     kind = type(source).__name__
     raise ImageError(f"A {kind} is not a picture; expected a path, an array, a PIL image or a Picture.")
 
@@ -138,6 +146,19 @@ def _of_frames(image: Image.Image | None, name: str) -> list[str]:
 _ANIMATED: Final = ("GIF", "PNG", "WEBP", "AVIF")
 
 
+def load_bytes(data: bytes, name: str) -> Picture:
+    """Read a picture from the bytes of a file; see `load_picture`.
+
+    Args:
+        data: the bytes.
+        name: what errors call it.
+    """
+    with TemporaryDirectory(prefix="impasto-") as folder:  # OpenImageIO reads files only
+        path = Path(folder, name)
+        path.write_bytes(data)
+        return replace(_from_file(path), name="")
+
+
 def _from_pillow(image: Image.Image) -> Picture:
     path, notes = getattr(image, "filename", "") or "", list[str]()
     name = called(Path(path)) if path else "The PIL image"
@@ -179,7 +200,8 @@ def read_bytes(path: Path) -> bytes:
     """
     name = called(path)
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return _bounded(file, name)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise ImageError(f"{name} does not exist; expected a picture file. Check the path.") from None
     except IsADirectoryError:
@@ -188,6 +210,48 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(f"{name} may not be read; allow it in the file's permissions, or copy it.") from None
     except OSError as error:
         raise _unreadable(name, reason_of(error)) from error
+
+
+def read_stream(stream: BinaryIO, name: str) -> bytes:
+    """Return the bytes of a picture in a stream such as standard input, which may have no end.
+
+    Raises:
+        ImageError: it is no picture, or too long for one.
+    """
+    try:
+        return _bounded(stream, name)
+    except OSError as error:
+        raise _unreadable(name, reason_of(error)) from error
+
+
+def _bounded(stream: BinaryIO, name: str) -> bytes:
+    """Return all bytes of a stream, but stop at the beginning if it is no picture, and where none can be as long."""
+    start = stream.read(_START)
+    if len(start) < _START:
+        return start
+    most = _most_bytes(start, name)
+    rest = stream.read(most - len(start) + 1)
+    if len(start) + len(rest) > most:
+        raise _unreadable(name, f"it has more than {most >> 20} MB, too many for its pixels")
+    return start + rest
+
+
+def _most_bytes(start: bytes, name: str) -> int:
+    """Return how many bytes a picture file may have that begins with these.
+
+    Raises:
+        ImageError: no picture begins with them.
+    """
+    if start.startswith(_TIFF):  # its directory may be at the end
+        return _MAX_BYTES
+    try:
+        with decoding(name):
+            width, height = Image.open(BytesIO(start), formats=READABLE).size
+    except ImageError:
+        if start.startswith(_SIGNATURES) or start[4:8] == b"ftyp":  # some decoders want the whole file
+            return _MAX_BYTES
+        raise _unreadable(name, _what_instead(start)) from None
+    return min(_MAX_BYTES, _EXTRA_BYTES + _PIXEL_BYTES * width * height)
 
 
 _PILLOW = threading.RLock()
@@ -264,6 +328,7 @@ def _check_size(name: str, width: int, height: int) -> None:
 
 
 _SIGNATURES: Final = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"GIF8", b"BM")  # TIFF has its own check
+_TIFF: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _what_instead(data: bytes) -> str:

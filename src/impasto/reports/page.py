@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError
 from impasto.io.convert import resize_picture
-from impasto.io.decode import load_picture
+from impasto.io.decode import load_picture, read_bytes
 from impasto.io.encode import as_jpeg, save_picture
 from impasto.io.files import moved_draft
 from impasto.io.naming import printable
@@ -173,7 +173,7 @@ def _progress(run: RunFiles) -> Iterator[_Image]:
 
 def _compressed(path: Path, most: int) -> str:
     """Return a picture as a data URI: the file as it is or, if that has too many bytes, a smaller JPEG."""
-    data = path.read_bytes()
+    data = read_bytes(path)
     picture = load_picture(path)  # refuses what is no picture
     form = "png" if path.suffix == ".png" else "jpeg"
     if len(data) > most:

@@ -19,6 +19,7 @@ from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.files import check_folder, clean_drafts, hold, is_draft
 from impasto.io.sheets import picture_sheet
+from impasto.reading import read_json_file
 from impasto.reports.run_files import EVALUATION, FIGURES, REPORT
 from impasto.training.engine import State
 
@@ -131,8 +132,8 @@ class RunFolder:
             raise CheckpointError(f"there is no run to resume in {self.path}; run without --resume.")
         if not self.checkpoint.is_file():  # it was stopped before the first one
             try:
-                _check_same(self.options, json.loads(self.options.read_text()), record)
-            except ValueError as error:
+                _check_same(self.options, read_json_file(self.options), record)
+            except (OSError, ValueError) as error:
                 raise CheckpointError(f"{self.options} is damaged; start anew with --force.") from error
             return None
         tensors, values = load_state(self.checkpoint)
@@ -157,7 +158,9 @@ class RunFolder:
                 ours = [self.checkpoint, self.model, self.preview, self.log, self.path / REPORT, self.path / EVALUATION]
                 for old in [*ours, *self._more(), *(old for where in _FILLED for old in self.path.glob(where))]:
                     old.unlink(missing_ok=True)
-            elif self.log.exists():
+            if os.path.lexists(self.log) and not self.log.is_file():
+                raise CheckpointError(f"{self.log} is not a file; delete it.")
+            if saved is not None and self.log.exists():
                 os.truncate(self.log, min(saved[1]["log"], self.log.stat().st_size))
         except FileExists:
             raise
