@@ -13,6 +13,7 @@ from impasto.api.style_sheet import iter_style_sheet
 from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
 from impasto.data.style_names import as_text, style_stem
+from impasto.devices import with_own_defaults
 from impasto.errors import ImpastoError, OptionError, WeightsError
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.inference.brush import Brush
@@ -155,6 +156,7 @@ def is_video(path: Source) -> bool:
     return isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEOS and Path(path).suffix.lower() != ".gif"
 
 
+@with_own_defaults
 def iter_apply(
     model: Model,
     source: Source,

@@ -22,7 +22,7 @@ from impasto.checkpoints.files import MODEL, save_json
 from impasto.checkpoints.model import Model
 from impasto.checkpoints.weights import folder
 from impasto.data.arrays import Sets, read_sets
-from impasto.devices import find_device
+from impasto.devices import find_device, with_own_defaults
 from impasto.errors import CheckpointError, OptionError, WeightsError
 from impasto.evaluation.classification import evaluate_classifier
 from impasto.evaluation.generative import evaluate_generator, load_with_accuracy, sets_of
@@ -100,6 +100,7 @@ class Evaluation(Mapping[str, Any]):
             yield f"Features: {self.found['features']}"
 
 
+@with_own_defaults
 def iter_evaluate(
     model: str | Path | Model,
     data: Any = None,

@@ -16,7 +16,7 @@ from impasto.checkpoints.formats.impasto import contents
 from impasto.checkpoints.load import locate, read_model, style_name
 from impasto.checkpoints.model import CUSTOM, Model
 from impasto.data.style_names import has_picture, named_styles
-from impasto.devices import find_device, find_dtype
+from impasto.devices import find_device, find_dtype, with_own_defaults
 from impasto.errors import OptionError, UnknownName, WeightsError, unknown_name
 from impasto.inference.generator import Autoencoder, Generator
 from impasto.inference.painter import Painter
@@ -40,6 +40,7 @@ _WRAPPERS: dict[str, Callable[[nn.Module, Sequence[int]], nn.Module]] = {  # of 
 }
 
 
+@with_own_defaults
 def load(
     name_or_path: str | Path,
     *,
