@@ -122,7 +122,7 @@ def open_painter(name_or_path: str | Path, options: ApplyOptions = ApplyOptions(
         UnknownName: there is no such file, and the catalog does not have the name.
         OptionError: the device is not there.
     """
-    model: Model = load(name_or_path, device=options.device, precision=options.precision)
+    model: Model = load(name_or_path, device=options.device, precision=options.precision, key=options.key)
     _check_kind(model)
     return model
 

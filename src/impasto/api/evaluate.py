@@ -163,7 +163,9 @@ def iter_evaluate(
     if output is not None:
         check_place(output, force)
     target = None if output is None else Path(output)
-    loaded = model if isinstance(model, Model) else load(model, device=options.device, precision="float32")
+    loaded = (
+        model if isinstance(model, Model) else load(model, device=options.device, precision="float32", key=options.key)
+    )
     if isinstance(loaded, Translator):
         return _translator(loaded, data, options, back, monitor, target)
     if isinstance(data, Mapping) or back is not None:
