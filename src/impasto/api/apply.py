@@ -14,6 +14,7 @@ from impasto.api.style_sheet import iter_style_sheet
 from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
 from impasto.data.style_names import as_text, style_stem
+from impasto.devices import with_own_defaults
 from impasto.errors import ImpastoError, OptionError, WeightsError
 from impasto.events import Done, Event, Note, Started, Step
 from impasto.inference.brush import Brush
@@ -123,7 +124,7 @@ def open_painter(name_or_path: str | Path, options: ApplyOptions = ApplyOptions(
         UnknownName: there is no such file, and the catalog does not have the name.
         OptionError: the device is not there.
     """
-    model: Model = load(name_or_path, device=options.device, precision=options.precision)
+    model: Model = load(name_or_path, device=options.device, precision=options.precision, key=options.key)
     _check_kind(model)
     return model
 
@@ -168,6 +169,7 @@ def _moves(source: Source, output: str | Path | None) -> bool:
     )
 
 
+@with_own_defaults
 def iter_apply(
     model: Model,
     source: Source,

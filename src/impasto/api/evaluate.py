@@ -22,7 +22,7 @@ from impasto.checkpoints.files import MODEL, save_json
 from impasto.checkpoints.model import Model
 from impasto.checkpoints.weights import folder
 from impasto.data.arrays import Sets, read_sets
-from impasto.devices import find_device
+from impasto.devices import find_device, with_own_defaults
 from impasto.errors import CheckpointError, OptionError, WeightsError
 from impasto.evaluation.classification import evaluate_classifier
 from impasto.evaluation.generative import evaluate_generator, load_with_accuracy, sets_of
@@ -100,6 +100,7 @@ class Evaluation(Mapping[str, Any]):
             yield f"Features: {self.found['features']}"
 
 
+@with_own_defaults
 def iter_evaluate(
     model: str | Path | Model,
     data: Any = None,
@@ -162,7 +163,9 @@ def iter_evaluate(
     if output is not None:
         check_place(output, force)
     target = None if output is None else Path(output)
-    loaded = model if isinstance(model, Model) else load(model, device=options.device, precision="float32")
+    loaded = (
+        model if isinstance(model, Model) else load(model, device=options.device, precision="float32", key=options.key)
+    )
     if isinstance(loaded, Translator):
         return _translator(loaded, data, options, back, monitor, target)
     if isinstance(data, Mapping) or back is not None:

@@ -7,6 +7,7 @@ from impasto.api.embedded import embedded_record, embedded_source, embedded_styl
 from impasto.api.stylize import mixture
 from impasto.checkpoints.encoders import load_encoder
 from impasto.data.styles import open_style
+from impasto.devices import with_own_defaults
 from impasto.io.convert import resize_picture_to
 from impasto.io.decode import load_picture
 from impasto.io.encode import check_target, save_picture
@@ -18,6 +19,7 @@ from impasto.ops.filters import high_pass
 __all__ = ["high_pass_picture", "score"]
 
 
+@with_own_defaults
 def score(
     result: Source, content: Source | None = None, style: Source | list[Source] | None = None, *, encoder: Any = "vgg19"
 ) -> Score:

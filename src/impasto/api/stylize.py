@@ -18,7 +18,7 @@ from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.files import load_about, load_state, save_state
 from impasto.data.style_names import style_parts, style_stem
 from impasto.data.styles import open_style
-from impasto.devices import find_device, find_dtype
+from impasto.devices import find_device, find_dtype, with_own_defaults
 from impasto.errors import CheckpointError, ImpastoError, OptionError, Unfinished
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.convert import resize_picture, resize_picture_to
@@ -211,6 +211,7 @@ def default_output(content: Source, style: Source | list[Source], folder: str | 
     return Path(folder) / f"{photograph}_{'-'.join(styles)}.png"
 
 
+@with_own_defaults
 def iter_stylize(
     content: Source,
     style: Source | list[Source] | Mapping[Source, float],
@@ -222,7 +223,7 @@ def iter_stylize(
     preview: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
-    encoder: Encoder | None = None,
+    encoder: Encoder | str | Path | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
     """Yield Started, Steps, Saved and Done while a photograph is stylized.
@@ -243,12 +244,21 @@ def iter_stylize(
         preview: file that is rewritten with the picture so far every two seconds.
         force: allow `output` to be overwritten.
         resume: continue from the checkpoint of an interrupted run to `output`.
-        encoder: a network to use in place of those that the options name.
+        encoder: a network to use in place of those that the options name; or a name or file, as the option.
         settings: single settings in place of those in `options`, such as `size=768`.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
+    if isinstance(encoder, str | Path):
+        settings, encoder = {**settings, "encoder": str(encoder)}, None
+    if encoder is not None and not callable(getattr(encoder, "minimum_size", None)):
+        raise OptionError(f"encoder is {encoder!r}; expected a name of `impasto encoders`, a file, or a loaded one.")
+    if isinstance(encoder, torch.nn.Module) and any(map(Tensor.is_inference, encoder.parameters())):
+        raise OptionError(
+            "the weights of the encoder were made in torch.inference_mode, which allows no gradients; expected an "
+            "encoder of `load_encoder`, or one that was made outside."
+        )
     options = StylizeOptions.completed(options, settings)
     resized = "size" not in options.model_fields_set
     styles, weights = mixture(style)
@@ -430,7 +440,7 @@ def start_stylize(
     preview: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
-    encoder: Encoder | None = None,
+    encoder: Encoder | str | Path | None = None,
     preset: str = "default",
     quality: str | None = None,
     **settings: Any,
@@ -452,7 +462,7 @@ def start_stylize(
         preview: file that is rewritten with the picture so far every two seconds.
         force: allow `output` to be overwritten.
         resume: continue from the checkpoint of an interrupted run to `output`.
-        encoder: a network to use in place of those that the options name.
+        encoder: a network to use in place of those that the options name; or a name or file, as the option.
         preset: named settings to start from, such as "gatys".
         quality: "draft", "good" or "best".
         settings: single settings in place of those of the preset, such as `size=768`. The longer side of the result is
@@ -463,6 +473,8 @@ def start_stylize(
 
     >>> impasto.stylize("photo.jpg", "painting.jpg", size=768).save("out.png")  # doctest: +SKIP
     """
+    if isinstance(encoder, str | Path):
+        settings, encoder = {**settings, "encoder": str(encoder)}, None
     if options is None:
         options, settings = StylizeOptions.preset(preset, quality, **settings), {}
     elif preset != "default" or quality is not None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.data.arrays import Sets, SmallSet
-from impasto.devices import find_device
+from impasto.devices import find_device, with_own_defaults
 from impasto.errors import FileExists, ImageError, ImpastoError, OptionError
 from impasto.events import Done, Event, Note, Saved
 from impasto.inference import latent_space
@@ -50,6 +50,7 @@ _BATCH = 500  # samples that are written together
 _STRIP = 12  # steps of a training below each other, at most
 
 
+@with_own_defaults
 def iter_sample(
     model: str | Path | Generator,
     options: SampleOptions = SampleOptions(),  # noqa: B008 - frozen
