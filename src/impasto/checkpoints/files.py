@@ -6,6 +6,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
