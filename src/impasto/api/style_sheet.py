@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from impasto.api.saved import saved
 from impasto.checkpoints.model import Model
 from impasto.errors import OptionError
-from impasto.events import Done, Event, Note, Saved, Started
+from impasto.events import Done, Event, Note, Started
 from impasto.inference.brush import Brush
 from impasto.inference.options import ApplyOptions
 from impasto.inference.painter import Painter
 from impasto.io.convert import resize_picture
 from impasto.io.decode import load_picture
-from impasto.io.encode import check_target, save_picture
+from impasto.io.encode import check_target
 from impasto.io.picture import Picture
 from impasto.io.sheets import picture_sheet
 from impasto.io.tensors import Source, as_pixels, as_tensor, open_picture
@@ -86,6 +87,5 @@ def _events(
         )
     )
     if output is not None:
-        save_picture(output, page, force=force)
-        yield Saved(output, "sheet")
+        yield from saved(output, page, "sheet", force=force)
     yield Done(as_tensor(page), len(brushes), time.monotonic() - began, "style")

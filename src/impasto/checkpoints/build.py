@@ -75,7 +75,7 @@ def fill_custom(network: _Net, tensors: Mapping[str, Tensor], path: Path) -> _Ne
             state[key] = like
     left = [key for key in tensors if key.removesuffix(".scale") not in state and not key.endswith(COUNTER)]
     try:
-        network.load_state_dict({**state, **{key: tensors[key] for key in left}})
+        network.load_state_dict({**state, **{key: tensors[key] for key in left}}, assign=True)
     except RuntimeError as error:
         first = " ".join(str(error).split("\n")[1:2]).strip() or str(error)
         raise WeightsError(f"{path} does not fit the network that was given: {first}") from error

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.checkpoints.files import MODEL, checked_weight, read_file
 from impasto.checkpoints.weights import SPECS, WeightSpec, find, sha256
+from impasto.devices import with_own_defaults
 from impasto.errors import OptionError, UnknownName, WeightsError, unknown_name
 from impasto.networks.compact import Compact
 from impasto.networks.vgg import VGG, layer_names
@@ -44,6 +45,7 @@ _LAYOUTS = {  # how to recognize it, and its keys of a weight and a bias
 _DEPTHS: tuple[Literal[16, 19], ...] = (19, 16)
 
 
+@with_own_defaults
 def load_encoder(
     name_or_path: str | Path,
     *,

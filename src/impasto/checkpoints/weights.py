@@ -15,6 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from impasto.errors import WeightsError, unknown_name
+from impasto.reading import open_regular
 
 __all__ = ["SPECS", "WeightSpec", "find", "folder", "sha256"]
 
@@ -161,7 +162,7 @@ def folder() -> Path:
 
 def sha256(path: Path) -> str:
     """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

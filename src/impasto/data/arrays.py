@@ -66,6 +66,7 @@ class SmallSet:
         names: of the classes, in the order of their labels; () if they have none.
         seed: of the order.
         skipped: names of unreadable files.
+        remarks: notes on the reading of the others.
     """
 
     ready: ClassVar[bool] = True
@@ -75,6 +76,7 @@ class SmallSet:
     names: tuple[str, ...] = ()
     seed: int = 0
     skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -150,6 +152,11 @@ class Labeled:
     def skipped(self) -> list[str]:
         """Names of unreadable files."""
         return self.small.skipped
+
+    @property
+    def remarks(self) -> list[str]:
+        """Notes on the reading of the pictures."""
+        return self.small.remarks
 
     @cached_property
     def fingerprint(self) -> str:
@@ -281,6 +288,8 @@ def _read(source: str | Path, side: int) -> list[SmallSet]:
         if str(source) == DIGITS:
             return [_digits()]
         raise ImageError(f"{source} does not exist; expected a folder, an .npz file, IDX files, or {DIGITS}.")
+    if not path.is_dir() and not path.is_file():
+        raise ImageError(f"{source} is a pipe or device; expected a folder, an .npz file, or IDX files.")
     if path.suffix == ".npz":
         return _from_parts(_npz(path), path.name)
     if path.is_file():
@@ -364,11 +373,13 @@ def _idx(path: Path) -> NDArray[np.uint8]:
 
 def _folder(folder: Path, side: int) -> SmallSet:
     """Read all pictures of a folder; unreadable ones are skipped."""
-    paths, squares, skipped = [], [], []
+    paths, squares, skipped, remarks = [], [], [], list[str]()
     for path in find_pictures(folder, deep=True):
         try:
-            squares.append(_square(load_picture(path), side))
+            picture = load_picture(path)
+            squares.append(_square(picture, side))
             paths.append(path)
+            remarks += picture.notes
         except ImageError as error:
             skipped.append((path, error))
     if not squares:
@@ -378,7 +389,10 @@ def _folder(folder: Path, side: int) -> SmallSet:
     labels = [names.index(one) for one in classes] if len(names) > 1 else None
     small = small_set(squares, labels, name=str(folder))
     return replace(
-        small, names=tuple(map(printable, names)) if labels else (), skipped=[str(path) for path, _ in skipped]
+        small,
+        names=tuple(map(printable, names)) if labels else (),
+        skipped=[str(path) for path, _ in skipped],
+        remarks=remarks,
     )
 
 
@@ -442,4 +456,4 @@ def _split(small: SmallSet, name: str) -> tuple[SmallSet, SmallSet]:
     def part(which: Tensor) -> SmallSet:
         return replace(small, images=small.images[which], labels=None if small.labels is None else small.labels[which])
 
-    return part(order[learned]), replace(part(order[~learned]), skipped=[])
+    return part(order[learned]), replace(part(order[~learned]), skipped=[], remarks=[])

@@ -13,6 +13,7 @@ from impasto.checkpoints.load import fingerprint, load_style_embedding
 from impasto.checkpoints.model import Model
 from impasto.data.style_names import has_picture, trained_style
 from impasto.data.styles import open_style
+from impasto.devices import with_own_defaults
 from impasto.errors import OptionError, unknown_name
 from impasto.inference.brush import is_style_file, paint_picture
 from impasto.inference.style_prediction import predict_embedding
@@ -70,6 +71,7 @@ class Painter(Model):
             )
         return self.default or "".join(named)
 
+    @with_own_defaults
     def __call__(
         self,
         image: Source,
@@ -102,6 +104,7 @@ class Painter(Model):
         settings |= {"strength": strength}
         return paint_picture(self, image, settings, style=style, regions=regions, keep=keep)
 
+    @with_own_defaults
     def with_style(self, name: str, style: Source, *, size: int = 512) -> "Painter":
         """Return this painter with one more style, or with another style of that name; both share their weights.
 
@@ -151,6 +154,7 @@ class Painter(Model):
         assert isinstance(self.network, StyledNetwork)
         return load_style_embedding(path, self.fingerprint, self.network.embeddings.shape[1])
 
+    @with_own_defaults
     def paint(self, image: Map, *, style: Style = None, strength: float = 1.0, octaves: int = 0) -> Map:
         """Return painted pictures: tensors as tensors, and maps known strip by strip as such maps.
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.data.arrays import Sets, SmallSet
-from impasto.devices import find_device
+from impasto.devices import find_device, with_own_defaults
 from impasto.errors import FileExists, ImageError, ImpastoError, OptionError
 from impasto.events import Done, Event, Note, Saved
 from impasto.inference import latent_space
@@ -30,6 +30,7 @@ from impasto.io.animation import check_animation, save_animation
 from impasto.io.decode import load_picture
 from impasto.io.embedded import read_metadata
 from impasto.io.encode import check_target, save_picture, to_pil
+from impasto.io.files import check_folder
 from impasto.io.formats import ANIMATIONS
 from impasto.io.sheets import picture_sheet
 from impasto.io.tensors import as_pixels
@@ -49,6 +50,7 @@ _BATCH = 500  # samples that are written together
 _STRIP = 12  # steps of a training below each other, at most
 
 
+@with_own_defaults
 def iter_sample(
     model: str | Path | Generator,
     options: SampleOptions = SampleOptions(),  # noqa: B008 - frozen
@@ -178,6 +180,7 @@ def _check_folder(target: Path, force: bool) -> None:
         raise OptionError(f"{target} is a file; expected a folder for sheets of all kinds.")
     if target.is_dir() and any(target.iterdir()) and not force:
         raise FileExists(f"{target} is not empty; pass --force to overwrite what is in it, or -o for another folder.")
+    check_folder(target)
 
 
 def _singles(work: "_Work", count: int, folder: Path) -> Iterator[Event]:

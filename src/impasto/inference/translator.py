@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.checkpoints.model import Model
+from impasto.devices import with_own_defaults
 from impasto.errors import OptionError
 from impasto.inference.brush import paint_picture
 from impasto.inference.painter import in_range, mixed
@@ -35,6 +36,7 @@ class Translator(Model):
         """(): a translator has no styles."""
         return ()
 
+    @with_own_defaults
     def __call__(self, image: Source, *, strength: float = 1.0, keep: Source | None = None, **settings: Any) -> Any:
         """Return a translated picture as the kind that was given.
 
@@ -52,6 +54,7 @@ class Translator(Model):
         """
         return paint_picture(self, image, settings | {"strength": strength}, keep=keep)
 
+    @with_own_defaults
     def paint(self, image: Map, *, style: None = None, strength: float = 1.0) -> Map:
         """Return translated pictures: tensors as tensors, and maps known strip by strip as such maps.
 

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,21 +23,26 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 
 from impasto.errors import ImageError
 from impasto.io.color_tags import ColorTags, avif_properties, read_avif_tags, read_pillow_tags, read_png_tags
-from impasto.io.formats import READABLE, WRITABLE
+from impasto.io.formats import READABLE, WRITABLE, reads_heic
 from impasto.io.icc import device_to_rgb, to_srgb
 from impasto.io.metadata import DEVICE_MODES, Notes, completed_notes, portable_exif, read_notes
 from impasto.io.naming import called, listed_words, reason_of
 from impasto.io.numbers import to_unit
 from impasto.io.picture import Floats, Picture, three_channels, to_integers
-from impasto.io.tiff import Tags, check_raw, is_tiff, of_full_picture, tiff_tags
+from impasto.io.tiff import Tags, check_raw, is_raw, is_tiff, of_full_picture, tiff_tags
 from impasto.memory import free_memory
+from impasto.reading import open_regular
 
-__all__ = ["decoding", "load_picture", "open_image", "read_bytes"]
+__all__ = ["decoding", "frame_count", "load_bytes", "load_picture", "open_image", "read_bytes", "read_stream"]
 
 MAX_MEGAPIXELS: Final = 500  # unless the user allows more
 _ALLOWED: Final = "IMPASTO_MAX_MEGAPIXELS"  # the variable of the environment that does
 _BYTES: Final = 60  # of memory that reading a pixel takes at most, as of 32-bit RGBA with multiplied alpha
 _SMALL: Final = 10  # megapixels that fit into any memory
+_START: Final = 1 << 20  # bytes that tell what a file is
+_MAX_BYTES: Final = 1 << 32  # of a file
+_EXTRA_BYTES: Final = 1 << 26  # of metadata
+_PIXEL_BYTES: Final = 1000  # for a pixel of an animation
 
 
 def load_picture(source: object, *, digest: bool = True) -> Picture:
@@ -48,8 +54,9 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
     person should know, such as that highlights are clipped.
 
     Args:
-        source: a path, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged. Arrays are
-            `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: integers of up to 32 bits, scaled by their type, or float in [0, 1].
+        source: a path, the bytes of a file, a `PIL.Image.Image`, an array or a `Picture`, which is returned unchanged.
+            Arrays are `(H, W)`, `(H, W, 3)` or `(H, W, 4)`: integers of up to 32 bits, scaled by their type, or float
+            in [0, 1].
         digest: whether to compute the digest of a picture from memory, for records; it takes a tenth of the time of
             a light network.
 
@@ -67,6 +74,8 @@ def load_picture(source: object, *, digest: bool = True) -> Picture:
         return _remembered(_from_array(source), digest)
     if isinstance(source, str | os.PathLike):
         return _from_file(Path(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return load_bytes(bytes(source), "The picture")
     kind = type(source).__name__
     raise ImageError(f"A {kind} is not a picture; expected a path, an array, a PIL image or a Picture.")
 
@@ -93,6 +102,7 @@ def _from_file(path: Path) -> Picture:
             channels = _cropped(channels, properties.get(b"clap"), name, notes)
             tags = None if about.icc else read_avif_tags(properties)
         picture = _upright(channels, about, tags, name, notes)
+        notes += _of_frames(image, name)
     return replace(picture, name=path.stem, digest=hashlib.sha256(whole).hexdigest(), notes=tuple(notes))
 
 
@@ -112,6 +122,42 @@ def _readable(path: Path, data: bytes, whole: bytes) -> Iterator[Path]:
         copy = Path(folder) / "picture"
         copy.write_bytes(data)
         yield copy
+
+
+def frame_count(path: Path) -> int:
+    """Return the number of frames of a picture, 1 if it is no animation.
+
+    Raises:
+        ImageError: the file is missing, damaged, or no picture.
+    """
+    with decoding(called(path)):
+        return _frames(open_image(path, read_bytes(path)))
+
+
+def _frames(image: Image.Image | None) -> int:
+    return int(getattr(image, "n_frames", 1)) if image is not None and image.format in _ANIMATED else 1
+
+
+def _of_frames(image: Image.Image | None, name: str) -> list[str]:
+    """Return the sentence that an animation is read as its first frame."""
+    count = _frames(image)
+    return [f"{name} has {count} frames; only the first is read"] if count > 1 else []
+
+
+_ANIMATED: Final = ("GIF", "PNG", "WEBP", "AVIF")
+
+
+def load_bytes(data: bytes, name: str) -> Picture:
+    """Read a picture from the bytes of a file; see `load_picture`.
+
+    Args:
+        data: the bytes.
+        name: what errors call it.
+    """
+    with TemporaryDirectory(prefix="impasto-") as folder:  # OpenImageIO reads files only
+        path = Path(folder, name)
+        path.write_bytes(data)
+        return replace(_from_file(path), name="")
 
 
 def _from_pillow(image: Image.Image) -> Picture:
@@ -155,7 +201,8 @@ def read_bytes(path: Path) -> bytes:
     """
     name = called(path)
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return _bounded(file, name)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         raise ImageError(f"{name} does not exist; expected a picture file. Check the path.") from None
     except IsADirectoryError:
@@ -164,6 +211,48 @@ def read_bytes(path: Path) -> bytes:
         raise ImageError(f"{name} may not be read; allow it in the file's permissions, or copy it.") from None
     except OSError as error:
         raise _unreadable(name, reason_of(error)) from error
+
+
+def read_stream(stream: BinaryIO, name: str) -> bytes:
+    """Return the bytes of a picture in a stream such as standard input, which may have no end.
+
+    Raises:
+        ImageError: it is no picture, or too long for one.
+    """
+    try:
+        return _bounded(stream, name)
+    except OSError as error:
+        raise _unreadable(name, reason_of(error)) from error
+
+
+def _bounded(stream: BinaryIO, name: str) -> bytes:
+    """Return all bytes of a stream, but stop at the beginning if it is no picture, and where none can be as long."""
+    start = stream.read(_START)
+    if len(start) < _START:
+        return start
+    most = _most_bytes(start, name)
+    rest = stream.read(most - len(start) + 1)
+    if len(start) + len(rest) > most:
+        raise _unreadable(name, f"it has more than {most >> 20} MB, too many for its pixels")
+    return start + rest
+
+
+def _most_bytes(start: bytes, name: str) -> int:
+    """Return how many bytes a picture file may have that begins with these.
+
+    Raises:
+        ImageError: no picture begins with them.
+    """
+    if is_tiff(start) or is_raw(start):  # its directory may be at the end
+        return _MAX_BYTES
+    try:
+        with decoding(name):
+            width, height = Image.open(BytesIO(start), formats=READABLE).size
+    except ImageError:
+        if start.startswith(_SIGNATURES) or start[4:8] == b"ftyp":  # some decoders want the whole file
+            return _MAX_BYTES
+        raise _unreadable(name, _what_instead(start)) from None
+    return min(_MAX_BYTES, _EXTRA_BYTES + _PIXEL_BYTES * width * height)
 
 
 _PILLOW = threading.RLock()
@@ -197,9 +286,24 @@ def open_image(path: Path, data: bytes) -> Image.Image | None:
     try:
         image = Image.open(BytesIO(data), formats=READABLE)
     except UnidentifiedImageError:
+        if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and reads_heic():
+            return _open_heif(name, data)
         if is_tiff(data):
             return None
         raise _unreadable(name, _what_instead(data)) from None
+    _check_size(name, *image.size)
+    return image
+
+
+_HEIF_BRANDS: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+def _open_heif(name: str, data: bytes) -> Image.Image:
+    plugin = import_module("pillow_heif")  # an extra, whose formats Pillow need not know otherwise
+    try:
+        image: Image.Image = plugin.HeifImageFile(BytesIO(data))
+    except (OSError, ValueError, RuntimeError, SyntaxError) as error:
+        raise _unreadable(name, f"it is damaged or cut short: {reason_of(error)}") from error
     _check_size(name, *image.size)
     return image
 
@@ -234,8 +338,10 @@ def _what_instead(data: bytes) -> str:
         return "the file is empty"
     if data.startswith(_SIGNATURES) or data[4:12] == b"ftypavif":
         return "it is damaged or cut short"
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return "it is HEIC, which needs pip install 'impasto[heic]'"
     if data[4:8] == b"ftyp":
-        return "it is HEIC or video"
+        return "it is video"
     starts = {b"v/1\1": "OpenEXR", b"#?RADIANCE": "Radiance", b"\xff\x0a": "JPEG XL", b"\0\0\0\x0cJXL ": "JPEG XL"}
     for sign, what in starts.items():
         if data.startswith(sign):

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from impasto.errors import ImageError
+from impasto.io.formats import RAW
 
-__all__ = ["Tags", "check_raw", "first_directory", "is_tiff", "of_full_picture", "tiff_tags"]
+__all__ = ["Tags", "check_raw", "first_directory", "is_raw", "is_tiff", "of_full_picture", "tiff_tags"]
 
 Tags = dict[int, tuple[Any, ...]]  # numbers by tag; () for values of other types
 
@@ -41,10 +42,6 @@ _LONGEST: Final = 64  # numbers of a tag; longer ones are those of strips and ta
 _DEEPEST: Final = 3  # directories below directories
 
 _RAW_SIGNS: Final = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
-_RAW_SUFFIXES: Final = (
-    ".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos",
-    ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,14 +136,15 @@ def check_raw(path: Path, data: bytes, name: str) -> None:
     Raises:
         ImageError: it is one.
     """
-    if _is_raw(path, data):
+    if is_raw(data, path.suffix.lower()):
         raise ImageError(
             f"{name} is a camera raw file, which has to be developed first; export it from a raw converter, such as "
             "darktable or RawTherapee, as JPEG or as TIFF of 16 bits."
         )
 
 
-def _is_raw(path: Path, data: bytes) -> bool:
+def is_raw(data: bytes, suffix: str = "") -> bool:
+    """Return whether bytes are, or begin, a camera raw file; the suffix of its name may help."""
     if data.startswith(_RAW_SIGNS) or data[4:11] == b"ftypcrx" or data[6:14] == b"HEAPCCDR":
         return True
     if not is_tiff(data):
@@ -157,7 +155,7 @@ def _is_raw(path: Path, data: bytes) -> bool:
     if any(one.first(_COLORS) in _SENSOR for page in pages for one in (page, *page.below)):
         return True
     tags = pages[0].tags if pages else {}
-    return _DNG in tags or (_MAKE in tags and path.suffix.lower() in _RAW_SUFFIXES)
+    return _DNG in tags or (_MAKE in tags and suffix in RAW)
 
 
 def _pages(data: bytes) -> Iterator[_Page]:

@@ -217,10 +217,13 @@ REFUSED = {
     "a classifier": (saved({"features.0.weight": torch.zeros(4, 3, 3, 3)}), "its first tensor is named 'features.0"),
     "nothing": (saved({}), "it holds no named tensors"),
     "a list": (saved([torch.zeros(2)]), "it holds no named tensors"),
-    "code": (saved({"conv1.conv2d.weight": Evil()}), "holds more than tensors; it was not loaded"),
+    "code": (
+        saved({"conv1.conv2d.weight": Evil()}),
+        r"holds objects of Python \(print\), as of a whole network, and no code in it ran",
+    ),
     "a pickle with code": (pickle.dumps(Evil()), "holds more than tensors|cannot be read"),
     "truncated": (saved(STATE)[:5000], "cannot be read|damaged"),
-    "text": (b"<html>not found</html>", "cannot be read|damaged"),
+    "a web page": (b"<html>not found</html>", "is a web page, not the file that it links to"),
     "empty": (b"", "cannot be read|damaged"),
 }
 

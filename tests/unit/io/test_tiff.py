@@ -143,6 +143,16 @@ def test_layouts(name, form, tmp_path):
     assert word in " ".join(found.notes) and bool(found.notes) == bool(word)
 
 
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("form", FORMS)
+def test_bytes_are_read_as_their_file(form, dtype, tmp_path):
+    """As they come through a pipe."""
+    data = tiff([page(picture(6, 8, 3, dtype), t254=1), page(picture(24, 32, 3, dtype))], form)
+    of_bytes, of_file = load_picture(data), read(data, tmp_path)
+    assert np.array_equal(of_bytes.pixels, of_file.pixels) and of_bytes.depth == of_file.depth
+    assert of_bytes.digest == of_file.digest
+
+
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
 def test_the_full_picture_has_the_notes_of_the_file(dtype, tmp_path):
     """Orientation, author and resolution stand in the first directory alone, as TIFF/EP has it."""
@@ -203,6 +213,13 @@ RAW = {
 def test_raw_files(name, tmp_path):
     with pytest.raises(ImageError, match=f"^{name} is a camera raw file, which has to be developed first; export it"):
         read(RAW[name], tmp_path, name)
+
+
+@pytest.mark.parametrize("name", [name for name in RAW if RAW[name][:4] != b"II*\0" or name == "a.dng"])
+def test_large_raw_files(name, tmp_path):
+    """Real ones have many megabytes, of which the first is read first."""
+    with pytest.raises(ImageError, match=f"^{name} is a camera raw file"):
+        read(RAW[name] + bytes(2_000_000), tmp_path, name)
 
 
 def test_a_cameras_tiff_is_no_raw_file(tmp_path):
