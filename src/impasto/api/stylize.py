@@ -320,7 +320,7 @@ def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[s
     for name in ("content", "styles", "regions", "keep", "options"):
         if values.get("record", {}).get(name) != json.loads(json.dumps(job.record.get(name))):
             raise CheckpointError(
-                f"{path} is of a run with other {name}; name the same pictures and settings, or start anew with --force."
+                f"{path} is of a run with other {name}; name the same ones, or start anew with --force."
             )
     return {name: tensor.to(job.device) for name, tensor in tensors.items()}, values
 
