@@ -184,6 +184,8 @@ class RunFolder:
                 folder.mkdir(exist_ok=True)
             for folder in (self.path, self.previews, self.figure.parent):
                 clean_drafts(folder)
+            for path in (self.options, self.checkpoint, self.model):  # drafts of earlier versions
+                path.with_name(f"{path.name}.part").unlink(missing_ok=True)
             if saved is None:
                 ours = [self.checkpoint, self.model, self.preview, self.log, self.path / REPORT, self.path / EVALUATION]
                 for old in [*ours, *self._more(), *(old for where in _FILLED for old in self.path.glob(where))]:

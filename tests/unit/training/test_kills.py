@@ -28,9 +28,11 @@ SHORT = {
 
 
 @pytest.fixture(autouse=True)
-def no_reports(monkeypatch):
-    """Reports and sheets are written after the model, and take longer than such trainings."""
+def small(monkeypatch):
+    """No reports, which are written after the model and take longer than such trainings; a small encoder."""
     monkeypatch.setattr("impasto.training.loop._Session.told", lambda _: [])
+    for recipe in ("painters", "compact_encoder.recipe"):
+        monkeypatch.setattr(f"impasto.recipes.{recipe}.load_encoder", lambda *_, **__: tiny_vgg(padding="replicate"))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,8 @@ def painter(data, **more):
     options = JohnsonOptions(
         network="light", width=8, blocks=0, crop=64, first_crop=64, style_size=64, batch=1, encoder="compact", **SHORT
     )
-    return iter_painter({"a": "mosaic", "b": "swirl"}, str(data / "photos"), options, **more)
+    styles = {name: str(data / "photos" / f"{index}.png") for index, name in enumerate("ab")}
+    return iter_painter(styles, str(data / "photos"), options, **more)
 
 
 def killed(events, run, write, monkeypatch):
@@ -121,10 +124,7 @@ def test_a_kill_inside_the_write_of_the_options_and_of_the_model(data, tmp_path,
 
 
 @pytest.fixture
-def encoder(data, monkeypatch):
-    monkeypatch.setattr(
-        "impasto.recipes.compact_encoder.recipe.load_encoder", lambda *_, **__: tiny_vgg(padding="replicate")
-    )
+def encoder(data):
     options = CompressOptions(pictures=2, size=64, positions=100)
 
     def fit(run, force=False):
