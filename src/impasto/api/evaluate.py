@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from impasto.api.train import start_training
-from impasto.checkpoints.files import MODEL, save_json
+from impasto.checkpoints.files import MODEL
 from impasto.checkpoints.model import Model
 from impasto.checkpoints.weights import folder
 from impasto.data.arrays import Sets, read_sets
@@ -32,7 +32,7 @@ from impasto.events import Done, Event, Measured, Note, Saved, Started, Step, no
 from impasto.inference.generator import Generator
 from impasto.inference.load import load
 from impasto.inference.translator import Translator
-from impasto.io.files import check_place, left_out
+from impasto.io.files import check_place, left_out, put_file
 from impasto.networks.classifier import Classifier
 from impasto.recipes.classifier.options import ClassifierOptions
 from impasto.recipes.classifier.train_beside import train_domain_classifier
@@ -239,10 +239,9 @@ def _events(
         "results": model.card.get("results"),
     }
     result = {**conditions, **told, **measured}
-    if output is not None:
-        save_json(output, result)
     yield Measured(result)
     if output is not None:
+        put_file(output, (json.dumps(result, indent=2) + "\n").encode(), force=True, safe=True)
         yield Saved(output, "result")
     yield Done(sheet, count, time.monotonic() - begun, "picture")
 

@@ -130,9 +130,11 @@ class _Draft:
         while True:
             self.path = folder / f".impasto-{secrets.token_hex(8)}.tmp"
             self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-            with suppress(OSError):  # a file system without locks
-                lock(self.descriptor)
-            if self.path.exists():  # nobody cleaned between the two
+            ours = True
+            if os.name != "nt":  # where an open file cannot be deleted, nor a locked one be written by others
+                with suppress(OSError):  # a file system without locks
+                    ours = lock(self.descriptor)
+            if ours and self.path.exists():  # nobody cleaned between the two
                 return
             os.close(self.descriptor)
 
@@ -177,13 +179,15 @@ def clean_drafts(folder: Path) -> None:
     with suppress(OSError):
         for path in [Path(entry) for entry in os.scandir(folder) if is_draft(entry.name)]:
             with suppress(OSError):
+                if os.name == "nt":  # it stays there while it is open
+                    path.unlink()
+                    continue
                 descriptor = os.open(path, os.O_RDWR)
                 try:
-                    dead = lock(descriptor)
+                    if lock(descriptor):
+                        path.unlink()
                 finally:
                     os.close(descriptor)
-                if dead:
-                    path.unlink()
 
 
 def lock(descriptor: int) -> bool:
@@ -264,7 +268,8 @@ def draft_file(path: Path, force: bool = False) -> Iterator[Path]:
         try:
             draft.move(path, force)
         except OSError as error:
-            with open(draft.descriptor if draft.descriptor >= 0 else draft.path, "rb", closefd=False) as whole:
+            is_open = draft.descriptor >= 0
+            with open(draft.descriptor if is_open else draft.path, "rb", closefd=not is_open) as whole:
                 whole.seek(0)
                 _save_elsewhere(path, error, partial(shutil.copyfileobj, whole))
     finally:

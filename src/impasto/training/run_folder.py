@@ -23,7 +23,7 @@ from impasto.reading import read_json_file
 from impasto.reports.run_files import EVALUATION, FIGURES, REPORT
 from impasto.training.engine import State
 
-__all__ = ["RunFolder", "unfinished"]
+__all__ = ["FolderLock", "RunFolder", "unfinished"]
 
 # what may differ when a run is resumed
 _FREE = ("steps", "budget", "save_seconds", "preview_seconds", "preview_steps", "progress_epochs", "log_steps")
@@ -71,6 +71,37 @@ def _is_empty(path: Path) -> bool:
     return not any(name != _LOCK and not is_draft(name) for name in files) and not any(links)
 
 
+class FolderLock:
+    """A lock on the folder of a run, which one process holds at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._descriptor = path / _LOCK, -1
+
+    def take(self) -> None:
+        """Lock the folder, which exists, until `release`.
+
+        Raises:
+            FileExists: another training writes there.
+        """
+        if self._descriptor >= 0:
+            return
+        with suppress(PermissionError):  # nothing can be written there, as others say
+            held = hold(self._path)
+            if held is None:
+                raise FileExists(f"another training writes to {self._path.parent}; name another folder, or wait.")
+            self._descriptor = held
+
+    def release(self) -> None:
+        """Unlock the folder."""
+        if self._descriptor >= 0:
+            with suppress(OSError):
+                self._path.unlink()
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    __del__ = release  # of a run that nobody began
+
+
 class RunFolder:
     """The folder of a run; only the first process writes to it.
 
@@ -92,7 +123,7 @@ class RunFolder:
         self.preview, self.previews = path / "preview.jpg", path / "previews"
         self.figure = path / FIGURES / "preview.png"
         self._board: Any = None
-        self._lock: int | None = None
+        self._lock = FolderLock(path)
         self._plot_due = 0.0
 
     def check(self, record: Mapping[str, Any], resume: bool, force: bool) -> State | None:
@@ -112,7 +143,7 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise OptionError(f"{self.path} is a file; expected a folder for the run.")
         if self.path.exists():
-            self._hold()
+            self._lock.take()
         check_folder(self.path)
         if not _is_run(self.path) and not _is_empty(self.path):
             raise FileExists(
@@ -148,12 +179,14 @@ class RunFolder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._hold()
+            self._lock.take()
             save_json(self.options, record)  # first, so that a killed run is known as one
             for folder in (self.previews, self.figure.parent):
                 folder.mkdir(exist_ok=True)
             for folder in (self.path, self.previews, self.figure.parent):
                 clean_drafts(folder)
+            for path in (self.options, self.checkpoint, self.model):  # drafts of earlier versions
+                path.with_name(f"{path.name}.part").unlink(missing_ok=True)
             if saved is None:
                 ours = [self.checkpoint, self.model, self.preview, self.log, self.path / REPORT, self.path / EVALUATION]
                 for old in [*ours, *self._more(), *(old for where in _FILLED for old in self.path.glob(where))]:
@@ -174,18 +207,6 @@ class RunFolder:
             with suppress(CheckpointError):
                 if load_about(path).get("operation") == "train":
                     yield path
-
-    def _hold(self) -> None:
-        """Lock the folder until `close`.
-
-        Raises:
-            FileExists: another process trains there.
-        """
-        if self._lock is None:
-            with suppress(PermissionError):  # nothing can be written there, as `check_folder` says
-                self._lock = hold(self.path / _LOCK)
-                if self._lock is None:
-                    raise FileExists(f"another training writes to {self.path}; name another folder, or wait.")
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Add a line to the log."""
@@ -227,13 +248,7 @@ class RunFolder:
         """Finish the files of TensorBoard, and unlock the folder."""
         if self._board is not None:
             self._board.close()
-        if self._lock is not None:
-            with suppress(OSError):
-                (self.path / _LOCK).unlink()
-            os.close(self._lock)
-            self._lock = None
-
-    __del__ = close  # of a run that nobody began
+        self._lock.release()
 
 
 def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
