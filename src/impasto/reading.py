@@ -4,11 +4,15 @@ import errno
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-__all__ = ["check_regular", "open_regular", "read_json", "read_json_file"]
+from impasto.errors import ImpastoError
+
+__all__ = ["as_one_error", "check_regular", "open_regular", "read_json", "read_json_file"]
 
 _DEPTH = 100  # of nested lists and objects; ours have less than 10
 _MAX_JSON = 1 << 26  # bytes
@@ -74,3 +78,21 @@ def read_json(text: str | bytes) -> Any:
     if level:
         raise ValueError(f"it is nested more than {_DEPTH} deep")
     return value
+
+
+@contextmanager
+def as_one_error(error: ImpastoError) -> Iterator[None]:
+    """Raise `error` for whatever values of a file raise that have a wrong type, are missing, or do not fit.
+
+    An `ImpastoError` and a lack of memory pass.
+    """
+    try:
+        yield
+    except ImpastoError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as cause:
+        raise error from cause
+    except RuntimeError as cause:
+        if "memory" in str(cause):
+            raise
+        raise error from cause

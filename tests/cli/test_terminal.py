@@ -2,13 +2,16 @@
 
 import io
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import impasto
 from impasto.cli import terminal
 from impasto.cli.main import main
 from impasto.cli.terminal import Terminal
@@ -152,3 +155,16 @@ def test_streams_are_given_back(monkeypatch):
 def test_the_terminal_in_memory(monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.StringIO())
     assert main(["styles"]) == 0 and "starry_night" in sys.stdout.getvalue()
+
+
+def test_names_cannot_move_the_cursor(run, monkeypatch):
+    """Neither in a list nor in an error."""
+    os.makedirs("home/painters")
+    shutil.copy(
+        Path(impasto.__file__).parent / "pretrained/painter.safetensors", "home/painters/a\x1b[2Jb\nc.safetensors"
+    )
+    monkeypatch.setenv("IMPASTO_HOME", "home")
+    code, out, _ = run("models")
+    assert code == 0 and "a [2Jb c" in out and "\x1b" not in out
+    code, _, err = run("apply", "starry_night", "a\x1b[2J\nb.png")
+    assert code == 2 and "\x1b" not in err and err.count("\n") == 1

@@ -19,7 +19,7 @@ ROOT = Path(impasto.__file__).parent
 MAY = {  # rooms, low to high: each may import those that are named, all of which stand above it here
     "errors": "",
     "events": "",
-    "reading": "",
+    "reading": "errors",
     "options": "errors",
     "memory": "",
     "devices": "errors",
@@ -33,7 +33,7 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "losses": "registry ops",
     "networks": "errors ops",
     "checkpoints": "errors reading devices registry io networks",
-    "style_transfer": "errors events memory options registry ops losses",
+    "style_transfer": "errors events reading memory options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",
     "data": "errors ops builtin_styles paintings io checkpoints metrics",
     "reports": "errors reading io checkpoints",
@@ -41,9 +41,9 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "metrics data reports",
     "training": "errors events reading options devices io checkpoints reports",
     "evaluation": "errors events options devices ops networks checkpoints metrics data inference training",
-    "recipes": "errors events options devices registry ops io losses networks checkpoints style_transfer metrics data "
-    "inference training evaluation",
-    "api": "errors events options devices run ops io networks checkpoints style_transfer metrics data reports "
+    "recipes": "errors events reading options devices registry ops io losses networks checkpoints style_transfer "
+    "metrics data inference training evaluation",
+    "api": "errors events reading options devices run ops io networks checkpoints style_transfer metrics data reports "
     "inference training evaluation recipes",
     "cli": "errors events reading options builtin_styles paintings io checkpoints style_transfer data reports "
     "inference training evaluation recipes api",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.api.embedded import file_digest, mask_origin, new_record, picture_origin
 from impasto.api.refine import check_refinement, iter_refine
 from impasto.api.saved import saved
 from impasto.api.style_sheet import iter_style_sheet
@@ -260,11 +260,10 @@ def _style_origins(style: Any, options: ApplyOptions) -> list[dict[str, str]]:
 
 
 def _style_origin(name: str) -> dict[str, str]:
-    """Return the name or file of a style, and the hash of the file if it is a picture."""
+    """Return the name or file of a style, and the hash of the file."""
     if name == _GIVEN:
         return {"source": "", "sha256": ""}
-    picture = Path(name).is_file() and Path(name).suffix != ".safetensors"
-    return {"source": name, "sha256": load_picture(name).digest if picture else ""}
+    return {"source": name, "sha256": file_digest(name)}
 
 
 def _picture(

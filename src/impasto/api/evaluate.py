@@ -381,7 +381,7 @@ def _classifier(
         found = _by_monitor(monitor, {"classifier": classifier})
     else:
         colors = "rgb" if classifier.channels == 3 else "gray"
-        crop = model.card.get("options", {}).get("crop", 0)
+        crop = (model.card.get("options") or {}).get("crop", 0)
         sets = read_sets(source, crop=crop, colors=cast("Any", colors))
         found = evaluate_classifier(classifier, sets, path)
     return _events(found, _about(model, data), model, options, output)

@@ -328,7 +328,7 @@ def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[s
         raise CheckpointError(f"there is no interrupted run to resume at {path}; run without --resume.")
     tensors, values = load_state(path)
     for name in ("content", "styles", "regions", "keep", "options"):
-        if values.get("record", {}).get(name) != json.loads(json.dumps(job.record.get(name))):
+        if (values.get("record") or {}).get(name) != json.loads(json.dumps(job.record.get(name))):
             raise CheckpointError(
                 f"{path} is of a run with other {name}; name the same ones, or start anew with --force."
             )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.checkpoints.upgrade import upgrade_card
+from impasto.checkpoints.card import read_card
 from impasto.checkpoints.weights import folder
 from impasto.errors import unknown_name
 from impasto.reading import open_regular, read_json
@@ -62,9 +62,9 @@ class Listed:
     @property
     def styles(self) -> Mapping[str, str]:
         """Names of its styles without the identity, each with the work that it was trained on."""
-        settings = self.card.get("settings", {})
+        settings = self.card.get("settings") or {}
         named = settings.get("styles", ())[1:] if self.architecture in STYLED else ()
-        known: Mapping[str, str] = self.card.get("works", {})
+        known: Mapping[str, str] = self.card.get("works") or {}
         return {name: known.get(name, "") for name in named}
 
 
@@ -110,7 +110,6 @@ def read_header(path: Path) -> dict[str, Any]:
         with open_regular(path) as file:
             length = int.from_bytes(file.read(8), "little")
             header = read_json(file.read(length)) if length <= _MAX_HEADER else {}
-        card = read_json(header.get("__metadata__", {}).get("impasto", "{}"))
+        return read_card(header.get("__metadata__", {}).get("impasto", "{}"))
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
-    return upgrade_card(card) if isinstance(card, dict) else {}

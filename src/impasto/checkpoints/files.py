@@ -16,10 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from impasto.checkpoints.upgrade import upgrade_card, upgrade_tensors
+from impasto.checkpoints.card import read_card
+from impasto.checkpoints.upgrade import upgrade_tensors
 from impasto.errors import CheckpointError, WeightsError
 from impasto.io.files import moved_draft
-from impasto.reading import open_regular, read_json
+from impasto.reading import open_regular
 
 __all__ = [
     "CHECKPOINT",
@@ -218,12 +219,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     tensors, header = read_file(path, nested=True)
     try:
-        card = read_json(header.get("impasto", "{}"))
-    except ValueError:
-        card = None
-    if not isinstance(card, dict):
-        raise WeightsError(f"{path} is damaged: its header cannot be read. Fetch it again.")
-    return (upgrade_tensors(tensors), upgrade_card(card)) if card else (tensors, card)
+        card = read_card(header.get("impasto", "{}"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is damaged: in its header, {error}. Fetch it again.") from error
+    return (upgrade_tensors(tensors), card) if card else (tensors, card)
 
 
 def _named(content: Any) -> dict[str, Tensor]:
@@ -336,10 +335,10 @@ def load_about(path: str | Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata() or {}
-        metadata = read_json(header["impasto"]) if "impasto" in header else None
+        metadata = read_card(header["impasto"]) if "impasto" in header else None
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
-    if not isinstance(metadata, dict):
+    if metadata is None:
         raise CheckpointError(f"{path} was not saved by impasto; expected a saved run.")
     return metadata
 

@@ -167,7 +167,7 @@ def load_style_predictor(base: str) -> StylePredictor:
     for one in catalog.listed().values():
         if one.architecture == "style_predictor" and one.card.get("base") == base:
             tensors, card = read_tensors(one.path)
-            predictor = fill(build(StylePredictor, card, one.path), tensors, one.path, "style predictor")
+            predictor = fill(build(StylePredictor, card, one.path, tensors), tensors, one.path, "style predictor")
             return predictor.requires_grad_(False).eval()
     raise OptionError(
         "this network has no style predictor, so it cannot take a picture as a style; name one of its styles, or train "

@@ -15,6 +15,7 @@ from impasto.cli.flags import OUTPUT
 from impasto.cli.terminal import (
     Terminal,
     is_stdout,
+    one_line,
     say,
     stdout_file,
     stdout_wanted,
@@ -139,5 +140,5 @@ def complain(error: BaseException, debug: bool) -> int:
     """Write an error as one sentence; return the exit code."""
     if debug:
         traceback.print_exception(error)
-    say(f"impasto: {_sentence(error)}")
+    say(f"impasto: {one_line(_sentence(error))}")
     return BAD_USAGE if isinstance(error, _BAD_USAGE) else FAILED

@@ -21,6 +21,7 @@ __all__ = [
     "STDOUT",
     "Terminal",
     "is_stdout",
+    "one_line",
     "say",
     "stdin_picture",
     "stdout_error",
@@ -198,6 +199,11 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def one_line(text: str) -> str:
+    """Return a text with a blank for what would move the cursor or change the terminal, as names of files can."""
+    return "".join(letter if letter.isprintable() or "\udc80" <= letter <= "\udcff" else " " for letter in text)
+
+
 class Terminal(Console):
     """A console of 20 to 1000 columns, whatever the terminal or `COLUMNS` says: help cannot be laid out in fewer."""
 
@@ -218,5 +224,5 @@ def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Write a table that fits the terminal, or one line per row where there is none."""
     table = Table(*headings, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(one_line, row))
     Terminal(width=None if sys.stdout.isatty() else _WIDE, highlight=False, markup=False).print(table)

@@ -11,6 +11,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +40,7 @@ _SPLIT_SEED = 0  # of that split, the same for all runs, so that results can be 
 _ROWS = 4096  # pictures in a chunk
 _ORDER = 0  # key of the random stream
 _IDX_BYTES = 0x08  # the type of an IDX file that we read: unsigned bytes
+_IDX_MOST = 1 << 32  # bytes of its array
 _IDX_NAMES = {  # names of the MNIST files, without the ending
     "images": "train-images",
     "labels": "train-labels",
@@ -334,12 +336,12 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
     if not zipfile.is_zipfile(path):
         raise damaged
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             held = list(file)
             parts = {part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in held}
     except ValueError as error:  # pickled objects, which could run code
         raise ImageError(f"{path.name} holds objects, perhaps pictures of mixed sizes; expected arrays.") from error
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # also encrypted, or too new
         raise damaged from error
     if "images" not in parts:
         raise ImageError(f"{path.name} holds {', '.join(held) or 'nothing'}; expected an array called images.")
@@ -357,18 +359,25 @@ def _idx_files(folder: Path) -> dict[str, Path]:
 
 def _idx(path: Path) -> NDArray[np.uint8]:
     """Return the array of an IDX file: two zeros, a type, a rank, big-endian sizes, then bytes."""
-    data = path.read_bytes()
     try:
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            with gzip.open(file) if packed else nullcontext(file) as stream:
+                start = stream.read(4)
+                if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _IDX_BYTES or not 1 <= start[3] <= 4:
+                    raise ImageError(
+                        f"{path.name} is not a set of pictures; expected a folder, an .npz file, or IDX bytes."
+                    )
+                sizes = stream.read(4 * start[3])
+                shape = np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist()
+                count = math.prod(shape)
+                data = stream.read(count + 1) if count <= _IDX_MOST else b""  # a small file can unpack to any size
     except (OSError, EOFError, zlib.error) as error:
         raise ImageError(f"{path.name} is damaged; fetch it again.") from error
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _IDX_BYTES or not 1 <= data[3] <= 4:
-        raise ImageError(f"{path.name} is not a set of pictures; expected a folder, an .npz file, or IDX bytes.")
-    start = 4 + 4 * data[3]
-    shape = np.frombuffer(data[4:start], ">u4").astype(int)
-    if len(shape) != data[3] or len(data) - start != math.prod(shape.tolist()):
+    if len(shape) != start[3] or len(data) != count:
         raise ImageError(f"{path.name} is damaged: its length is not what it says; fetch it again.")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _folder(folder: Path, side: int) -> SmallSet:

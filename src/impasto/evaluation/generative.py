@@ -44,7 +44,7 @@ def sets_of(generator: Generator, data: str | Path | Sets | None, stacked: bool)
     """
     if not stacked:
         return generator.sets(data)
-    crop = generator.card.get("options", {}).get("crop", 0)
+    crop = generator.option("crop", 0)
     sets = read_sets(generator.source(data), crop=crop, colors="gray")
     if generator.shape != (3, *sets.train.shape[1:]):
         ours, theirs = ("×".join(map(str, shape)) for shape in (generator.shape, sets.train.shape))
@@ -164,7 +164,7 @@ def _monitored_by(generator: Generator) -> str | None:
 
 def _of_monitor(generator: Generator) -> tuple[Classifier, dict[str, Any]] | None:
     """Return that classifier, if it is still where it was."""
-    wanted, named = _monitored_by(generator), generator.card.get("options", {}).get("classifier")
+    wanted, named = _monitored_by(generator), generator.option("classifier", None)
     for path in ((generator.path or Path()).parent / CLASSIFIER, *([classifier_file(named)] if named else [])):
         if wanted is not None and path.is_file():
             with suppress(CheckpointError, WeightsError):
@@ -201,7 +201,7 @@ def _warnings(
         yield f"{fewer} pictures are compared instead of {options.count}: no more real ones are held out"
     if fewer < _FEW and not options.stacked:
         yield f"Fréchet distances of {fewer} pictures are unsteady; compare them only with those of as many"
-    if generator.card.get("options", {}).get("targets", "gray") != "gray":
+    if generator.option("targets", "gray") != "gray":
         yield "it learned from black and white pixels, and its samples are compared with gray ones"
 
 

@@ -201,12 +201,16 @@ class Generator(Model):
 
     # --- the training set ---
 
+    def option(self, name: str, default: Any) -> Any:
+        """Return an option of its training, or the default if the card does not say it."""
+        return (self.card.get("options") or {}).get(name, default)
+
     def source(self, data: str | Path | Sets | None = None) -> str | Path | Sets:
         """Return `data`, or else where the training set was; errors as for `sets`."""
         if data is not None:
             return data
         named = self.card.get("pictures")
-        if named is None:
+        if not isinstance(named, str):
             raise OptionError(f"{self._called} does not say its training set; name it by --pictures.")
         if named != DIGITS and not Path(named).expanduser().exists():  # the working folder may be another one now
             raise ImageError(f"the training set of {self._called}, {named}, does not exist; name it by --pictures.")
@@ -223,7 +227,7 @@ class Generator(Model):
             OptionError: the file does not say where they were.
         """
         source = self.source(data)
-        sets = read_sets(source, crop=self.card["options"]["crop"], colors="rgb" if self.shape[0] == 3 else "gray")
+        sets = read_sets(source, crop=self.option("crop", 0), colors="rgb" if self.shape[0] == 3 else "gray")
         if sets.train.shape != self.shape:
             ours, theirs = ("×".join(map(str, shape)) for shape in (self.shape, sets.train.shape))
             name = "the set" if isinstance(source, Sets) else source

@@ -139,7 +139,7 @@ def _read(file: File, network: nn.Module | None, formats: Sequence[Format]) -> M
             raise file.error
         extra = {key: tensors[key].float() for key in tensors.keys() & {"codes.mean", "codes.root"}}
         weights = {key: value for key, value in tensors.items() if key not in extra}
-        filled, settings = fill_custom(network, weights, file.path), card.get("settings", {})
+        filled, settings = fill_custom(network, weights, file.path), card.get("settings") or {}
         wrap = _WRAPPERS.get(str(card.get("as")))
         return Model(wrap(filled, settings["shape"]) if wrap else filled, card, notes, extra=extra)
     if file.card.get("network") == "style":

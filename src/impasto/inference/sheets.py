@@ -422,7 +422,7 @@ def _arithmetic(work: _Work) -> Sheet:
 
 def _reconstructions(work: _Work) -> Sheet:
     pictures, labels = work.chosen(work.columns(10))
-    std = float(work.model.card.get("options", {}).get("noise") or 0)
+    std = float(work.model.option("noise", 0) or 0)
     given = noisy(pictures, torch.randn(pictures.shape, generator=work.random), std) if std else None
     return latent_space.reconstructions(work.autoencoder, pictures, labels if work.model.classes else None, given)
 
@@ -545,8 +545,8 @@ def progress_frames(model: Generator) -> list[tuple[int, str, list[list[NDArray[
     Raises:
         OptionError: there are none beside the model's file.
     """
-    folder, options = (model.path or Path()).parent / "previews", model.card.get("options", {})
-    steps, epochs = list(options.get("preview_steps") or []), list(options.get("progress_epochs") or [])
+    folder = (model.path or Path()).parent / "previews"
+    steps, epochs = list(model.option("preview_steps", None) or []), list(model.option("progress_epochs", None) or [])
     found = {}
     for path in sorted(folder.glob("*.jpg")):
         layout = read_metadata(path) or {}

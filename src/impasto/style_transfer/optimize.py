@@ -18,6 +18,7 @@ from impasto.errors import CheckpointError, OptionError
 from impasto.events import Done, Note, Started, Step, drain
 from impasto.ops.color import luminance, match_color, match_luminance, transplant_luminance
 from impasto.ops.resize import resize, style_size
+from impasto.reading import as_one_error
 from impasto.style_transfer.objective import Encoder, Objective
 from impasto.style_transfer.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.style_transfer.options import StylizeOptions
@@ -222,7 +223,7 @@ def iter_optimize(
 
     start = first if first is not None else _first_picture(scene, options)
     from_photograph = first is None and options.init == "content"
-    at = _restore(resume, optimizer) if resume else _Progress(start, start)
+    at = _restore(resume, scales, optimizer) if resume else _Progress(start, start)
     del content, start, resume
     for index in range(at.scale, len(scales)):
         size, steps = (scales[index].height, scales[index].width), scales[index].steps
@@ -322,9 +323,15 @@ def _state(
     return tensors, values
 
 
+_DAMAGED = "the checkpoint is damaged; run without --resume."
+
+
 def _same_tiles(values: dict[str, Any], scales: Sequence[Scale]) -> list[Scale]:
     """Return the scales with the tiles and history of a saved run, since the exact result depends on them."""
-    saved = [tuple(scale) for scale in values["plan"]]
+    with as_one_error(CheckpointError(_DAMAGED)):
+        saved = [tuple(scale) for scale in values["plan"]]
+        if any(len(scale) != 5 or not all(isinstance(one, int) for one in scale if one is not None) for scale in saved):
+            raise CheckpointError(_DAMAGED)
     if [scale[:3] for scale in saved] != [(scale.height, scale.width, scale.steps) for scale in scales]:
         raise CheckpointError("the checkpoint is of a run with other scales; expected the same pictures and settings.")
     return [
@@ -332,15 +339,16 @@ def _same_tiles(values: dict[str, Any], scales: Sequence[Scale]) -> list[Scale]:
     ]
 
 
-def _restore(resume: tuple[dict[str, Tensor], dict[str, Any]], optimizer: PixelOptimizer) -> _Progress:
+def _restore(
+    resume: tuple[dict[str, Tensor], dict[str, Any]], scales: Sequence[Scale], optimizer: PixelOptimizer
+) -> _Progress:
     tensors, values = resume
     prefix = "optimizer."
-    optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    return _Progress(
-        tensors["picture"],
-        tensors["average"],
-        values["scale"],
-        values["taken"],
-        values["done"],
-        tuple(values["totals"]),
-    )
+    with as_one_error(CheckpointError(_DAMAGED)):
+        optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        index, taken, done = (int(values[name]) for name in ("scale", "taken", "done"))
+        scale, totals = scales[index], tuple(map(float, values["totals"]))
+        shape = (1, 3, scale.height, scale.width)
+        if min(index, taken, done) < 0 or any(tuple(one.shape) != shape for one in tensors.values() if one.ndim > 1):
+            raise CheckpointError(_DAMAGED)
+        return _Progress(tensors["picture"], tensors["average"], index, taken, done, totals)

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from impasto.checkpoints.files import MODEL, save_state
 from impasto.errors import CheckpointError, ImpastoError, OptionError, TrainingError
 from impasto.events import Done, Event, Note, Saved, Started, Step, as_json
+from impasto.reading import as_one_error
 from impasto.reports.page import write_report
 from impasto.training.clock import Clock, rate
 from impasto.training.engine import Order, ProcessEngine, State
@@ -133,10 +134,8 @@ class _Session:
                 group.setdefault("initial_lr", group["lr"])
         fresh = self.state()  # in every process, since they exchange what they remember
         self.good = engine.spread(saved or fresh)
-        try:
+        with as_one_error(CheckpointError(f"{folder.checkpoint} is of other networks; start anew with --force.")):
             self.restore(self.good)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"{folder.checkpoint} is of other networks; start anew with --force.") from error
         self.ahead.batch(self.step)  # says it now if nothing can be read
 
     def _notes(self, saved: State | None) -> list[Event]:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from impasto.checkpoints.card import checked_card
 from impasto.checkpoints.files import CHECKPOINT, MODEL, load_about, load_state, save_json
 from impasto.checkpoints.upgrade import upgrade_card
 from impasto.errors import CheckpointError, FileExists, OptionError, Unfinished
@@ -163,11 +164,13 @@ class RunFolder:
             raise CheckpointError(f"there is no run to resume in {self.path}; run without --resume.")
         if not self.checkpoint.is_file():  # it was stopped before the first one
             try:
-                _check_same(self.options, read_json_file(self.options), record)
+                _check_same(self.options, checked_card(read_json_file(self.options)), record)
             except (OSError, ValueError) as error:
                 raise CheckpointError(f"{self.options} is damaged; start anew with --force.") from error
             return None
         tensors, values = load_state(self.checkpoint)
+        if not {"step", "seconds", "failures", "optimizers", "log", "data"} <= values.keys():
+            raise CheckpointError(f"{self.checkpoint} is damaged; start anew with --force.")
         _check_same(self.checkpoint, values, record)
         return tensors, values
 
@@ -255,10 +258,10 @@ def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> N
     """Refuse a state of another method or with other options; only the length of the run may differ."""
     if old.get("operation") != "train" or old.get("format") != new["format"]:
         raise CheckpointError(f"{path} is not of a training that this version can continue; start anew with --force.")
-    if old["recipe"] != new["recipe"]:
-        raise CheckpointError(f"{path} is of a training of {old['recipe']}, not of {new['recipe']}.")
+    if old.get("recipe") != new["recipe"]:
+        raise CheckpointError(f"{path} is of a training of {old.get('recipe')}, not of {new['recipe']}.")
     free = ", ".join(_FREE)
-    known = upgrade_card(old)["options"]
+    known = upgrade_card(old).get("options") or {}
     for name in sorted({*known, *new["options"]} - set(_FREE)):
         before, now = known.get(name), new["options"].get(name)
         if before != now:
@@ -266,8 +269,9 @@ def _check_same(path: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> N
                 f"{path} is of a run with {name} {before}, not {now}; expected the same settings, "
                 f"only {free} may change."
             )
-    for name in sorted({*old["record"], *new["record"]}):
-        if old["record"].get(name) != new["record"].get(name):
+    told = old.get("record") or {}
+    for name in sorted({*told, *new["record"]}):
+        if told.get(name) != new["record"].get(name):
             raise CheckpointError(f"{path} is of a run with other {name}; expected the same.")
 
 

@@ -362,7 +362,11 @@ def test_damaged_runs(tmp_path, keep):
 
 @pytest.mark.parametrize(
     ("header", "message"),
-    [(None, "not saved by impasto"), ({"impasto": "3"}, "not saved by impasto"), ({"impasto": "{"}, "is damaged")],
+    [
+        (None, "not saved by impasto"),
+        ({"impasto": "3"}, "is damaged or not a saved run"),
+        ({"impasto": "{"}, "is damaged"),
+    ],
 )
 def test_foreign_runs(tmp_path, header, message):
     save_file({"a": torch.ones(3)}, tmp_path / "run", header)

@@ -1,6 +1,5 @@
 """Containers and codecs of video files."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import MissingExtra, VideoError
+from impasto.reading import read_json
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoFrame, VideoStream
@@ -229,7 +229,7 @@ def tags_of(tags: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the metadata of impasto in the tags of a file, or None."""
     comments = [value for key, value in tags.items() if key.lower() == "comment"]  # Matroska has upper case
     try:
-        told = json.loads(comments[0] if comments else "null")
+        told = read_json(comments[0] if comments else "null")
     except ValueError:
         return None
     found = told.get("impasto") if isinstance(told, dict) else None
