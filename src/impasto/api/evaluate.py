@@ -383,7 +383,8 @@ def _classifier(
         colors = "rgb" if classifier.channels == 3 else "gray"
         crop = (model.card.get("options") or {}).get("crop", 0)
         sets = read_sets(source, crop=crop, colors=cast("Any", colors))
-        found = evaluate_classifier(classifier, sets, path)
+        names = model.card.get("classes")
+        found = evaluate_classifier(classifier, sets, path, names if isinstance(names, list) else ())
     return _events(found, _about(model, data), model, options, output)
 
 

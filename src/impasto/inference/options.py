@@ -73,6 +73,8 @@ class SampleOptions(Options):
     def _possible(self) -> Self:
         if len(self.axes) not in (0, 2):
             raise ValueError(f"axes are {','.join(map(str, self.axes))}; expected two dimensions, as 1,2.")
+        if self.axes and self.kind not in ("manifold", "all"):
+            raise ValueError(f"axes are of the kind manifold, and kind is {self.kind}; leave out one of them.")
         if self.kind == "arithmetic" and self.classes and len(self.classes) not in (2, 3):
             raise ValueError(f"classes are {','.join(map(str, self.classes))}; expected two or three, as 3,5,8.")
         return self

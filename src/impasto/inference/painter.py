@@ -164,7 +164,8 @@ class Painter(Model):
                 or maps `(1, 1, H, W)`; by default `chosen_style`. For MicroAST a picture `(1, 3, h, w)`. None for a
                 network of one style.
             strength: from 0, the photograph, to 1, the style. A multi-style network interpolates embeddings from
-                the identity's, MicroAST its features; for others pixels are interpolated.
+                the identity's, MicroAST its features, and the error of their reconstruction of the photograph is
+                subtracted by as much; for others pixels are interpolated.
             octaves: of a network that repeats its last level: how often.
 
         Returns:
@@ -177,14 +178,23 @@ class Painter(Model):
         embeddings, shares = self.check(style, strength)
         network = self.network
         painted: Map
+        if strength == 0:
+            painted = pointwise(in_range, image)
+            return painted
         given = pointwise(partial(torch.Tensor.to, dtype=self.dtype), image)
         if isinstance(network, StyledNetwork):
             assert embeddings is not None
             more = (octaves,) if network.repeats else ()
             painted = network(given, network.toward(embeddings, strength), shares, *more)
+            if strength < 1 and not network.exact:
+                identity = network(given, network.embeddings[0].detach())
+                painted = pointwise(partial(_corrected, strength), painted, image, identity)
         elif isinstance(network, MicroAST):
             assert isinstance(style, Tensor)
             painted = pointwise(in_range, network(given, style.to(self.dtype), strength))
+            if strength < 1:
+                identity = network(given, style.to(self.dtype), 0.0)
+                painted = pointwise(partial(_corrected, strength), painted, image, identity)
         else:
             painted = mixed(pointwise(in_range, network(given)), image, strength)
         return painted
@@ -229,6 +239,12 @@ class Painter(Model):
 
     def _contents(self) -> Mapping[str, object]:
         return {"styles": self.styles}
+
+
+def _corrected(strength: float, painted: Tensor, image: Tensor, identity: Tensor) -> Tensor:
+    """Return paintings less the part of the error of a reconstruction that the strength leaves."""
+    error = wide(identity).clamp(0, 1) - image.to(wide(identity))
+    return (wide(painted) - (1 - strength) * error).clamp(0, 1)
 
 
 def in_range(painted: Tensor) -> Tensor:

@@ -79,6 +79,7 @@ def iter_sample(
     SampleOptions.check(options)
     loaded = model if isinstance(model, Generator) else load_generator(model, device=find_device(options.device))
     every = options.kind == "all"
+    latent_space.check_axes(options.axes, loaded.latent_size)
     target = Path(output) if output is not None else default_output(loaded, options)
     if options.count is not None:
         if not write:

@@ -31,6 +31,12 @@ __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 PLATEAU_WINDOW = 10  # steps
 
 
+_LARGE = 1e6  # a loss above it comes from weights, and no picture's
+
+
+_LOWER = "Lower the weights of the losses, such as style_weight."
+
+
 def _optimizer(options: StylizeOptions) -> PixelOptimizer:
     if options.optimizer == "adam":
         return Adam(options.learning_rate, options.momentum, options.adaptivity)
@@ -221,6 +227,7 @@ def iter_optimize(
     clock, optimizer = _Clock(seconds, options.minutes), _optimizer(options)
     yield _started(name, scales, encoders, options, sum(seconds))
 
+    moved, loss = False, 0.0
     start = first if first is not None else _first_picture(scene, options)
     from_photograph = first is None and options.init == "content"
     at = _restore(resume, scales, optimizer) if resume else _Progress(start, start)
@@ -251,7 +258,8 @@ def iter_optimize(
                 measures = objective.measures(losses)
                 if scales[index].tile:
                     release_memory()
-                picture = optimizer.step(at.picture, gradient, losses["total"])
+                loss = losses["total"]
+                picture = optimizer.step(at.picture, gradient, loss)
             except (MemoryError, RuntimeError) as error:
                 less = smaller(scales[index]) if out_of_memory(error) else None
                 if less is None:
@@ -261,7 +269,10 @@ def iter_optimize(
                 optimizer.remember(less.history)
                 yield Note(f"memory ran out; the run continues in tiles of {less.tile} px")
                 continue
-            at = at.moved(picture, losses["total"], options.averaging)
+            if not math.isfinite(loss) and not picture.isfinite().all():  # L-BFGS undoes a step to a loss of NaN
+                raise OptionError(f"the loss became {loss} in step {at.done + 1}; expected a number. {_LOWER}")
+            moved = moved or not torch.equal(picture, at.picture)
+            at = at.moved(picture, loss, options.averaging)
             del gradient, picture
             clock.tick((at.taken - begun) / steps)
             last = at.settled(options.plateau) or clock.out_of_time(steps)
@@ -284,6 +295,8 @@ def iter_optimize(
             if last:
                 break
         at, objective = replace(at, picture=at.result(options.averaging), taken=0), None
+    if not moved and loss > _LARGE:
+        yield Note(f"no step changed the picture, since its loss of {loss:.2g} allows none. {_LOWER.rstrip('.')}")
     image, steps = scene.finish(at.picture), at.done
     del at, optimizer, scene  # the caller needs the memory
     yield Done(image, steps, clock.seconds)
