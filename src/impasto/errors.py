@@ -4,6 +4,7 @@ ImpastoError
 ├─ OptionError      (ValueError)         an option is out of its range
 ├─ UnknownName      (LookupError)        an unknown name
 ├─ ImageError       (ValueError)         a picture that cannot be read, used or written
+│  └─ SavedElsewhere                     a result whose place is gone
 ├─ VideoError       (ValueError)         a video that cannot be read or written
 ├─ WeightsError     (RuntimeError)       a network's weights are missing, damaged or foreign
 ├─ CheckpointError  (RuntimeError)       a saved run that cannot be continued
@@ -17,6 +18,7 @@ Each message is one sentence or two: what is wrong, what was expected, what to d
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 __all__ = [
     "CheckpointError",
@@ -25,6 +27,7 @@ __all__ = [
     "ImpastoError",
     "MissingExtra",
     "OptionError",
+    "SavedElsewhere",
     "TrainingError",
     "Unfinished",
     "UnknownName",
@@ -48,6 +51,14 @@ class UnknownName(ImpastoError, LookupError):
 
 class ImageError(ImpastoError, ValueError):
     """A picture that cannot be read, used or written."""
+
+
+class SavedElsewhere(ImageError):
+    """A result that could not be written to its place; it is at `path` in place of it."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        super().__init__(text)
+        self.path = path
 
 
 class VideoError(ImpastoError, ValueError):

@@ -1,11 +1,11 @@
 """Events: what a long operation tells while it works, as a stream of small frozen values and nothing else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["Done", "Event", "Measured", "Note", "Phase", "Saved", "Started", "Step", "as_json", "drain"]
+__all__ = ["Done", "Event", "Measured", "Note", "Phase", "Saved", "Started", "Step", "as_json", "drain", "noted"]
 
 Phase = Literal["optimize", "train", "fit", "frame"]
 
@@ -173,6 +173,21 @@ def as_json(event: Event) -> dict[str, Any]:
         names = ["recipe", *_OF_TRAINING] if event.recipe else [n for n in names if n not in ("recipe", *_OF_TRAINING)]
     plain = {name: str(value) if isinstance(value := getattr(event, name), Path) else value for name in names}
     return {"event": type(event).__name__.lower(), **plain}
+
+
+def noted(sentences: Iterable[str], events: Iterator[Event]) -> Iterator[Event]:
+    """Yield a stream with a Note for each sentence after its Started; closing it closes the stream."""
+    waiting = [Note(sentence) for sentence in sentences]
+    try:
+        for event in events:
+            if not isinstance(event, Started):
+                yield from waiting
+                waiting = []
+            yield event
+    finally:
+        close = getattr(events, "close", None)
+        if close is not None:
+            close()
 
 
 def drain(events: Iterator[Event]) -> Any:

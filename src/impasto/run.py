@@ -1,12 +1,13 @@
 """Run: a long operation under way, as a stream of events that somebody iterates over or waits for."""
 
 import atexit
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from functools import update_wrapper
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
+from impasto.devices import in_own_defaults, own_defaults, with_own_defaults
 from impasto.events import Done, Event, Measured, Saved
 from impasto.notebook import in_notebook, shown
 
@@ -42,7 +43,7 @@ class Run(Generic[_Result]):
     ) -> None:
         self.folder, self.done, self.found = folder, None, None
         self.saved: list[Saved] = []
-        self._events, self._result, self._ended = events, result, False
+        self._events, self._result, self._ended = in_own_defaults(events), result, False
         _OPEN.add(self)
         atexit.unregister(_cancel_all)
         atexit.register(_cancel_all)  # what is registered last runs first: before anything that the run uses ends
@@ -75,7 +76,8 @@ class Run(Generic[_Result]):
             except BaseException:
                 self.cancel()
                 raise
-        return self._result(self)
+        with own_defaults():
+            return self._result(self)
 
     @property
     def image(self) -> Any:
@@ -90,8 +92,7 @@ class Run(Generic[_Result]):
 
     def cancel(self) -> None:
         """Stop after the present step, and save what there is."""
-        if isinstance(self._events, Generator):
-            self._events.close()
+        self._events.close()
 
     def __enter__(self) -> Self:
         """Return the run."""
@@ -115,7 +116,7 @@ class Verb(Generic[_Arguments, _Result]):
     """A function that blocks and returns, whose `start` takes the same arguments and gives a `Run`."""
 
     def __init__(self, start: Callable[_Arguments, Run[_Result]]) -> None:
-        self.start = start
+        self.start = with_own_defaults(start)
         update_wrapper(self, start)
 
     def __call__(self, *words: _Arguments.args, **named: _Arguments.kwargs) -> _Result:

@@ -22,6 +22,7 @@ from rich.console import Console
 
 import impasto.api.contact_sheet  # before a test replaces `iter_stylize`
 from impasto.api.stylize import checkpoint_path
+from impasto.checkpoints.files import save_state
 from impasto.cli.command import command_like, resuming, typed
 from impasto.cli.main import main
 from impasto.cli.progress import duration, report_bar, report_lines
@@ -597,6 +598,17 @@ def test_a_folder_is_painted_whole_and_one_bad_picture_stops_nobody(impasto):
     assert resumed.err.count("is already finished") == 2
 
 
+@pytest.mark.parametrize("form", ["--json", ""])
+def test_what_a_folder_holds_besides_is_said(impasto, form):
+    Path("in").mkdir()
+    Path("in/a.png").write_bytes(Path("photo.png").read_bytes())
+    Path("in/IMG_2.HEIC").write_bytes(b"")
+    text = "1 file is left out (IMG_2.HEIC): HEIC needs pip install 'impasto[heic]'"
+    done = impasto("stylize", "in", "stripes.png", *SMALL, "-o", "out", *filter(None, [form]))
+    said = [json.loads(line) for line in done.out.splitlines()][0]["text"] if form else done.err.splitlines()[0]
+    assert done.code == 0 and said == text
+
+
 def test_a_bad_style_is_said_once_for_a_folder(impasto):
     Path("in").mkdir()
     for name in ("in/a.png", "in/c.png"):
@@ -744,12 +756,52 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(impasto):
     assert not checkpoint_path("broken.png").exists()
 
 
+KILLED = """
+import sys, time
+from impasto.api import stylize
+from impasto.cli.main import main
+
+save = stylize._save_checkpoint
+stylize._save_checkpoint = lambda *words: (save(*words), time.sleep(0.2))  # so that it does not run ahead
+stylize.CHECKPOINT_SECONDS = stylize._SHARE = 0  # after every step
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_a_killed_run_resumes_to_the_same_bytes(impasto):
+    words = ("stylize", "photo.png", "stripes.png", "--size", "48", "--steps", "20", "--preview", "so-far.png")
+    command = [sys.executable, "-c", KILLED, *words, "-o", "broken.png", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
+        for line in run.stdout:
+            if json.loads(line).get("step") == 5:
+                break
+        run.kill()
+    assert checkpoint_path("broken.png").exists() and not Path("broken.png").exists()
+    again = impasto(*words, "-o", "broken.png")
+    assert again.code == 2 and "pass --force to start anew, or --resume to continue" in again.err
+    resumed = impasto(*words, "-o", "broken.png", "--resume", "--quiet")
+    assert (resumed.code, resumed.out, resumed.err) == (0, "broken.png\n", "")
+    assert impasto(*words[:-2], "-o", "whole.png", "--quiet").code == 0
+    assert Path("broken.png").read_bytes() == Path("whole.png").read_bytes()
+    assert not checkpoint_path("broken.png").exists() and not list(Path().glob(".impasto-*"))
+
+
+def test_a_resumed_run_overwrites_no_other_picture(impasto):
+    words = ("stylize", "photo.png", "stripes.png", "--size", "48", "--steps", "20", "-o", "out.png", "--quiet")
+    save_state(checkpoint_path("out.png"), {}, {"record": {}})
+    Path("out.png").write_bytes(Path("stripes.png").read_bytes())
+    done = impasto(*words, "--resume")
+    assert done.code == 2 and "out.png exists already; pass --force" in done.err
+    assert Path("out.png").read_bytes() == Path("stripes.png").read_bytes()
+
+
 def test_where_an_interrupted_run_is_kept_is_said(impasto, pretend, monkeypatch):
     from impasto.api import stylize
 
     def keep():
         Path("out.png").touch()
-        checkpoint_path("out.png").touch()
+        save_state(checkpoint_path("out.png"), {}, {"record": {}})
 
     iter_stylize = stylize.iter_stylize
     pretend(STARTED, step(1), send(signal.SIGINT), keep, step(2), step(3))

@@ -101,6 +101,20 @@ def test_an_interrupted_training_goes_on_in_the_newest_folder(impasto, interrupt
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def test_files_that_a_training_leaves_out_are_events(impasto):
+    Path("set").mkdir()
+    for index in range(12):
+        pixels = np.random.default_rng(index).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(f"set/{index}.png")
+    Path("set/IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    frames = [Image.new("RGB", (8, 8), (60 * i, 0, 0)) for i in range(3)]
+    frames[0].save("set/a.gif", save_all=True, append_images=frames[1:])
+    done = impasto("train", "vae", "set", "--crop", "8", *VAE, "--json")
+    told = [line["text"] for line in map(json.loads, done.out.splitlines()) if line["event"] == "note"]
+    assert done.code == 0 and told[0] == "1 file is left out (IMG_1.HEIC): HEIC needs pip install 'impasto[heic]'"
+    assert "a.gif has 3 frames; only the first is read" in told
+
+
 def test_a_stopped_training_is_sampled_and_applied(impasto, interrupted):
     restore = interrupted()
     assert impasto("train", "autoencoder", "bars.npz", "--hidden", "8", "--latent", "2", *TINY).code == 130

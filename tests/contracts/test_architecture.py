@@ -19,32 +19,34 @@ ROOT = Path(impasto.__file__).parent
 MAY = {  # rooms, low to high: each may import those that are named, all of which stand above it here
     "errors": "",
     "events": "",
+    "reading": "errors",
     "options": "errors",
+    "memory": "",
     "devices": "errors",
     "registry": "errors",
     "notebook": "events",
-    "run": "events notebook",
+    "run": "devices events notebook",
     "ops": "errors",
     "builtin_styles": "errors registry",
     "paintings": "",
-    "io": "errors events",
+    "io": "errors events reading memory",
     "losses": "registry ops",
     "networks": "errors ops",
-    "checkpoints": "errors registry networks",
-    "style_transfer": "errors events options registry ops losses",
+    "checkpoints": "errors reading devices registry io networks",
+    "style_transfer": "errors events reading memory options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",
     "data": "errors ops builtin_styles paintings io checkpoints metrics",
-    "reports": "errors io checkpoints",
+    "reports": "errors reading io checkpoints",
     "inference": "errors events options devices ops builtin_styles io losses networks checkpoints style_transfer "
     "metrics data reports",
-    "training": "errors events options devices io checkpoints reports",
+    "training": "errors events reading options devices io checkpoints reports",
     "evaluation": "errors events options devices ops networks checkpoints metrics data inference training",
-    "recipes": "errors events options devices registry ops io losses networks checkpoints style_transfer metrics data "
-    "inference training evaluation",
-    "api": "errors events options devices run ops io networks checkpoints style_transfer metrics data reports "
+    "recipes": "errors events reading options devices registry ops io losses networks checkpoints style_transfer "
+    "metrics data inference training evaluation",
+    "api": "errors events reading options devices run ops io networks checkpoints style_transfer metrics data reports "
     "inference training evaluation recipes",
-    "cli": "errors events options builtin_styles paintings io checkpoints style_transfer data reports inference "
-    "training evaluation recipes api",
+    "cli": "errors events reading options builtin_styles paintings io checkpoints style_transfer data reports "
+    "inference training evaluation recipes api",
 }
 HOME = {  # each heavy package has one home
     "PIL": "io",
@@ -52,6 +54,7 @@ HOME = {  # each heavy package has one home
     "safetensors": "checkpoints",
     "accelerate": "training",
     "av": "io",
+    "pillow_heif": "nowhere",  # imported by name, if the extra is there
     "cyclopts": "cli",
     "jinja2": "reports",
     "markupsafe": "reports",

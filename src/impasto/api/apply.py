@@ -7,14 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.api.embedded import file_digest, mask_origin, new_record, picture_origin
 from impasto.api.refine import check_refinement, iter_refine
+from impasto.api.saved import saved
 from impasto.api.style_sheet import iter_style_sheet
 from impasto.checkpoints.load import locate
 from impasto.checkpoints.model import Model
 from impasto.data.style_names import as_text, style_stem
+from impasto.devices import with_own_defaults
 from impasto.errors import ImpastoError, OptionError, WeightsError
-from impasto.events import Done, Event, Note, Saved, Started, Step
+from impasto.events import Done, Event, Note, Started, Step
 from impasto.inference.brush import Brush
 from impasto.inference.generator import Autoencoder
 from impasto.inference.load import load
@@ -23,8 +25,8 @@ from impasto.inference.painter import Painter
 from impasto.inference.scene_statistics import steady
 from impasto.inference.translator import Translator
 from impasto.io.convert import resize_picture, resize_picture_to
-from impasto.io.decode import load_picture
-from impasto.io.encode import check_target, save_picture
+from impasto.io.decode import frame_count, load_picture
+from impasto.io.encode import check_target
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
 from impasto.io.video.container import VIDEOS
@@ -34,6 +36,7 @@ from impasto.run import Run, Verb
 
 __all__ = ["apply", "start_apply", "default_output_apply", "is_video", "iter_apply", "open_painter"]
 
+_ANIMATIONS = (".gif", ".png", ".apng")  # suffixes of pictures that may be animated, whose frames can all be read
 _GIVEN = "given"  # the name of a style that was given as a picture in memory
 
 
@@ -60,7 +63,7 @@ def start_apply(
     Args:
         model: a painter, translator or autoencoder from `load`, or a name or path that `load` takes.
         source: the picture, as for `Painter`; or the path of a video.
-        output: file for the result. Videos need one.
+        output: file for the result. Videos need one. Of an animated GIF or PNG, a video or GIF gets all frames.
         style: as for `Painter`; several are a list, or a mapping to their weights.
         strength: from 0, the photograph, to 1, the style.
         regions: (mask, style) pairs: parts of the picture that get other styles.
@@ -85,7 +88,7 @@ def start_apply(
         if not isinstance(loaded, Painter):
             raise OptionError(f"the network of {loaded.architecture} has one style; leave out the style.")
         loaded, chosen = loaded.with_style(_GIVEN, style, size=chosen.style_size), chosen.changed(style=_GIVEN)
-    video = is_video(source)
+    video = is_video(source) or _moves(source, output)
     if sheet:
         return _sheet_run(loaded, source, chosen, regions, keep, output, force)
     given = source if video else open_picture(source, digest=output is not None)
@@ -121,7 +124,7 @@ def open_painter(name_or_path: str | Path, options: ApplyOptions = ApplyOptions(
         UnknownName: there is no such file, and the catalog does not have the name.
         OptionError: the device is not there.
     """
-    model: Model = load(name_or_path, device=options.device, precision=options.precision)
+    model: Model = load(name_or_path, device=options.device, precision=options.precision, key=options.key)
     _check_kind(model)
     return model
 
@@ -155,6 +158,18 @@ def is_video(path: Source) -> bool:
     return isinstance(path, str | Path) and Path(path).suffix.lower() in VIDEOS and Path(path).suffix.lower() != ".gif"
 
 
+def _moves(source: Source, output: str | Path | None) -> bool:
+    """Return whether all frames of an animated picture are wanted: the result is a video or a GIF."""
+    return (
+        isinstance(source, str | Path)
+        and Path(source).suffix.lower() in _ANIMATIONS
+        and output is not None
+        and Path(output).suffix.lower() in VIDEOS
+        and frame_count(Path(source)) > 1
+    )
+
+
+@with_own_defaults
 def iter_apply(
     model: Model,
     source: Source,
@@ -198,8 +213,9 @@ def iter_apply(
         record["content"] = picture_origin(source, picture)
         return _reconstruction(model, picture, record, None if output is None else Path(output), force)
     assert isinstance(model, Painter | Translator)
-    if is_video(source):
-        if output is None or not is_video(output):
+    moves = _moves(source, output)
+    if moves or is_video(source):
+        if output is None or not (moves or is_video(output)):
             raise OptionError(f"{source} is a video; expected a video file for the result: {', '.join(VIDEOS)}.")
         if regions or keep is not None:
             raise OptionError("regions are for pictures; leave out --region and --keep for a video.")
@@ -244,18 +260,17 @@ def _style_origins(style: Any, options: ApplyOptions) -> list[dict[str, str]]:
 
 
 def _style_origin(name: str) -> dict[str, str]:
-    """Return the name or file of a style, and the hash of the file if it is a picture."""
+    """Return the name or file of a style, and the hash of the file."""
     if name == _GIVEN:
         return {"source": "", "sha256": ""}
-    picture = Path(name).is_file() and Path(name).suffix != ".safetensors"
-    return {"source": name, "sha256": load_picture(name).digest if picture else ""}
+    return {"source": name, "sha256": file_digest(name)}
 
 
 def _picture(
     brush: Brush, picture: Picture, record: dict[str, Any], output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
-    yield from map(Note, brush.model.notes)
+    yield from map(Note, (*brush.model.notes, *brush.notes, *picture.notes))
     small = picture if brush.options.size is None else resize_picture(picture, brush.options.size)
     yield Started(picture.name, ((*small.size, 1),))
     image = brush(as_tensor(small))
@@ -267,8 +282,7 @@ def _picture(
             else:
                 yield event
     if output is not None:
-        save_picture(output, replace(small, pixels=as_pixels(image)), metadata=record, force=force)
-        yield Saved(output, "result")
+        yield from saved(output, replace(small, pixels=as_pixels(image)), metadata=record, force=force)
     yield Done(image, steps, time.monotonic() - began)
 
 
@@ -276,21 +290,20 @@ def _reconstruction(
     model: Autoencoder, picture: Picture, record: dict[str, Any], output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
-    yield from map(Note, model.notes)
+    yield from map(Note, (*model.notes, *picture.notes))
     _, height, width = model.shape
     yield Started(picture.name, ((height, width, 1),))
     image = model.reconstruct(model.prepared(picture)).cpu().expand(-1, 3, -1, -1)
     if output is not None:
         pixels = as_pixels(image)
-        save_picture(output, replace(resize_picture_to(picture, height, width), pixels=pixels, alpha=None),
-                     metadata=record, force=force)  # fmt: skip
-        yield Saved(output, "result")
+        small = replace(resize_picture_to(picture, height, width), pixels=pixels, alpha=None)
+        yield from saved(output, small, metadata=record, force=force)
     yield Done(image, 1, time.monotonic() - began)
 
 
 def _video(brush: Brush, events: Iterator[Event]) -> Iterator[Event]:
     """Yield the events of a video, and a note on its flicker."""
-    yield from map(Note, brush.model.notes)
+    yield from map(Note, (*brush.model.notes, *brush.notes))
     meter = FlickerMeter() if brush.options.flicker else None
     for event in events:
         if isinstance(event, Step) and event.phase == "frame" and meter is not None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from impasto.api.saved import saved
 from impasto.api.stylize import iter_stylize
-from impasto.events import Done, Event, Note, Saved
+from impasto.events import Done, Event, Note
 from impasto.io.decode import load_picture
-from impasto.io.encode import check_target, save_picture
+from impasto.io.encode import check_target
 from impasto.io.sheets import picture_sheet
 from impasto.io.tensors import Source, as_pixels, as_tensor
 from impasto.style_transfer.objective import Encoder
@@ -70,6 +71,5 @@ def iter_contact_sheet(
         row_labels=[f"--content-weight\n{row[0]['content_weight']:g}" for row in cells],
         column_labels=[f"--style-scale {cell['style_scale']:g}" for cell in cells[0]],
     )
-    save_picture(output, load_picture(pixels), force=force)
-    yield Saved(Path(output), "sheet")
+    yield from saved(Path(output), load_picture(pixels), "sheet", force=force)
     yield Done(as_tensor(load_picture(pixels)), steps, time.monotonic() - started)

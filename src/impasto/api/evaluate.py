@@ -18,21 +18,21 @@ import torch
 from torch import Tensor
 
 from impasto.api.train import start_training
-from impasto.checkpoints.files import MODEL, save_json
+from impasto.checkpoints.files import MODEL
 from impasto.checkpoints.model import Model
 from impasto.checkpoints.weights import folder
 from impasto.data.arrays import Sets, read_sets
-from impasto.devices import find_device
+from impasto.devices import find_device, with_own_defaults
 from impasto.errors import CheckpointError, OptionError, WeightsError
 from impasto.evaluation.classification import evaluate_classifier
 from impasto.evaluation.generative import evaluate_generator, load_with_accuracy, sets_of
 from impasto.evaluation.options import EvaluateOptions
 from impasto.evaluation.translation import TrainedTranslator, evaluate_pairs, evaluate_unpaired
-from impasto.events import Done, Event, Measured, Note, Saved, Started, Step
+from impasto.events import Done, Event, Measured, Note, Saved, Started, Step, noted
 from impasto.inference.generator import Generator
 from impasto.inference.load import load
 from impasto.inference.translator import Translator
-from impasto.io.files import check_place
+from impasto.io.files import check_place, left_out, put_file
 from impasto.networks.classifier import Classifier
 from impasto.recipes.classifier.options import ClassifierOptions
 from impasto.recipes.classifier.train_beside import train_domain_classifier
@@ -100,6 +100,7 @@ class Evaluation(Mapping[str, Any]):
             yield f"Features: {self.found['features']}"
 
 
+@with_own_defaults
 def iter_evaluate(
     model: str | Path | Model,
     data: Any = None,
@@ -162,7 +163,9 @@ def iter_evaluate(
     if output is not None:
         check_place(output, force)
     target = None if output is None else Path(output)
-    loaded = model if isinstance(model, Model) else load(model, device=options.device, precision="float32")
+    loaded = (
+        model if isinstance(model, Model) else load(model, device=options.device, precision="float32", key=options.key)
+    )
     if isinstance(loaded, Translator):
         return _translator(loaded, data, options, back, monitor, target)
     if isinstance(data, Mapping) or back is not None:
@@ -212,7 +215,7 @@ def start_evaluate(
     """
     chosen = EvaluateOptions.completed(options, settings)
     events = iter_evaluate(model, data, chosen, back=back, monitor=monitor, output=output, force=force)
-    return Run(events, lambda run: Evaluation(run.found or {}))
+    return Run(noted(left_out(data, deep=True), events), lambda run: Evaluation(run.found or {}))
 
 
 evaluate = Verb(start_evaluate)
@@ -236,10 +239,9 @@ def _events(
         "results": model.card.get("results"),
     }
     result = {**conditions, **told, **measured}
-    if output is not None:
-        save_json(output, result)
     yield Measured(result)
     if output is not None:
+        put_file(output, (json.dumps(result, indent=2) + "\n").encode(), force=True, safe=True)
         yield Saved(output, "result")
     yield Done(sheet, count, time.monotonic() - begun, "picture")
 
@@ -379,9 +381,10 @@ def _classifier(
         found = _by_monitor(monitor, {"classifier": classifier})
     else:
         colors = "rgb" if classifier.channels == 3 else "gray"
-        crop = model.card.get("options", {}).get("crop", 0)
+        crop = (model.card.get("options") or {}).get("crop", 0)
         sets = read_sets(source, crop=crop, colors=cast("Any", colors))
-        found = evaluate_classifier(classifier, sets, path)
+        names = model.card.get("classes")
+        found = evaluate_classifier(classifier, sets, path, names if isinstance(names, list) else ())
     return _events(found, _about(model, data), model, options, output)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from impasto.api.apply import iter_apply, open_painter
 from impasto.api.embedded import (
+    check_digest,
+    check_embedded_files,
     embedded_keep,
     embedded_record,
     embedded_regions,
@@ -41,6 +43,9 @@ def iter_rerun(
 ) -> Iterator[Event]:
     """Repeat the run whose settings are embedded in a picture; on a CPU the same version writes the same bytes.
 
+    The settings may be a stranger's: files that they name are opened only if they carry their digests, and nothing is
+    downloaded for them. What is given here is not restricted.
+
     Args:
         picture: a result of `stylize` or `apply`.
         output: the file to write; by default `<picture>-rerun.png` beside it.
@@ -52,7 +57,8 @@ def iter_rerun(
         settings: single settings in place of the embedded ones.
 
     Raises:
-        ImageError: the picture carries no settings, or its sources are gone or have changed.
+        ImageError: the picture carries no settings; its sources are gone, have changed or have no digest; or a network
+            would have to be downloaded.
         OptionError: a setting is not one of that operation.
     """
     record = embedded_record(picture)
@@ -69,6 +75,7 @@ def iter_rerun(
     from impasto.style_transfer.options import StylizeOptions, quality_settings
 
     chosen = {} if quality is None else quality_settings(quality)
+    check_embedded_files(record, picture, {*chosen, *settings})
     if styles and mixture(list(styles))[1]:
         settings = {"style_weights": (), **settings}  # the names have weights of their own
     return iter_stylize(
@@ -101,11 +108,14 @@ def _applied(
             f"{picture} was painted in one pass, by `impasto apply`, which has no option {foreign[0]}; leave it out."
         )
     given = {"style": ",".join(map(str, styles))} if styles else {}
+    check_embedded_files(record, picture, given)
+    where = origin.get("source") or origin["name"]
+    check_digest(where, origin.get("sha256", ""), "model", picture)
     options = ApplyOptions(**{**record["options"], **given, **settings})
-    model = open_painter(origin.get("source") or origin["name"], options)
+    model = open_painter(where, options)
     if not options.style and not getattr(model, "default", ""):
         options = options.changed(style=",".join(found))
-    if origin["sha256"] and model.sha256 != origin["sha256"]:
+    if origin.get("sha256") and model.sha256 != origin["sha256"]:
         raise ImageError(f"{model.path} has changed since {picture} was written; use impasto apply {model.name}.")
     regions = [(mask, as_text(some) or "") for mask, some in embedded_regions(record, picture)]
     return iter_apply(

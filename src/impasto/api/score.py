@@ -7,9 +7,10 @@ from impasto.api.embedded import embedded_record, embedded_source, embedded_styl
 from impasto.api.stylize import mixture
 from impasto.checkpoints.encoders import load_encoder
 from impasto.data.styles import open_style
+from impasto.devices import with_own_defaults
 from impasto.io.convert import resize_picture_to
 from impasto.io.decode import load_picture
-from impasto.io.encode import save_picture
+from impasto.io.encode import check_target, save_picture
 from impasto.io.tensors import Source, as_pixels, as_tensor, open_picture
 from impasto.metrics.style import Score
 from impasto.metrics.style import score as style_score
@@ -18,6 +19,7 @@ from impasto.ops.filters import high_pass
 __all__ = ["high_pass_picture", "score"]
 
 
+@with_own_defaults
 def score(
     result: Source, content: Source | None = None, style: Source | list[Source] | None = None, *, encoder: Any = "vgg19"
 ) -> Score:
@@ -51,5 +53,6 @@ def score(
 
 def high_pass_picture(picture: Source, output: str | Path, *, force: bool = False) -> Path:
     """Write the high-frequency part of a picture, amplified four times around middle gray; return the file."""
+    check_target(output, force)
     detail = 0.5 + 4 * high_pass(as_tensor(open_picture(picture)))
     return save_picture(output, load_picture(as_pixels(detail.clamp(0, 1))), force=force)

@@ -3,19 +3,19 @@
 import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from impasto.api.saved import saved
 from impasto.checkpoints.model import Model
 from impasto.errors import OptionError
-from impasto.events import Done, Event, Note, Saved, Started
+from impasto.events import Done, Event, Note, Started
 from impasto.inference.brush import Brush
 from impasto.inference.options import ApplyOptions
 from impasto.inference.painter import Painter
 from impasto.io.convert import resize_picture
 from impasto.io.decode import load_picture
-from impasto.io.encode import check_target, save_picture
+from impasto.io.encode import check_target
 from impasto.io.picture import Picture
 from impasto.io.sheets import picture_sheet
 from impasto.io.tensors import Source, as_pixels, as_tensor, open_picture
@@ -70,13 +70,13 @@ def _events(
     model: Painter, picture: Picture, brushes: dict[str, Brush], options: ApplyOptions, output: Path | None, force: bool
 ) -> Iterator[Event]:
     began = time.monotonic()
-    yield from map(Note, model.notes)
+    yield from map(Note, (*model.notes, *picture.notes))
     assert options.size is not None
     small = resize_picture(picture, options.size)
     yield Started(picture.name, ((*small.size, len(brushes)),), unit="style")
-    pictures = [_on_white(small, small.pixels)]
+    pictures = [small.on_white]
     for brush in brushes.values():
-        pictures.append(_on_white(small, as_pixels(brush(as_tensor(small)))))
+        pictures.append(replace(small, pixels=as_pixels(brush(as_tensor(small)))).on_white)
     names = ["photograph", *brushes]
     height, width = small.size
     columns = max(1, min(len(pictures), round(math.sqrt(len(pictures) * _PAGE * height / width))))
@@ -87,14 +87,5 @@ def _events(
         )
     )
     if output is not None:
-        save_picture(output, page, force=force)
-        yield Saved(output, "sheet")
+        yield from saved(output, page, "sheet", force=force)
     yield Done(as_tensor(page), len(brushes), time.monotonic() - began, "style")
-
-
-def _on_white(picture: Picture, pixels: np.ndarray) -> np.ndarray:
-    """Return pixels `(H, W, 3)` over white where the picture is transparent."""
-    if picture.alpha is None:
-        return pixels
-    alpha = picture.alpha[..., None]
-    return pixels * alpha + (1 - alpha)

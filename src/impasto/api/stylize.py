@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,18 @@ import torch
 from torch import Tensor
 
 from impasto.api.embedded import mask_origin, new_record, picture_origin
+from impasto.api.saved import saved
 from impasto.checkpoints.encoders import load_encoder
-from impasto.checkpoints.files import load_state, save_state
+from impasto.checkpoints.files import load_about, load_state, save_state
 from impasto.data.style_names import style_parts, style_stem
 from impasto.data.styles import open_style
-from impasto.devices import find_device, find_dtype
-from impasto.errors import CheckpointError, OptionError, Unfinished
+from impasto.devices import find_device, find_dtype, with_own_defaults
+from impasto.errors import CheckpointError, ImpastoError, OptionError, Unfinished
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.convert import resize_picture, resize_picture_to
+from impasto.io.embedded import read_metadata
 from impasto.io.encode import check_target, save_picture
+from impasto.io.files import check_place
 from impasto.io.masks import read_mask
 from impasto.io.picture import Picture
 from impasto.io.tensors import Source, as_kind, as_pixels, as_tensor, open_picture
@@ -36,6 +40,8 @@ __all__ = ["checkpoint_path", "default_output", "iter_stylize", "stylize"]
 
 
 PREVIEW_SECONDS = 2.0  # how often a preview file is written at most
+CHECKPOINT_SECONDS = 60.0  # how often a checkpoint is written at most: what a killed run loses
+_SHARE = 20.0  # preview and checkpoint each take at most 1 / 20 of the time
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class _Job:
     device: torch.device
     record: dict[str, Any]  # settings that are embedded in the result, for `rerun`
     original: tuple[int, int]  # height and width of the photograph
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def prepare(
@@ -111,7 +117,11 @@ class _Job:
         if keep is not None:
             record["keep"] = mask_origin(keep)
         kept = None if keep is None else mask(keep)
-        return cls(small, opened_styles, parts, kept, first, options, features, polish, device, record, picture.size)
+        read = [picture, *opened_styles, *(style for part in parts for style in part[1])]
+        notes = tuple(dict.fromkeys(note for one in read for note in one.notes))
+        return cls(
+            small, opened_styles, parts, kept, first, options, features, polish, device, record, picture.size, notes
+        )
 
     def events(
         self, resume: tuple[dict[str, Tensor], dict[str, Any]] | None = None
@@ -201,6 +211,7 @@ def default_output(content: Source, style: Source | list[Source], folder: str | 
     return Path(folder) / f"{photograph}_{'-'.join(styles)}.png"
 
 
+@with_own_defaults
 def iter_stylize(
     content: Source,
     style: Source | list[Source] | Mapping[Source, float],
@@ -212,7 +223,7 @@ def iter_stylize(
     preview: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
-    encoder: Encoder | None = None,
+    encoder: Encoder | str | Path | None = None,
     **settings: Any,
 ) -> Iterator[Event]:
     """Yield Started, Steps, Saved and Done while a photograph is stylized.
@@ -233,12 +244,21 @@ def iter_stylize(
         preview: file that is rewritten with the picture so far every two seconds.
         force: allow `output` to be overwritten.
         resume: continue from the checkpoint of an interrupted run to `output`.
-        encoder: a network to use in place of those that the options name.
+        encoder: a network to use in place of those that the options name; or a name or file, as the option.
         settings: single settings in place of those in `options`, such as `size=768`.
 
     Raises:
         ImpastoError: one of its kinds, for each thing that can be wrong; see `impasto.errors`.
     """
+    if isinstance(encoder, str | Path):
+        settings, encoder = {**settings, "encoder": str(encoder)}, None
+    if encoder is not None and not callable(getattr(encoder, "minimum_size", None)):
+        raise OptionError(f"encoder is {encoder!r}; expected a name of `impasto encoders`, a file, or a loaded one.")
+    if isinstance(encoder, torch.nn.Module) and any(map(Tensor.is_inference, encoder.parameters())):
+        raise OptionError(
+            "the weights of the encoder were made in torch.inference_mode, which allows no gradients; expected an "
+            "encoder of `load_encoder`, or one that was made outside."
+        )
     options = StylizeOptions.completed(options, settings)
     resized = "size" not in options.model_fields_set
     styles, weights = mixture(style)
@@ -256,24 +276,50 @@ def iter_stylize(
     if weights:
         options = options.changed(style_weights=weights)
     if output is not None:
-        if Path(output).exists() and checkpoint_path(output).exists() and not (force or resume):
+        if _is_checkpoint(checkpoint_path(output)) and not (force or resume):
             raise Unfinished(f"{output} is of an interrupted run; pass --force to start anew, or --resume to continue.")
-        check_target(output, force or resume)
+        check_target(output, force or (resume and _unfinished(Path(output))))
+        check_place(checkpoint_path(output), force=True)
     if preview is not None:
-        check_target(preview, force=True)
+        _check_preview(Path(preview), output, force, resume)
     job = _Job.prepare(content, styles, parts, keep, options, encoder)
     if resized:
-        job = replace(job, note=_other_size(job.content, job.original))
+        job = replace(job, notes=job.notes + _other_size(job.content, job.original))
     state = _load_checkpoint(Path(output), job) if resume and output is not None else None
     return _run(job, None if output is None else Path(output), None if preview is None else Path(preview), force, state)
 
 
-def _other_size(small: Picture, original: tuple[int, int]) -> str:
-    """Return the sentence that the result has another size than the photograph; "" if it has the same."""
+def _is_checkpoint(path: Path) -> bool:
+    """Return whether a file is the checkpoint of an interrupted run, not somebody else's."""
+    with suppress(CheckpointError, OSError):
+        return path.is_file() and "record" in load_about(path)
+    return False
+
+
+def _unfinished(path: Path) -> bool:
+    """Return whether a file is the picture so far of an interrupted run."""
+    with suppress(ImpastoError, OSError):
+        return path.is_file() and "unfinished" in (read_metadata(path) or {})
+    return False
+
+
+_PREVIEWED: set[Path] = set()  # previews of this process, which the next picture of a folder may replace
+
+
+def _check_preview(preview: Path, output: str | Path | None, force: bool, resume: bool) -> None:
+    """Refuse a preview that would overwrite something else than a preview of this run or process."""
+    if output is not None and preview.resolve() == Path(output).resolve():
+        raise OptionError(f"{preview} is the result, too; name another file for the preview.")
+    ours = preview.resolve() in _PREVIEWED or (resume and _unfinished(preview))
+    check_target(preview, force or ours)
+
+
+def _other_size(small: Picture, original: tuple[int, int]) -> tuple[str, ...]:
+    """Return the sentence that the result has another size than the photograph; () if it has the same."""
     if small.size == original:
-        return ""
+        return ()
     result, photograph = ("{1}×{0}".format(*size) for size in (small.size, original))
-    return f"the result is {result}, the photograph {photograph}; --size {max(original)} keeps its size"
+    return (f"the result is {result}, the photograph {photograph}; --size {max(original)} keeps its size",)
 
 
 def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -282,9 +328,9 @@ def _load_checkpoint(output: Path, job: _Job) -> tuple[dict[str, Tensor], dict[s
         raise CheckpointError(f"there is no interrupted run to resume at {path}; run without --resume.")
     tensors, values = load_state(path)
     for name in ("content", "styles", "regions", "keep", "options"):
-        if values.get("record", {}).get(name) != json.loads(json.dumps(job.record.get(name))):
+        if (values.get("record") or {}).get(name) != json.loads(json.dumps(job.record.get(name))):
             raise CheckpointError(
-                f"{path} is of a run with other {name}; name the same pictures and settings, or run without --resume."
+                f"{path} is of a run with other {name}; name the same ones, or start anew with --force."
             )
     return {name: tensor.to(job.device) for name, tensor in tensors.items()}, values
 
@@ -297,38 +343,90 @@ def _run(
     state: tuple[dict[str, Tensor], dict[str, Any]] | None,
 ) -> Iterator[Event]:
     last: Step | None = None
-    due = time.monotonic()
-    finished, note = False, job.note
+    begun = time.monotonic()
+    drawn = _Often("preview", preview, PREVIEW_SECONDS, begun - PREVIEW_SECONDS)
+    kept = _Often("checkpoint", None, CHECKPOINT_SECONDS, begun)
+    finished, notes = False, [*job.notes]
+    if output is not None:
+        if not checkpoint_path(output).exists() or _is_checkpoint(checkpoint_path(output)):
+            kept.path = checkpoint_path(output)
+        else:
+            notes.append(f"{checkpoint_path(output)} is of something else and stays; there will be no checkpoint")
+    force = force or state is not None
+
+    def draw(path: Path, image: Tensor, step: int) -> None:
+        save_picture(path, job.result(image), metadata={**job.record, "unfinished": step}, force=True)
+        _PREVIEWED.add(path.resolve())
+
     try:
         for event in job.events(state):
             if isinstance(event, Step):
                 last = event
-                if preview and time.monotonic() >= due:
-                    save_picture(preview, job.result(event.image()), force=True)
-                    yield Saved(preview, "preview")
-                    due = time.monotonic() + PREVIEW_SECONDS
+                if drawn.due():
+                    yield from drawn.write(draw, event.image(), event.step)
+                if kept.due():
+                    yield from kept.write(_save_checkpoint, job, event)
             if isinstance(event, Done):
                 finished, last = True, None  # frees memory that saving needs
-                if preview:
-                    save_picture(preview, job.result(event.image), force=True)
+                yield from drawn.write(draw, event.image, event.steps)
                 if output:
-                    save_picture(output, job.result(event.image), metadata=job.record, force=force or state is not None)
-                    checkpoint_path(output).unlink(missing_ok=True)
-                    yield Saved(output, "result")
+                    yield from saved(output, job.result(event.image), metadata=job.record, force=force)
+                    if kept.path:
+                        kept.path.unlink(missing_ok=True)
             yield event
-            if note and isinstance(event, Started):
-                yield Note(note)
-                note = ""
+            if isinstance(event, Started):
+                yield from map(Note, notes)
     finally:
         if last and output and not finished:
-            _keep(job, output, last, force or state is not None)
+            _keep(job, output, kept.path, last, force)
 
 
-def _keep(job: _Job, output: Path, last: Step, force: bool) -> None:
-    """Write the picture so far and the state to go on from."""
-    tensors, values = last.state()
-    save_state(checkpoint_path(output), tensors, {**values, "record": job.record})
-    save_picture(output, job.result(last.image()), metadata={**job.record, "unfinished": last.step}, force=force)
+class _Often:
+    """A file that is written again and again beside a run, at most as often as told and in a fraction of its time.
+
+    If it cannot be written, the run goes on without it.
+
+    Attributes:
+        path: the file, or None.
+    """
+
+    def __init__(self, kind: str, path: Path | None, every: float, begun: float) -> None:
+        self.kind, self.path, self._every, self._next = kind, path, every, begun + every
+
+    def due(self) -> bool:
+        """Return whether it is time to write it."""
+        return self.path is not None and time.monotonic() >= self._next
+
+    def write(self, write: Callable[..., None], *what: Any) -> Iterator[Saved | Note]:
+        """Write it, if there is a file, by `write(path, *what)`; yield Saved, or a Note why it cannot be written."""
+        if self.path is None:
+            return
+        began = time.monotonic()
+        try:
+            write(self.path, *what)
+        except (ImpastoError, OSError) as error:
+            yield Note(f"no more {self.kind}s: {str(error).removesuffix('.')}")
+            self.path = None
+        else:
+            yield Saved(self.path, self.kind)
+        now = time.monotonic()
+        self._next = now + max(self._every, _SHARE * (now - began))
+
+
+def _save_checkpoint(path: Path, job: _Job, step: Step) -> None:
+    """Write the state to go on from."""
+    tensors, values = step.state()
+    save_state(path, tensors, {**values, "record": job.record})
+
+
+def _keep(job: _Job, output: Path, checkpoint: Path | None, last: Step, force: bool) -> None:
+    """Write the state to go on from and the picture so far."""
+    try:
+        if checkpoint:
+            _save_checkpoint(checkpoint, job, last)
+    finally:
+        about = {**job.record, "unfinished": last.step}
+        save_picture(output, job.result(last.image()), metadata=about, force=force, safe=True)
 
 
 def start_stylize(
@@ -342,16 +440,16 @@ def start_stylize(
     preview: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
-    encoder: Encoder | None = None,
+    encoder: Encoder | str | Path | None = None,
     preset: str = "default",
     quality: str | None = None,
     **settings: Any,
 ) -> Run[Any]:
     """Stylize a photograph by optimization; it blocks, and returns the result.
 
-    A path or PIL image gives a PIL image, an array `(H, W, 3)` an array of the same dtype, a tensor `(3, H, W)` or
-    `(1, 3, H, W)` a tensor `(1, 3, H, W)`. `stylize.start` takes the same arguments and returns a `Run`, whose steps
-    give the picture so far.
+    A path or PIL image gives a PIL image, an array `(H, W, 3)` or `(H, W, 4)` an array of the same dtype and channels,
+    a tensor `(3, H, W)` or `(1, 3, H, W)` a tensor `(1, 3, H, W)`. `stylize.start` takes the same arguments and returns
+    a `Run`, whose steps give the picture so far.
 
     Args:
         content: the photograph: a path, PIL image, array or tensor in [0, 1].
@@ -364,7 +462,7 @@ def start_stylize(
         preview: file that is rewritten with the picture so far every two seconds.
         force: allow `output` to be overwritten.
         resume: continue from the checkpoint of an interrupted run to `output`.
-        encoder: a network to use in place of those that the options name.
+        encoder: a network to use in place of those that the options name; or a name or file, as the option.
         preset: named settings to start from, such as "gatys".
         quality: "draft", "good" or "best".
         settings: single settings in place of those of the preset, such as `size=768`. The longer side of the result is
@@ -375,6 +473,8 @@ def start_stylize(
 
     >>> impasto.stylize("photo.jpg", "painting.jpg", size=768).save("out.png")  # doctest: +SKIP
     """
+    if isinstance(encoder, str | Path):
+        settings, encoder = {**settings, "encoder": str(encoder)}, None
     if options is None:
         options, settings = StylizeOptions.preset(preset, quality, **settings), {}
     elif preset != "default" or quality is not None:

@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from impasto.checkpoints.encoders import load_encoder
 from impasto.errors import OptionError
-from impasto.events import Event
+from impasto.events import Event, noted
 from impasto.inference.load import load
+from impasto.io.files import left_out
 from impasto.options import Options
 from impasto.recipes import find_method
 from impasto.run import Run, Verb
@@ -68,10 +71,14 @@ def start_training(
     found = find_method(method)
     if isinstance(network, str):
         settings, network = {**settings, "network": network}, None
+    for one in network.values() if isinstance(network, Mapping) else [network]:
+        if isinstance(one, nn.Module):
+            _check_weights(one.float())
     complete = options_of(found, preset, options, settings)
     roles = inputs_of(found, data)
     folder = Path(run) if run is not None else default_run(found, roles, resume=resume, force=force)
-    events = _events(found, roles, complete, Site(folder, resume, network), force)
+    unread = [sentence for role in roles.values() for sentence in left_out(role, deep=True)]
+    events = noted(unread, _events(found, roles, complete, Site(folder, resume, network), force))
     return Run(events, lambda _: _result(found, roles, folder, network), folder=folder)
 
 
@@ -89,6 +96,14 @@ def _result(method: Method, data: Mapping[str, Any], folder: Path, network: Any)
     if isinstance(network, Mapping):  # the file holds one of them
         network = network.get("generator", next(iter(network.values()), None))
     return load(folder, network=network)
+
+
+def _check_weights(network: nn.Module) -> None:
+    if any(weight.is_inference() or weight.is_meta for weight in (*network.parameters(), *network.buffers())):
+        raise OptionError(
+            f"the weights of {type(network).__name__} were made in torch.inference_mode or on the meta device, where "
+            "nothing can be trained; expected a network that was made outside."
+        )
 
 
 def _events(method: Method, data: Mapping[str, Any], options: Any, site: Site, force: bool) -> Iterator[Event]:

@@ -3,15 +3,15 @@
 Only headers of files are read here, so a list takes no time.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from impasto.checkpoints.upgrade import upgrade_card
+from impasto.checkpoints.card import read_card
 from impasto.checkpoints.weights import folder
 from impasto.errors import unknown_name
+from impasto.reading import open_regular, read_json
 
 __all__ = ["KINDS", "Listed", "STYLED", "find", "listed", "place", "read_header"]
 
@@ -62,9 +62,9 @@ class Listed:
     @property
     def styles(self) -> Mapping[str, str]:
         """Names of its styles without the identity, each with the work that it was trained on."""
-        settings = self.card.get("settings", {})
+        settings = self.card.get("settings") or {}
         named = settings.get("styles", ())[1:] if self.architecture in STYLED else ()
-        known: Mapping[str, str] = self.card.get("works", {})
+        known: Mapping[str, str] = self.card.get("works") or {}
         return {name: known.get(name, "") for name in named}
 
 
@@ -107,10 +107,9 @@ def find(name: str) -> tuple[Listed, str]:
 def read_header(path: Path) -> dict[str, Any]:
     """Return the card that impasto wrote into a safetensors file's header, with new names; {} for other files."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length)) if length <= _MAX_HEADER else {}
-        card = json.loads(header.get("__metadata__", {}).get("impasto", "{}"))
-    except (OSError, ValueError, AttributeError):
+            header = read_json(file.read(length)) if length <= _MAX_HEADER else {}
+        return read_card(header.get("__metadata__", {}).get("impasto", "{}"))
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
-    return upgrade_card(card) if isinstance(card, dict) else {}

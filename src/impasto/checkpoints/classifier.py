@@ -3,9 +3,11 @@
 import hashlib
 from pathlib import Path
 
+from impasto.checkpoints.build import build
 from impasto.checkpoints.files import CLASSIFIER, MODEL, load_state
-from impasto.errors import OptionError, WeightsError
+from impasto.errors import WeightsError
 from impasto.networks.classifier import Classifier
+from impasto.reading import as_one_error
 
 __all__ = ["classifier_file", "digest", "load_classifier"]
 
@@ -36,11 +38,9 @@ def load_classifier(path: str | Path) -> Classifier:
     tensors, card = load_state(path)
     if card.get("network") != "classifier":
         raise WeightsError(f"{path} holds no classifier; expected the result of `impasto train classifier`.")
-    try:
-        classifier = Classifier(**card["settings"])
+    classifier = build(Classifier, card, path, tensors)
+    with as_one_error(WeightsError(f"{path} is damaged: its weights and settings do not fit. Train it again.")):
         classifier.load_state_dict(tensors)
-    except (KeyError, TypeError, RuntimeError, OptionError) as error:
-        raise WeightsError(f"{path} is damaged: its weights and settings do not fit. Train it again.") from error
     return classifier.eval().requires_grad_(False)
 
 

@@ -1,6 +1,5 @@
 """Load encoders: VGG in every known layout, and our compact ones."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,8 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from impasto.checkpoints.card import read_card
 from impasto.checkpoints.files import MODEL, checked_weight, read_file
 from impasto.checkpoints.weights import SPECS, WeightSpec, find, sha256
+from impasto.devices import with_own_defaults
 from impasto.errors import OptionError, UnknownName, WeightsError, unknown_name
 from impasto.networks.compact import Compact
 from impasto.networks.vgg import VGG, layer_names
@@ -44,6 +45,7 @@ _LAYOUTS = {  # how to recognize it, and its keys of a weight and a bias
 _DEPTHS: tuple[Literal[16, 19], ...] = (19, 16)
 
 
+@with_own_defaults
 def load_encoder(
     name_or_path: str | Path,
     *,
@@ -137,13 +139,13 @@ def _empty_compact(
 ) -> Compact:
     """Return the network that the header of our own file describes, without weights."""
     try:
-        card = json.loads(header["impasto"])
+        card = read_card(header["impasto"])
         kind = card["network"]
         settings = {name: card[name] for name in ("depth", "mean", "std", "channel_order", "pooling_scale", "widths")}
         ranks = {str(name): (int(k), int(r)) for name, (k, r) in card["ranks"].items()}
         with torch.device("meta"):
             net = Compact(ranks=ranks, scale=1.0, pooling=pooling, padding=padding, **settings)
-    except (AttributeError, KeyError, TypeError, ValueError, UnknownName, OptionError):
+    except (AttributeError, KeyError, OverflowError, RuntimeError, TypeError, ValueError, UnknownName, OptionError):
         kind = None
     if kind != "compact":
         raise WeightsError(f"{path} was written by impasto, but is not an encoder; expected a compact one.")

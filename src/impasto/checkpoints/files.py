@@ -1,9 +1,10 @@
 """Read and write files of tensors without running code."""
 
 import json
-import os
 import pickle
 import re
+import warnings
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cached_property
@@ -15,8 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from impasto.checkpoints.upgrade import upgrade_card, upgrade_tensors
+from impasto.checkpoints.card import read_card
+from impasto.checkpoints.upgrade import upgrade_tensors
 from impasto.errors import CheckpointError, WeightsError
+from impasto.io.files import moved_draft
+from impasto.reading import open_regular
 
 __all__ = [
     "CHECKPOINT",
@@ -27,6 +31,7 @@ __all__ = [
     "PREDICTOR",
     "checked_weight",
     "decoded",
+    "load_about",
     "load_state",
     "read_file",
     "read_tensors",
@@ -64,19 +69,28 @@ _WRAPPERS = (
 _OPTIMIZERS = ("optimizer", "optimizer_state_dict", "scheduler", "optim")
 
 
+_DEPTH = 3  # words of a key before the network begins: state_dict.netG.module
+
+
 _SMALL = 4096  # weights; a smaller tensor is not worth 8 bits
 
 
 class File:
     """A file or folder that may hold a network; nothing is read before it is asked for.
 
+    Args:
+        path: of the file or folder.
+        key: the part of the file that counts, as "netG_A": the name of a dictionary in it, or how its keys begin; "":
+            all of it.
+
     Attributes:
         path: of the file or folder.
+        key: as given.
         error: the reason if it is neither a safetensors nor a torch file of tensors; then there are no tensors.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, key: str = "") -> None:
+        self.path, self.key = path, key
         self.error: WeightsError | None = None
 
     @cached_property
@@ -97,22 +111,48 @@ class File:
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
         """The tensors by the keys of their network, without the prefixes of wrappers such as `module.`."""
-        return {re.sub(r"^(module\.|_orig_mod\.)+", "", key): value for key, value in self._content[0].items()}
+        whole = _unwrapped(self._content[0])
+        if not self.key:
+            return whole
+        start = f"{self.key}."
+        return _unwrapped({key.removeprefix(start): value for key, value in whole.items() if key.startswith(start)})
+
+    def parts(self) -> list["File"]:
+        """Return the parts in which a network of its own may be: beginnings of keys, short ones first."""
+        names = [key.split(".") for key in self.tensors]
+        found = {".".join(words[:depth]) for words in names for depth in range(1, min(len(words), _DEPTH + 1))}
+        inside = f"{self.key}." if self.key else ""
+        parts = [File(self.path, inside + name) for name in sorted(found, key=lambda name: (name.count("."), name))]
+        for part in parts:
+            part.__dict__["_content"] = self._content  # read once
+        return parts
 
 
 def read_file(path: Path, nested: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return the tensors of a file, and its header if it is a safetensors file; no code in it runs."""
-    with path.open("rb") as file:
-        start = file.read(9)
     try:
-        if start[8:] == b"{":
+        with open_regular(path) as file:
+            start = file.read(512)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}; expected a file of weights.") from error
+    if other := _other_kind(path, start):
+        raise WeightsError(f"{path} is {other}")
+    try:
+        if start[8:9] == b"{":
             with safe_open(path, framework="pt") as opened:
                 return {key: opened.get_tensor(key) for key in opened.keys()}, opened.metadata() or {}  # noqa: SIM118
         # memory-mapped: unused tensors, as the 0.4 GB classifier of a VGG, are never read
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK") or None)
+        with warnings.catch_warnings(action="ignore"):  # of torch, about files that are none of its own
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=start.startswith(b"PK") or None)
     except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if named is None:
+            raise WeightsError(
+                f"{path} is damaged or holds more than tensors; it was not loaded, and no code in it ran."
+            ) from error
         raise WeightsError(
-            f"{path} is damaged or holds more than tensors; it was not loaded, and no code in it ran."
+            f"{path} holds objects of Python ({named[1]}), as of a whole network, and no code in it ran; expected its "
+            "weights alone, as torch.save(network.state_dict(), NEW) writes them where it was made."
         ) from error
     except Exception as error:  # torch and safetensors name no common ancestor for damaged files
         raise WeightsError(
@@ -122,6 +162,25 @@ def read_file(path: Path, nested: bool = False) -> tuple[dict[str, Tensor], dict
         return _named(content), {}
     pairs = content.items() if isinstance(content, dict) else ()
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, Tensor)}, {}
+
+
+def _other_kind(path: Path, start: bytes) -> str:
+    """Return what a file is that certainly holds no tensors to read, and what to do; "" if it may."""
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, which stands for the file itself; fetch that with `git lfs pull`."
+    if text.startswith((b"<!doctype html", b"<html", b"<?xml")):
+        return "a web page, not the file that it links to; fetch that, by its link for downloads."
+    if start.startswith(b"\x89HDF"):
+        return "an HDF5 file, as Keras writes it; expected a safetensors or a torch file of tensors."
+    if start.startswith(b"PK"):
+        with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as opened:
+            if any(name.endswith("/constants.pkl") for name in opened.namelist()):
+                return (
+                    "a TorchScript program, which is code and was not run; expected its weights: "
+                    "torch.save(torch.jit.load(FILE).state_dict(), NEW) writes them, if you trust it."
+                )
+    return ""
 
 
 def checked_weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Path, network: str) -> Tensor:
@@ -153,31 +212,38 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the named tensors of a safetensors or torch file, and its card if impasto wrote it, with new names.
 
     Nested dictionaries, as training loops save them, are flattened: `{"state_dict": ...}` and the like without their
-    names, those of several networks with the network's name before each key.
+    names if they are alone, those of several networks with the network's name before each key.
 
     Raises:
         WeightsError: the file cannot be read, or holds more than tensors.
     """
     tensors, header = read_file(path, nested=True)
     try:
-        card = json.loads(header.get("impasto", "{}"))
-    except ValueError:
-        card = None
-    if not isinstance(card, dict):
-        raise WeightsError(f"{path} is damaged: its header cannot be read. Fetch it again.")
-    return (upgrade_tensors(tensors), upgrade_card(card)) if card else (tensors, card)
+        card = read_card(header.get("impasto", "{}"))
+    except ValueError as error:
+        raise WeightsError(f"{path} is damaged: in its header, {error}. Fetch it again.") from error
+    return (upgrade_tensors(tensors), card) if card else (tensors, card)
 
 
 def _named(content: Any) -> dict[str, Tensor]:
     """Return the tensors of nested dictionaries, flattened."""
     found: dict[str, Tensor] = {}
+    inner: dict[str, dict[str, Tensor]] = {}
     for key, value in content.items() if isinstance(content, Mapping) else ():
         if isinstance(key, str) and isinstance(value, Tensor):
             found[key] = value
-        elif isinstance(key, str) and isinstance(value, Mapping) and key not in _OPTIMIZERS:
-            before = "" if key in _WRAPPERS else f"{key}."
-            found |= {before + name: tensor for name, tensor in _named(value).items()}
+        elif (
+            isinstance(key, str) and isinstance(value, Mapping) and key not in _OPTIMIZERS and (named := _named(value))
+        ):
+            inner[key] = named
+    for key, named in inner.items():
+        before = "" if key in _WRAPPERS and len(inner) == 1 else f"{key}."
+        found |= {before + name: tensor for name, tensor in named.items()}
     return found
+
+
+def _unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {re.sub(r"^(module\.|_orig_mod\.)+", "", key): value for key, value in tensors.items()}
 
 
 def decoded(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, path: Path, network: str) -> Tensor:
@@ -226,7 +292,6 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
         CheckpointError: the file cannot be written.
     """
     path = Path(path)
-    part = path.with_name(path.name + ".part")
     plain: dict[str, Tensor] = {}
     taken: set[int] = set()
     for key, tensor in tensors.items():  # safetensors refuses shared memory and unusual strides
@@ -234,21 +299,32 @@ def save_state(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mappin
         plain[key] = flat.clone() if flat.untyped_storage().data_ptr() in taken else flat
         taken.add(plain[key].untyped_storage().data_ptr())
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.unlink(missing_ok=True)
-        part.touch()
-        mode = part.stat().st_mode  # the default of new files; safetensors lets only the owner read
-        save_file(plain, part, metadata={"impasto": json.dumps(metadata)})
-        part.chmod(mode)
-        os.replace(part, path)
+        with moved_draft(path) as draft:
+            mode = draft.stat().st_mode  # the default of new files; safetensors lets only the owner read
+            save_file(plain, draft, metadata={"impasto": json.dumps(metadata)})
+            draft.chmod(mode)
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            part.unlink()
         raise CheckpointError(f"{path} cannot be written: {error}.") from error
 
 
 def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return (tensors, metadata) that `save_state` wrote, bit for bit, tensors on the CPU and under their new keys.
+
+    Raises:
+        CheckpointError: the file is missing, damaged or not from impasto.
+    """
+    metadata = load_about(path)
+    try:
+        with safe_open(path, framework="pt") as opened:
+            # copies, because tensors of safetensors stay tied to the file
+            tensors = {key: opened.get_tensor(key).clone() for key in opened.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
+    return upgrade_tensors(tensors), metadata
+
+
+def load_about(path: str | Path) -> dict[str, Any]:
+    """Return the metadata that `save_state` wrote; see `load_state`.
 
     Raises:
         CheckpointError: the file is missing, damaged or not from impasto.
@@ -259,14 +335,12 @@ def load_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as opened:
             header = opened.metadata() or {}
-            # copies, because tensors of safetensors stay tied to the file
-            tensors = {key: opened.get_tensor(key).clone() for key in opened.keys()}  # noqa: SIM118
-        metadata = json.loads(header["impasto"]) if "impasto" in header else None
+        metadata = read_card(header["impasto"]) if "impasto" in header else None
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointError(f"{path} is damaged or not a saved run; start again without it.") from error
-    if not isinstance(metadata, dict):
+    if metadata is None:
         raise CheckpointError(f"{path} was not saved by impasto; expected a saved run.")
-    return upgrade_tensors(tensors), metadata
+    return metadata
 
 
 def save_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -275,7 +349,5 @@ def save_json(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    part = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part.write_text(json.dumps(values, indent=2) + "\n")
-    part.replace(path)
+    with moved_draft(path) as draft:
+        draft.write_text(json.dumps(values, indent=2) + "\n")

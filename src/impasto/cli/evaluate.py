@@ -9,7 +9,8 @@ from cyclopts import Group, Parameter
 from impasto.cli.app import app
 from impasto.cli.flags import DATA, flags_of, parsed, short_help
 from impasto.cli.follow import follow
-from impasto.cli.output import DONE, Force, Output, Talk, write_note, write_out, write_table
+from impasto.cli.output import DONE, Force, Output, Talk, write_note
+from impasto.cli.terminal import write_out, write_table
 from impasto.evaluation.options import EvaluateOptions
 from impasto.events import Note
 

@@ -4,20 +4,21 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from impasto.cli.command import resuming
 from impasto.cli.output import BAD_USAGE, DONE, FAILED, INTERRUPTED, Talk, complain, write_note
-from impasto.errors import ImpastoError, OptionError
+from impasto.cli.terminal import STDIN, is_stdout, stdin_picture
+from impasto.errors import ImpastoError, OptionError, SavedElsewhere
 from impasto.events import Event, Saved, Step
 
 if TYPE_CHECKING:
     from impasto.cli.progress import Report
 
-__all__ = ["do_each", "follow", "targets_of"]
+__all__ = ["do_each", "follow", "opened", "pictures_of", "targets_of"]
 
 
 class _Stop:
@@ -37,11 +38,17 @@ class _Stop:
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
             if sys.stderr.isatty():
-                os.write(2, b"\x1b[?25h")  # show the cursor, which the bar has hidden
+                _alert(b"\x1b[?25h")  # show the cursor, which the bar has hidden
             os._exit(INTERRUPTED)
         self.asked = True
-        if not self._quiet:  # not through sys.stderr, which may be in the middle of writing
-            os.write(2, b"\nimpasto: saving after this step; Ctrl-C again ends at once\n")
+        if not self._quiet:
+            _alert(b"\nimpasto: saving after this step; Ctrl-C again ends at once\n")
+
+
+def _alert(line: bytes) -> None:
+    """Write to stderr from a signal handler: not through sys.stderr, which may be in the middle of writing."""
+    with suppress(OSError):
+        os.write(2, line)
 
 
 def follow(events: Iterator[Event], talk: Talk, output: Path | None = None) -> None:
@@ -58,17 +65,21 @@ def follow(events: Iterator[Event], talk: Talk, output: Path | None = None) -> N
     results: list[Path] = []
     told = False  # of several processes that train together, only the first reports
     with _Stop(talk.quiet or talk.json) as stop, talk.report() as report:
-        with closing(cast("Any", events)):  # a run that is closed early saves
-            for event in events:
-                report(event)
-                told = True
-                if isinstance(event, Saved) and event.kind in ("result", "sheet"):
-                    results.append(event.path)
-                if isinstance(event, Step) and stop.asked:
-                    break
+        try:
+            with closing(cast("Any", events)):  # a run that is closed early saves
+                for event in events:
+                    report(event)
+                    told = True
+                    if isinstance(event, Saved) and event.kind in ("result", "sheet"):
+                        results.append(event.path)
+                    if isinstance(event, Step) and stop.asked:
+                        break
+        except SavedElsewhere:
+            talk.results(results)
+            raise
         kept = _kept(output, report) if stop.asked and told and output is not None and not results else []
     talk.results(results + kept)
-    if kept:
+    if kept and not is_stdout(output):
         write_note(f"interrupted; to continue: {resuming()}", talk)
     if stop.asked:
         raise KeyboardInterrupt
@@ -99,6 +110,8 @@ def targets_of(
     """
     if output is not None and not batch and not output.is_dir() and output.suffix:
         return [output]
+    if batch and is_stdout(output):
+        raise OptionError("--output - takes one result; name a folder for those of several pictures.")
     if output is not None and batch and output.is_file():
         raise OptionError(f"{output} is a file; expected a folder for the results of several pictures.")
     targets = [named(content, output or Path()) for content in contents]
@@ -109,6 +122,18 @@ def targets_of(
                 f"{first} and {contents[index]} would both be written to {target}; process them one by one."
             )
     return targets
+
+
+def pictures_of(words: Sequence[str]) -> list[Path]:
+    """Return the picture files of words, which name files, folders or standard input."""
+    from impasto.io.files import find_pictures
+
+    return [path for word in words for path in ([Path(word)] if word == STDIN else find_pictures(word))]
+
+
+def opened(content: str | Path) -> Any:
+    """Return a photograph or style as `stylize` and `apply` take it: the picture in standard input, or its name."""
+    return stdin_picture() if str(content) == STDIN else content
 
 
 def do_each(paint: Callable[[Path, Path], None], contents: Sequence[Path], targets: Sequence[Path], talk: Talk) -> int:

@@ -1,7 +1,6 @@
 """Commands that list styles, encoders and trained models: `styles`, `encoders`, `models`."""
 
 import importlib.util
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,8 +8,9 @@ from cyclopts import Parameter
 
 from impasto.cli.app import app
 from impasto.cli.flags import OUTPUT
-from impasto.cli.output import DONE, Force, Output, Talk, write_list
+from impasto.cli.output import DONE, Force, Output, PictureOutput, Talk, write_list
 from impasto.errors import OptionError
+from impasto.reading import read_json_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ def styles(
     /,
     *,
     every: Annotated[bool, Parameter(name="--all")] = False,
-    output: Output = None,
+    output: PictureOutput = None,
     size: int = 640,
     seed: int = 0,
     force: Force = False,
@@ -169,7 +169,7 @@ def _add_model(
 
 def _told(path: Path) -> dict[str, Any]:
     try:
-        told = json.loads(path.read_text())
+        told = read_json_file(path)
     except ValueError:
         told = None
     if not isinstance(told, dict):

@@ -4,7 +4,6 @@ Results' paths go to stdout and everything else to stderr. Exit codes: 0 done, 1
 130 interrupted after saving. Slow imports wait until a command needs them.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from impasto.cli.app import app
 from impasto.cli.command import typed
 from impasto.cli.flags import whole_help
 from impasto.cli.output import DONE, FAILED, INTERRUPTED, complain
+from impasto.cli.terminal import Terminal, stdout_error, streams, with_standard
 
 __all__ = ["main"]
 
@@ -27,19 +27,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     typed(words)
-    try:
-        if "train" in words:
-            train.add_methods()
-        if "--help-all" in words:
-            whole_help([word for word in words if word != "--help-all"])
-            return DONE
-        code = app(words, exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
-        return code or DONE
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader is gone
-        return FAILED
-    except Exception as error:
-        return complain(error, "--debug" in words)
+    with streams():
+        try:
+            code = _run(with_standard(words))
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        except Exception as error:
+            code = complain(error, "--debug" in words)
+        lost = stdout_error()
+        if lost is None or code != DONE:
+            return code
+        return FAILED if isinstance(lost, BrokenPipeError) else complain(lost, "--debug" in words)
+
+
+def _run(words: Sequence[str]) -> int:
+    if "train" in words:
+        train.add_methods()
+    if "--help-all" in words:
+        whole_help([word for word in words if word != "--help-all"], Terminal())
+        return DONE
+    code = app(words, console=Terminal(), exit_on_error=False, print_error=False, result_action="return_value")
+    return code or DONE

@@ -1,8 +1,6 @@
-"""Output of the command line: results on stdout, everything else on stderr, errors as one sentence."""
+"""What commands say: events, lists, notes and errors, each of which is one sentence."""
 
 import json
-import os
-import sys
 import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -14,6 +12,17 @@ from cyclopts import CycloptsError, MissingArgumentError, Parameter, UnusedCliTo
 
 from impasto.cli.command import resuming
 from impasto.cli.flags import OUTPUT
+from impasto.cli.terminal import (
+    Terminal,
+    is_stdout,
+    one_line,
+    say,
+    stdout_file,
+    stdout_wanted,
+    write_bytes,
+    write_out,
+    write_table,
+)
 from impasto.errors import CheckpointError, FileExists, ImageError, ImpastoError, OptionError, Unfinished, UnknownName
 
 if TYPE_CHECKING:
@@ -26,12 +35,11 @@ __all__ = [
     "INTERRUPTED",
     "Force",
     "Output",
+    "PictureOutput",
     "Talk",
     "complain",
     "write_list",
     "write_note",
-    "write_out",
-    "write_table",
 ]
 
 DONE, FAILED, BAD_USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -55,42 +63,46 @@ class Talk:
 
     def report(self) -> "AbstractContextManager[Report]":
         """Return a function that reports events to people or programs."""
-        from rich.console import Console
-
+        if self.json and stdout_wanted():
+            raise OptionError("--json and --output - both write to stdout; leave out one of them.")
         from impasto.cli.progress import report_bar, report_json, report_lines, report_nothing
 
         if self.json:
             return report_json()
         if self.quiet:
             return report_nothing()
-        console = Console(stderr=True)
+        console = Terminal(stderr=True)
         return report_bar(console) if console.is_terminal and not console.is_dumb_terminal else report_lines()
 
+    def notes(self, sentences: Iterable[str]) -> None:
+        """Report what a person should know before a run begins."""
+        from impasto.events import Note
+
+        with self.report() as report:
+            for sentence in sentences:
+                report(Note(sentence))
+
     def results(self, paths: Sequence[Path]) -> None:
-        """Write the paths of results, one a line."""
-        if not self.json:
-            write_out("".join(f"{path}\n" for path in paths))
+        """Write the paths of results, one a line; or the result itself, if it goes to stdout."""
+        for path in () if self.json else paths:
+            if is_stdout(path):
+                write_bytes(path.read_bytes())
+            else:
+                write_out(f"{path}\n")
 
 
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"], group=OUTPUT)]
+PictureOutput = Annotated[  # `-` is stdout
+    Path | None,
+    Parameter(name=["--output", "-o"], group=OUTPUT, converter=lambda _, tokens: stdout_file(tokens[0].value)),
+]
 Force = Annotated[bool, Parameter(group=OUTPUT)]
-
-
-def write_out(text: str) -> None:
-    """Write a result; names of files keep their bytes."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(os.fsencode(text))
-    sys.stdout.flush()
-
-
-def _err(text: str) -> None:
-    sys.stderr.write(f"impasto: {text}\n")
 
 
 def write_note(text: str, talk: Talk) -> None:
     """Write a line to stderr, unless only errors or JSON are asked for."""
     if not talk.quiet and not talk.json:
-        _err(text)
+        say(f"impasto: {text}")
 
 
 def write_list(headings: Sequence[str], rows: Sequence[Sequence[str]], talk: Talk) -> None:
@@ -99,17 +111,6 @@ def write_list(headings: Sequence[str], rows: Sequence[Sequence[str]], talk: Tal
         write_out(json.dumps([dict(zip(headings, row, strict=True)) for row in rows]) + "\n")
     else:
         write_table(headings, rows)
-
-
-def write_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table that fits the terminal, or one line per row where there is none."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 1000, highlight=False, markup=False).print(table)
 
 
 def _sentence(error: BaseException) -> str:
@@ -139,5 +140,5 @@ def complain(error: BaseException, debug: bool) -> int:
     """Write an error as one sentence; return the exit code."""
     if debug:
         traceback.print_exception(error)
-    _err(_sentence(error))
+    say(f"impasto: {one_line(_sentence(error))}")
     return BAD_USAGE if isinstance(error, _BAD_USAGE) else FAILED

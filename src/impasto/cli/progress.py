@@ -1,7 +1,6 @@
 """Progress of a run: a bar in a terminal, lines elsewhere, or JSON lines."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,20 +8,15 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
+from impasto.cli.terminal import say, write_out
 from impasto.events import Done, Event, Note, Started, Step, as_json
 
-__all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing", "say"]
+__all__ = ["Report", "duration", "report_bar", "report_json", "report_lines", "report_nothing"]
 
 Report = Callable[[Event], None]
 
 _LINE_SECONDS = 10.0  # between two lines without a terminal
 _LONG = 600.0  # seconds; for longer runs, faster settings are suggested
-
-
-def say(text: str) -> None:
-    """Write a line to stderr; stdout is for results only."""
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def duration(seconds: float) -> str:
@@ -127,8 +121,7 @@ def report_json() -> Iterator[Report]:
     """Write each event as a line of JSON on stdout."""
 
     def write(event: Event) -> None:
-        sys.stdout.write(json.dumps(as_json(event)) + "\n")
-        sys.stdout.flush()
+        write_out(json.dumps(as_json(event)) + "\n")
 
     yield write
 

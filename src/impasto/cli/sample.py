@@ -7,7 +7,7 @@ from cyclopts import Group, Parameter
 from impasto.cli.app import app
 from impasto.cli.flags import flags_of, parsed, short_help
 from impasto.cli.follow import follow
-from impasto.cli.output import DONE, Force, Output, Talk
+from impasto.cli.output import DONE, Force, PictureOutput, Talk
 from impasto.inference.options import SampleOptions
 
 __all__ = ["sample"]
@@ -24,7 +24,7 @@ def sample(
     model: Annotated[str, Parameter(show=False)],
     /,
     *,
-    output: Output = None,
+    output: PictureOutput = None,
     force: Force = False,
     settings: Settings | None = None,
     talk: Talk = Talk(),  # noqa: B008 - frozen

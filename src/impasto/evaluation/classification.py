@@ -1,6 +1,6 @@
 """Evaluation of classifiers: accuracy on held-out images, in all and by class."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ _SHOWN = 8  # images in the sheet of an evaluation
 
 
 def evaluate_classifier(
-    classifier: Classifier, sets: Sets, name: object
+    classifier: Classifier, sets: Sets, name: object, names: Sequence[str] = ()
 ) -> Generator[Event, None, tuple[dict[str, Any], Tensor, int]]:
     """Measure a classifier on the test images of a set, all of them.
 
@@ -27,6 +27,7 @@ def evaluate_classifier(
         classifier: the network.
         sets: of its size and channels; the test set has labels.
         name: what the classifier is called in errors.
+        names: of its classes, if they are known. A set whose classes have names is compared by them.
 
     Yields:
         Nothing.
@@ -43,16 +44,22 @@ def evaluate_classifier(
     if sets.test.shape != shape:
         ours, theirs = ("×".join(map(str, one)) for one in (shape, sets.test.shape))
         raise OptionError(f"{name} is a classifier of pictures of {ours}; expected one for {theirs}.")
+    given = sets.test.names
+    if names and given:
+        for one in given:
+            if one not in names:
+                raise OptionError(f"the set has the class {one}; {name} knows {', '.join(names)}.")
+        labels = torch.tensor([names.index(one) for one in given])[labels.cpu()]
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classifier.classes:
         raise OptionError(
             f"labels are from {low} to {high}; expected 0 to {classifier.classes - 1}, as {name} has classes."
         )
-    return _measured(classifier, sets, labels.cpu())
+    return _measured(classifier, sets, labels.cpu(), names or given)
 
 
 def _measured(
-    classifier: Classifier, sets: Sets, labels: Tensor
+    classifier: Classifier, sets: Sets, labels: Tensor, names: Sequence[str]
 ) -> Generator[Event, None, tuple[dict[str, Any], Tensor, int]]:
     yield from ()
     images = sets.test.images
@@ -60,7 +67,7 @@ def _measured(
     right = (predictions == labels).double()
     found = {
         "features": f"{classifier.classes} classes, {len(images):,} test pictures",
-        "classes": list(sets.train.names),
+        "classes": list(names),
         "compared": {"held_out": len(images)},
         "accuracy": float(right.mean()),
         "by_class": [

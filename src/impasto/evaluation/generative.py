@@ -19,6 +19,7 @@ from impasto.evaluation.options import EvaluateOptions
 from impasto.events import Event, Note
 from impasto.inference.generator import Autoencoder, Generator
 from impasto.metrics.classifier import classify
+from impasto.metrics.frechet import unsteady
 from impasto.metrics.generative import ClassEvaluator, PixelEvaluator, SampleMeasures, stacked_modes
 from impasto.networks.classifier import Classifier
 
@@ -27,7 +28,6 @@ __all__ = ["evaluate_generator", "generate", "load_with_accuracy", "sets_of"]
 ClassifierOf = Callable[[Sets], Stream[Event, None, Path]]
 _BATCH = 1000  # images that are generated at a time and become bytes
 _SHOWN = 8  # images in the sheet of an evaluation
-_FEW = 640  # images, ten for each feature, below which covariances are unsteady
 _POOR = 0.9  # accuracy of a classifier below which a person is told
 
 
@@ -44,7 +44,7 @@ def sets_of(generator: Generator, data: str | Path | Sets | None, stacked: bool)
     """
     if not stacked:
         return generator.sets(data)
-    crop = generator.card.get("options", {}).get("crop", 0)
+    crop = generator.option("crop", 0)
     sets = read_sets(generator.source(data), crop=crop, colors="gray")
     if generator.shape != (3, *sets.train.shape[1:]):
         ours, theirs = ("×".join(map(str, shape)) for shape in (generator.shape, sets.train.shape))
@@ -164,7 +164,7 @@ def _monitored_by(generator: Generator) -> str | None:
 
 def _of_monitor(generator: Generator) -> tuple[Classifier, dict[str, Any]] | None:
     """Return that classifier, if it is still where it was."""
-    wanted, named = _monitored_by(generator), generator.card.get("options", {}).get("classifier")
+    wanted, named = _monitored_by(generator), generator.option("classifier", None)
     for path in ((generator.path or Path()).parent / CLASSIFIER, *([classifier_file(named)] if named else [])):
         if wanted is not None and path.is_file():
             with suppress(CheckpointError, WeightsError):
@@ -199,9 +199,9 @@ def _warnings(
     fewer = min(options.count, len(sets.train), len(sets.test))
     if fewer < options.count and not options.stacked:
         yield f"{fewer} pictures are compared instead of {options.count}: no more real ones are held out"
-    if fewer < _FEW and not options.stacked:
-        yield f"Fréchet distances of {fewer} pictures are unsteady; compare them only with those of as many"
-    if generator.card.get("options", {}).get("targets", "gray") != "gray":
+    if (few := unsteady(fewer)) and not options.stacked:
+        yield few
+    if generator.option("targets", "gray") != "gray":
         yield "it learned from black and white pixels, and its samples are compared with gray ones"
 
 

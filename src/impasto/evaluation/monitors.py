@@ -27,7 +27,7 @@ from impasto.evaluation.translation import (
 from impasto.events import Event, Note
 from impasto.metrics.classes import class_fractions, kl_divergence
 from impasto.metrics.classifier import classify
-from impasto.metrics.frechet import frechet_distance, spread
+from impasto.metrics.frechet import frechet_distance, spread, unsteady
 from impasto.metrics.generative import PRESENT, ClassEvaluator
 from impasto.metrics.translation import BASELINES
 from impasto.networks.classifier import Classifier
@@ -59,6 +59,8 @@ _CROPS = 400  # training crops of each domain for the classifier
 class _GeneratorMonitor:
     """What monitors of generators share: the number of samples, and the alarm for mode collapse."""
 
+    real: Tensor  # images of the training set
+
     def __init__(self, every: int, count: int, alarm: CollapseAlarm) -> None:
         self.every, self.count, self.alarm = every, count, alarm
 
@@ -76,6 +78,12 @@ class _GeneratorMonitor:
 
     def _samples(self, models: Models, seed: int) -> Tensor:
         return models["generator"](self.count, seed)
+
+    @property
+    def _few(self) -> list[str]:
+        """The sentence on Fréchet distances of few images, if they are few."""
+        few = unsteady(min(self.count, len(self.real)))
+        return [few] if few else []
 
 
 class PixelMonitor(_GeneratorMonitor):
@@ -103,7 +111,8 @@ class PixelMonitor(_GeneratorMonitor):
         """Return the measures of other samples than those that chose the best checkpoint."""
         score, ratio, width = self._distance(models, _FINISH_SEED)
         told = {"features": f"{width} principal components", "frechet": score, "spread": ratio}
-        return told, [f"Fréchet distance {score:.3g} by {width} principal components, {ratio:.0%} of the real spread"]
+        words = f"Fréchet distance {score:.3g} by {width} principal components, {ratio:.0%} of the real spread"
+        return told, [words, *self._few]
 
     def _distance(self, models: Models, seed: int) -> tuple[float, float, int]:
         rows = self._features(self._samples(models, seed))
@@ -199,7 +208,7 @@ class ClassMonitor(_GeneratorMonitor):
             evaluator = ClassEvaluator(self._known, self.real, self.sets.test.images, count=self.count)
         except OptionError:  # too few are held out
             score = frechet_distance(self._real_features, classify(self._known, samples).features)
-            return told | {"frechet": score}, [f"Fréchet distance {score:.3g}"]
+            return told | {"frechet": score}, [f"Fréchet distance {score:.3g}", *self._few]
         found = evaluator(samples)
         told |= {"frechet": found.frechet, "generated": found.as_dict(), "real": evaluator.real.as_dict()}
         words = (
@@ -207,7 +216,7 @@ class ClassMonitor(_GeneratorMonitor):
             f"most frequent one {found.top_share:.0%} of the time, KL divergence {found.kl:.3f} from equal fractions; "
             f"precision {found.precision:.2f}, recall {found.recall:.2f}"
         )
-        return told, [words]
+        return told, [words, *self._few]
 
     @property
     def _known(self) -> Classifier:

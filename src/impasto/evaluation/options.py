@@ -47,4 +47,7 @@ class EvaluateOptions(Options):
         description="pix2pix: direction of the translation; by default that of the training, or a-to-b",
         json_schema_extra=COMMON,
     )
+    key: str = Field(
+        "", description="part of a model file that holds several networks, as netG_A or params_ema; see docs/formats.md"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")

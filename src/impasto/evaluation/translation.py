@@ -324,6 +324,8 @@ def _unpaired(
         yield Note(
             f"the classifier assigns only {accuracy:.0%} of these images to their domain: its measures say little"
         )
+    if (fewest := min(map(len, images))) < _LEAST:
+        yield Note(f"{fewest} images of a domain are measured, and Fréchet distances of so few are noise; name more")
     models = {translator.direction: translator.translate}
     models |= {} if back is None else {_OTHER[translator.direction]: back.translate}
     measured = evaluator.measure(models)

@@ -61,6 +61,7 @@ class Brush:
         style: Any = None,
     ) -> None:
         self.model, self.options = model, options
+        self.notes: tuple[str, ...] = ()  # on the reading of a style image
         if options.mode == "paper" and not isinstance(model.network, ResNetGenerator | UNetGenerator):
             raise OptionError(
                 f"mode is 'paper', but the network is one of {model.architecture}; expected a translator."
@@ -79,7 +80,9 @@ class Brush:
         if isinstance(network, MicroAST):
             if isinstance(style, str) and not style:
                 raise OptionError("this network takes a picture as style; expected one as --style.")
-            return as_tensor(open_style(style, self.options.style_size, "auto")).to(self.device)
+            opened = open_style(style, self.options.style_size, "auto")
+            self.notes += opened.notes
+            return as_tensor(opened).to(self.device)
         if isinstance(style, Mapping):
             return {self._known(name): weight for name, weight in style.items()}
         text = as_text(style)

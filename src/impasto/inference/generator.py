@@ -11,6 +11,7 @@ from torch import Tensor
 
 from impasto.checkpoints.model import Model
 from impasto.data.arrays import DIGITS, Sets, read_sets
+from impasto.devices import with_own_defaults
 from impasto.errors import ImageError, OptionError
 from impasto.io.convert import resize_picture_to
 from impasto.io.naming import printable
@@ -122,6 +123,7 @@ class Generator(Model):
 
     # --- pictures ---
 
+    @with_own_defaults
     def sample(
         self, count: int, *, labels: int | str | Sequence[int | str] | Tensor | None = None, seed: int = 0
     ) -> Tensor:
@@ -139,6 +141,7 @@ class Generator(Model):
         latents = self.draw(count, torch.Generator().manual_seed(seed))
         return self.decode(latents, self._labels(labels, count))
 
+    @with_own_defaults
     @torch.no_grad()
     def decode(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the pictures of latent codes, `(N, C, H, W)` in [0, 1].
@@ -154,6 +157,7 @@ class Generator(Model):
         decode: Any = self.network.decode
         return torch.cat([decode(part, *condition) for part, condition in parts])
 
+    @with_own_defaults
     def show(self, kind: str = "grid", **settings: Any) -> Any:
         """Return a sheet of samples as a PIL image.
 
@@ -197,12 +201,16 @@ class Generator(Model):
 
     # --- the training set ---
 
+    def option(self, name: str, default: Any) -> Any:
+        """Return an option of its training, or the default if the card does not say it."""
+        return (self.card.get("options") or {}).get(name, default)
+
     def source(self, data: str | Path | Sets | None = None) -> str | Path | Sets:
         """Return `data`, or else where the training set was; errors as for `sets`."""
         if data is not None:
             return data
         named = self.card.get("pictures")
-        if named is None:
+        if not isinstance(named, str):
             raise OptionError(f"{self._called} does not say its training set; name it by --pictures.")
         if named != DIGITS and not Path(named).expanduser().exists():  # the working folder may be another one now
             raise ImageError(f"the training set of {self._called}, {named}, does not exist; name it by --pictures.")
@@ -219,7 +227,7 @@ class Generator(Model):
             OptionError: the file does not say where they were.
         """
         source = self.source(data)
-        sets = read_sets(source, crop=self.card["options"]["crop"], colors="rgb" if self.shape[0] == 3 else "gray")
+        sets = read_sets(source, crop=self.option("crop", 0), colors="rgb" if self.shape[0] == 3 else "gray")
         if sets.train.shape != self.shape:
             ours, theirs = ("×".join(map(str, shape)) for shape in (self.shape, sets.train.shape))
             name = "the set" if isinstance(source, Sets) else source
@@ -257,6 +265,7 @@ class Autoencoder(Generator):
         """
         return self.posterior(images, labels)[0]
 
+    @with_own_defaults
     @torch.no_grad()
     def posterior(self, images: Tensor, labels: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Return codes as `encode` does, and of a VAE the logarithms of their variances, `(N, Z)` each."""
@@ -273,6 +282,7 @@ class Autoencoder(Generator):
         """Return the reconstructions of pictures, `(N, C, H, W)` in [0, 1]; arguments and errors as for `encode`."""
         return self.decode(self.encode(images, labels), labels)
 
+    @with_own_defaults
     def denoise(self, picture: Source, *, label: int | str | None = None) -> Any:
         """Return the reconstruction of one picture as the kind that was given.
 
@@ -297,6 +307,7 @@ class Autoencoder(Generator):
         found = as_kind(picture, clean.expand(-1, 3, -1, -1), _opened(picture))
         return found[..., 0] if isinstance(picture, np.ndarray) and picture.ndim == 2 else found
 
+    @with_own_defaults
     def prepared(self, picture: Source) -> Tensor:
         """Return one picture as the training pictures were, `(1, C, H, W)`: cut, resized, in gray or color."""
         channels, height, width = self.shape
@@ -313,10 +324,7 @@ def _opened(source: Source) -> Picture:
         source = source[None] if source.ndim == 2 else source
         source = source.expand(3, -1, -1) if source.ndim == 3 and len(source) == 1 else source
     picture = open_picture(source, digest=False)
-    if picture.alpha is None:
-        return picture
-    alpha = picture.alpha[..., None]
-    return replace(picture, pixels=picture.pixels * alpha + (1 - alpha), alpha=None)
+    return replace(picture, pixels=picture.on_white, alpha=None)
 
 
 def _cut(picture: Picture, ratio: float) -> Picture:

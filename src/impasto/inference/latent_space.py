@@ -25,6 +25,7 @@ __all__ = [
     "analogies",
     "arithmetic",
     "bars",
+    "check_axes",
     "class_means",
     "embeddings",
     "grid",
@@ -279,6 +280,16 @@ def interpolation(
     return Sheet(list(cells), caption, [] if labels is None else list(map(model.class_name, labels.tolist())), heads)
 
 
+def check_axes(axes: Sequence[int], size: int) -> None:
+    """Check two dimensions of a latent space of that size, counted from 1; () is none.
+
+    Raises:
+        OptionError: there are no such dimensions, or they are the same.
+    """
+    if axes and (len(set(axes)) != 2 or not all(1 <= axis <= size for axis in axes)):
+        raise OptionError(f"axes are {','.join(map(str, axes))}; expected two different dimensions from 1 to {size}.")
+
+
 def manifold(
     model: Generator,
     rows: int,
@@ -311,8 +322,7 @@ def manifold(
     Source: Kingma & Welling 2014, arXiv:1312.6114, figure 4.
     """
     size = model.latent_size
-    if axes and (len(set(axes)) != 2 or not all(1 <= axis <= size for axis in axes)):
-        raise OptionError(f"axes are {','.join(map(str, axes))}; expected two different dimensions from 1 to {size}.")
+    check_axes(axes, size)
     middle, steps = _middle(model), torch.diag(standard_deviations(model))
     if size <= 2 and not axes:
         steps = torch.cat([model.from_normal(torch.eye(size)).cpu() - middle, torch.zeros(2 - size, size)])

@@ -16,7 +16,7 @@ from impasto.checkpoints.formats.impasto import contents
 from impasto.checkpoints.load import locate, read_model, style_name
 from impasto.checkpoints.model import CUSTOM, Model
 from impasto.data.style_names import has_picture, named_styles
-from impasto.devices import find_device, find_dtype
+from impasto.devices import find_device, find_dtype, with_own_defaults
 from impasto.errors import OptionError, UnknownName, WeightsError, unknown_name
 from impasto.inference.generator import Autoencoder, Generator
 from impasto.inference.painter import Painter
@@ -40,11 +40,13 @@ _WRAPPERS: dict[str, Callable[[nn.Module, Sequence[int]], nn.Module]] = {  # of 
 }
 
 
+@with_own_defaults
 def load(
     name_or_path: str | Path,
     *,
     device: str | torch.device = "auto",
     precision: str = "auto",
+    key: str = "",
     network: nn.Module | None = None,
     formats: Sequence[Format] = (),
 ) -> Any:
@@ -58,11 +60,14 @@ def load(
             the painter that ships takes as its style; a file of a training or of `Model.save`; the folder of a
             training, also of one that has not ended, with its weights so far; a style embedding, if the catalog has
             its network; `.pth` of pytorch/examples; lengstrom's 48 `Variable` blobs in a folder or zip file; MicroAST's
-            four checkpoints in a folder or a file; or a generator of the official CycleGAN, pix2pix or CUT, whose
-            settings are found in its weights.
+            four checkpoints in a folder or a file; or a generator of CycleGAN, pix2pix or CUT, also as other programs
+            write it, whose settings are found in its weights. docs/formats.md has all of them.
         device: "auto", a GPU if there is one; "cpu", "cuda", "cuda:1" or "mps".
-        precision: of painters and translators: "float32", "bfloat16", or "auto", bfloat16 where the processor supports
-            it. All others compute in float32.
+        precision: of painters and translators: "float32", "bfloat16", or "auto": bfloat16 where the processor supports
+            it, for networks that impasto trained; those of other programs give in float32 what their programs give.
+            All other kinds compute in float32.
+        key: the part of a file that holds several networks, as "netG_A" or "params_ema": the name of a dictionary in
+            it, or how its keys begin.
         network: for the file of a training with a network of the user's own: a network of that class and its settings,
             into which the weights are loaded.
         formats: file formats to try before the known ones.
@@ -71,7 +76,7 @@ def load(
         A `Painter`, `Translator`, `Generator` or `Autoencoder`; a `Model` for a classifier or style predictor.
 
     Raises:
-        WeightsError: the file is missing, damaged, of no known format, or lacks something.
+        WeightsError: the file is missing, damaged, of no known format, lacks something, or holds several networks.
         UnknownName: there is no file of this name, and neither the catalog nor the styles have it.
         OptionError: the device is not there, or the precision is none of these; or the file is a picture.
     """
@@ -93,14 +98,16 @@ def load(
         networks = {one.name for one in catalog.listed().values() if one.kind != "style_predictor"}
         styles = {one.name for one in named_styles().values()}
         raise unknown_name("a network or of a style", name, networks | styles) from None
-    model = _with_kind(_read(File(path), network, formats))
+    file = File(path, key)
+    model = _with_kind(_read(file, network, formats))
     given = Path(name_or_path).expanduser()
     model = replace(model, name=style or (given.name if given.is_dir() else given.stem), path=path)
     if style:
         model = replace(model, default=style)
     model.network.requires_grad_(False).eval()
     if isinstance(model, Painter | Translator):
-        model.network.to(where, find_dtype(precision, where))
+        foreign = not file.card and network is None
+        model.network.to(where, find_dtype("float32" if precision == "auto" and foreign else precision, where))
         if where.type == "cpu":
             model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model.to(where)
@@ -132,7 +139,7 @@ def _read(file: File, network: nn.Module | None, formats: Sequence[Format]) -> M
             raise file.error
         extra = {key: tensors[key].float() for key in tensors.keys() & {"codes.mean", "codes.root"}}
         weights = {key: value for key, value in tensors.items() if key not in extra}
-        filled, settings = fill_custom(network, weights, file.path), card.get("settings", {})
+        filled, settings = fill_custom(network, weights, file.path), card.get("settings") or {}
         wrap = _WRAPPERS.get(str(card.get("as")))
         return Model(wrap(filled, settings["shape"]) if wrap else filled, card, notes, extra=extra)
     if file.card.get("network") == "style":

@@ -73,6 +73,8 @@ class SampleOptions(Options):
     def _possible(self) -> Self:
         if len(self.axes) not in (0, 2):
             raise ValueError(f"axes are {','.join(map(str, self.axes))}; expected two dimensions, as 1,2.")
+        if self.axes and self.kind not in ("manifold", "all"):
+            raise ValueError(f"axes are of the kind manifold, and kind is {self.kind}; leave out one of them.")
         if self.kind == "arithmetic" and self.classes and len(self.classes) not in (2, 3):
             raise ValueError(f"classes are {','.join(map(str, self.classes))}; expected two or three, as 3,5,8.")
         return self
@@ -126,6 +128,9 @@ class ApplyOptions(Options):
         description="pix2pix; eval: running statistics of batch normalization, no dropout; paper: statistics of each "
         "picture, and dropout, as in the authors' tests",
     )
+    key: str = Field(
+        "", description="part of a model file that holds several networks, as netG_A or params_ema; see docs/formats.md"
+    )
     feather: float = Field(
         0.01, ge=0, le=0.5, description="width of the soft edges of regions, as a fraction of the longer side"
     )
@@ -138,7 +143,8 @@ class ApplyOptions(Options):
     max_memory: int | None = Field(None, ge=1, description="memory limit, as 4G or 800M; by default the free memory")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="precision of the computation; auto: bfloat16 on CPUs that support it natively, else float32",
+        description="precision of the computation; auto: bfloat16 on CPUs that support it natively, else float32; "
+        "networks of other programs float32, as there",
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1 or mps")
 

@@ -13,6 +13,7 @@ from impasto.checkpoints.load import fingerprint, load_style_embedding
 from impasto.checkpoints.model import Model
 from impasto.data.style_names import has_picture, trained_style
 from impasto.data.styles import open_style
+from impasto.devices import with_own_defaults
 from impasto.errors import OptionError, unknown_name
 from impasto.inference.brush import is_style_file, paint_picture
 from impasto.inference.style_prediction import predict_embedding
@@ -70,6 +71,7 @@ class Painter(Model):
             )
         return self.default or "".join(named)
 
+    @with_own_defaults
     def __call__(
         self,
         image: Source,
@@ -83,8 +85,9 @@ class Painter(Model):
         """Return a painted picture as the kind that was given.
 
         Args:
-            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)`, which gives an array; or a tensor
-                `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor `(1, 3, H, W)`.
+            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)` or `(H, W, 4)`, which gives one of
+                the same channels; or a tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor
+                `(1, 3, H, W)`.
             style: names with weights, as "starry_night:0.6,great_wave:0.4" or {"starry_night": 0.6, "great_wave": 0.4};
                 a file of `impasto train style`; a style embedding `(N,)`; or any picture as for `image`. A name means
                 the network's own style, else the picture of `impasto styles`. A network of one style needs none.
@@ -101,6 +104,7 @@ class Painter(Model):
         settings |= {"strength": strength}
         return paint_picture(self, image, settings, style=style, regions=regions, keep=keep)
 
+    @with_own_defaults
     def with_style(self, name: str, style: Source, *, size: int = 512) -> "Painter":
         """Return this painter with one more style, or with another style of that name; both share their weights.
 
@@ -118,7 +122,7 @@ class Painter(Model):
         network = self.network
         if not isinstance(network, StyledNetwork):
             raise OptionError(f"the network is one of {self.architecture}; expected a multi-style network.")
-        embedding = self._embedding(style, size)
+        embedding, notes = self._embedding(style, size)
         kept = [index for index, known in enumerate(network.styles) if known != name]
         styles = [*(network.styles[index] for index in kept), name]
         settings = {**network.settings, "styles": styles}
@@ -126,29 +130,31 @@ class Painter(Model):
             more = type(network)(**settings)
         embeddings = torch.cat([network.embeddings.detach()[kept], embedding[None].to(network.embeddings)])
         more.load_state_dict({**network.state_dict(), "embeddings": embeddings}, assign=True)
-        return replace(self, network=more.requires_grad_(False).eval())
+        return replace(self, network=more.requires_grad_(False).eval(), notes=(*self.notes, *notes))
 
-    def _embedding(self, style: Source, size: int) -> Tensor:
-        """Return the embedding `(N,)` of a style."""
+    def _embedding(self, style: Source, size: int) -> tuple[Tensor, tuple[str, ...]]:
+        """Return the embedding `(N,)` of a style, and notes on the reading of its picture."""
         assert isinstance(self.network, StyledNetwork)
         if isinstance(style, Tensor) and style.ndim == 1:
-            return self.network.whole(style)[0]
+            return self.network.whole(style)[0], ()
         if is_style_file(style):
-            return self.read_style(style)[1]
+            return self.read_style(style)[1], ()
         trained = trained_style(style) if isinstance(style, str) and not Path(style).is_file() else None
         if trained and (trained.card.get("base") == self.fingerprint or not has_picture(trained.name)):
-            return self.read_style(trained.path)[1]
+            return self.read_style(trained.path)[1], ()
         precision = str(self.dtype).removeprefix("torch.")
-        picture = as_tensor(open_style(style, size, "auto"))
+        opened = open_style(style, size, "auto")
+        picture = as_tensor(opened)
         device = str(self.device)
         predicted = predict_embedding(self.fingerprint, picture, size=size, device=device, precision=precision)
-        return self.network.with_palette(predicted, picture)
+        return self.network.with_palette(predicted, picture), opened.notes
 
     def read_style(self, path: str | Path) -> tuple[str, Tensor]:
         """Return name and embedding of a file of `impasto train style`; see `load_style_embedding`."""
         assert isinstance(self.network, StyledNetwork)
         return load_style_embedding(path, self.fingerprint, self.network.embeddings.shape[1])
 
+    @with_own_defaults
     def paint(self, image: Map, *, style: Style = None, strength: float = 1.0, octaves: int = 0) -> Map:
         """Return painted pictures: tensors as tensors, and maps known strip by strip as such maps.
 
@@ -158,7 +164,8 @@ class Painter(Model):
                 or maps `(1, 1, H, W)`; by default `chosen_style`. For MicroAST a picture `(1, 3, h, w)`. None for a
                 network of one style.
             strength: from 0, the photograph, to 1, the style. A multi-style network interpolates embeddings from
-                the identity's, MicroAST its features; for others pixels are interpolated.
+                the identity's, MicroAST its features, and the error of their reconstruction of the photograph is
+                subtracted by as much; for others pixels are interpolated.
             octaves: of a network that repeats its last level: how often.
 
         Returns:
@@ -171,14 +178,23 @@ class Painter(Model):
         embeddings, shares = self.check(style, strength)
         network = self.network
         painted: Map
+        if strength == 0:
+            painted = pointwise(in_range, image)
+            return painted
         given = pointwise(partial(torch.Tensor.to, dtype=self.dtype), image)
         if isinstance(network, StyledNetwork):
             assert embeddings is not None
             more = (octaves,) if network.repeats else ()
             painted = network(given, network.toward(embeddings, strength), shares, *more)
+            if strength < 1 and not network.exact:
+                identity = network(given, network.embeddings[0].detach())
+                painted = pointwise(partial(_corrected, strength), painted, image, identity)
         elif isinstance(network, MicroAST):
             assert isinstance(style, Tensor)
             painted = pointwise(in_range, network(given, style.to(self.dtype), strength))
+            if strength < 1:
+                identity = network(given, style.to(self.dtype), 0.0)
+                painted = pointwise(partial(_corrected, strength), painted, image, identity)
         else:
             painted = mixed(pointwise(in_range, network(given)), image, strength)
         return painted
@@ -223,6 +239,12 @@ class Painter(Model):
 
     def _contents(self) -> Mapping[str, object]:
         return {"styles": self.styles}
+
+
+def _corrected(strength: float, painted: Tensor, image: Tensor, identity: Tensor) -> Tensor:
+    """Return paintings less the part of the error of a reconstruction that the strength leaves."""
+    error = wide(identity).clamp(0, 1) - image.to(wide(identity))
+    return (wide(painted) - (1 - strength) * error).clamp(0, 1)
 
 
 def in_range(painted: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from impasto.data.arrays import Sets, SmallSet
-from impasto.devices import find_device
+from impasto.devices import find_device, with_own_defaults
 from impasto.errors import FileExists, ImageError, ImpastoError, OptionError
 from impasto.events import Done, Event, Note, Saved
 from impasto.inference import latent_space
@@ -30,6 +30,7 @@ from impasto.io.animation import check_animation, save_animation
 from impasto.io.decode import load_picture
 from impasto.io.embedded import read_metadata
 from impasto.io.encode import check_target, save_picture, to_pil
+from impasto.io.files import check_folder
 from impasto.io.formats import ANIMATIONS
 from impasto.io.sheets import picture_sheet
 from impasto.io.tensors import as_pixels
@@ -49,6 +50,7 @@ _BATCH = 500  # samples that are written together
 _STRIP = 12  # steps of a training below each other, at most
 
 
+@with_own_defaults
 def iter_sample(
     model: str | Path | Generator,
     options: SampleOptions = SampleOptions(),  # noqa: B008 - frozen
@@ -77,6 +79,7 @@ def iter_sample(
     SampleOptions.check(options)
     loaded = model if isinstance(model, Generator) else load_generator(model, device=find_device(options.device))
     every = options.kind == "all"
+    latent_space.check_axes(options.axes, loaded.latent_size)
     target = Path(output) if output is not None else default_output(loaded, options)
     if options.count is not None:
         if not write:
@@ -178,6 +181,7 @@ def _check_folder(target: Path, force: bool) -> None:
         raise OptionError(f"{target} is a file; expected a folder for sheets of all kinds.")
     if target.is_dir() and any(target.iterdir()) and not force:
         raise FileExists(f"{target} is not empty; pass --force to overwrite what is in it, or -o for another folder.")
+    check_folder(target)
 
 
 def _singles(work: "_Work", count: int, folder: Path) -> Iterator[Event]:
@@ -419,7 +423,7 @@ def _arithmetic(work: _Work) -> Sheet:
 
 def _reconstructions(work: _Work) -> Sheet:
     pictures, labels = work.chosen(work.columns(10))
-    std = float(work.model.card.get("options", {}).get("noise") or 0)
+    std = float(work.model.option("noise", 0) or 0)
     given = noisy(pictures, torch.randn(pictures.shape, generator=work.random), std) if std else None
     return latent_space.reconstructions(work.autoencoder, pictures, labels if work.model.classes else None, given)
 
@@ -542,8 +546,8 @@ def progress_frames(model: Generator) -> list[tuple[int, str, list[list[NDArray[
     Raises:
         OptionError: there are none beside the model's file.
     """
-    folder, options = (model.path or Path()).parent / "previews", model.card.get("options", {})
-    steps, epochs = list(options.get("preview_steps") or []), list(options.get("progress_epochs") or [])
+    folder = (model.path or Path()).parent / "previews"
+    steps, epochs = list(model.option("preview_steps", None) or []), list(model.option("progress_epochs", None) or [])
     found = {}
     for path in sorted(folder.glob("*.jpg")):
         layout = read_metadata(path) or {}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from impasto.checkpoints.model import Model
+from impasto.devices import with_own_defaults
 from impasto.errors import OptionError
 from impasto.inference.brush import paint_picture
 from impasto.inference.painter import in_range, mixed
@@ -35,12 +36,14 @@ class Translator(Model):
         """(): a translator has no styles."""
         return ()
 
+    @with_own_defaults
     def __call__(self, image: Source, *, strength: float = 1.0, keep: Source | None = None, **settings: Any) -> Any:
         """Return a translated picture as the kind that was given.
 
         Args:
-            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)`, which gives an array; or a tensor
-                `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor `(1, 3, H, W)`.
+            image: a path or PIL image, which give a PIL image; an array `(H, W, 3)` or `(H, W, 4)`, which gives one of
+                the same channels; or a tensor `(3, H, W)` or `(1, 3, H, W)` in [0, 1], which gives a tensor
+                `(1, 3, H, W)`.
             strength: from 0, the picture itself, to 1, its translation.
             keep: a mask of what stays as it is.
             settings: as in `ApplyOptions`, for example `size` and `mode`.
@@ -51,6 +54,7 @@ class Translator(Model):
         """
         return paint_picture(self, image, settings | {"strength": strength}, keep=keep)
 
+    @with_own_defaults
     def paint(self, image: Map, *, style: None = None, strength: float = 1.0) -> Map:
         """Return translated pictures: tensors as tensors, and maps known strip by strip as such maps.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from impasto.errors import ImageError
-from impasto.io.files import check_place, put_file
+from impasto.io.files import check_name, check_place, put_file
 from impasto.io.formats import ANIMATIONS, WRITABLE
 from impasto.io.naming import called, listed_words, reason_of
 from impasto.io.picture import to_integers
@@ -37,7 +37,7 @@ def save_animation(
         ImageError: the suffix is another one, there is no frame, frames differ in size, or the file cannot be written.
     """
     path = Path(path)
-    check_place(path, force)
+    check_name(path, force)
     kind = ANIMATIONS.get(path.suffix.lower())
     if kind is None:
         raise ImageError(f"{called(path)} names no format of animations; end it in .webp or .gif.")

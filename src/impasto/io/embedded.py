@@ -1,6 +1,5 @@
 """Metadata of impasto inside picture files."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +8,7 @@ from xml.sax.saxutils import escape
 
 from impasto.io.decode import decoding, open_image, read_bytes
 from impasto.io.naming import called
+from impasto.reading import read_json
 
 __all__ = ["KEY", "read_metadata", "xmp_packet"]
 
@@ -44,7 +44,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any] | None:
         info = {} if image is None else image.info
     text = info.get(KEY) or _json_in_xmp(info.get("xmp"))
     try:
-        found = json.loads(text or "null")
+        found = read_json(text or "null")
     except (TypeError, ValueError):
         return None
     return found if isinstance(found, dict) else None

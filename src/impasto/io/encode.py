@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin, TiffImagePlugin
 
 from impasto.errors import ImageError, OptionError
 from impasto.io.embedded import KEY, xmp_packet
-from impasto.io.files import check_place, put_file
+from impasto.io.files import check_name, check_place, put_file
 from impasto.io.formats import DEEP, WRITABLE
 from impasto.io.icc import from_srgb
 from impasto.io.metadata import exif_entries, exif_with_dpi
@@ -33,6 +33,7 @@ def save_picture(
     force: bool = False,
     depth: int | None = None,
     quality: int = 95,
+    safe: bool = False,
 ) -> Path:
     """Write a picture; the file appears complete or not at all.
 
@@ -47,18 +48,21 @@ def save_picture(
         force: overwrite an existing file.
         depth: bits per channel, 8 or 16; by default those of the picture, if the format can hold them.
         quality: 1 to 100, for JPEG, WebP and AVIF; a WebP of 100 is lossless.
+        safe: save it elsewhere if its place is gone or taken by now, for a result that took long.
 
     Returns:
         The path.
 
     Raises:
         FileExists: the file exists, and `force` is off.
+        SavedElsewhere: it is elsewhere, as `safe` allows.
         ImageError: the suffix is unknown, pixels are NaN, or the file cannot be written.
         OptionError: `depth` or `quality` is out of range.
     """
     path = Path(path)
-    check_target(path, force)
     kind = _format_of(path)
+    if not safe:
+        check_name(path, force)
     if not 1 <= quality <= 100:
         raise OptionError(f"quality is {quality}; expected 1 to 100.")
     if depth not in ((None, 8, 16) if kind in DEEP else (None, 8)):
@@ -71,7 +75,7 @@ def save_picture(
     except (OSError, ValueError, KeyError, struct.error, MemoryError, OverflowError) as error:
         reason = f"cannot be written as {kind} ({reason_of(error)}); try another format."
         raise ImageError(f"{called(path)} {reason}") from error
-    put_file(path, data, force)
+    put_file(path, data, force, safe=safe)
     return path
 
 
@@ -132,7 +136,7 @@ def _stacked(rgb: Floats, alpha: Floats | None, depth: int) -> NDArray[Any]:
 def _encode(picture: Picture, kind: str, depth: int, quality: int, text: str | None) -> bytes:
     rgb, alpha = picture.pixels, picture.alpha
     if kind == "JPEG" and alpha is not None:
-        rgb, alpha = rgb * alpha[..., None] + (1 - alpha[..., None]), None
+        rgb, alpha = picture.on_white, None
     rgb, icc = from_srgb(rgb, picture.icc)
     values = _stacked(rgb, alpha, depth)
     if kind == "TIFF":

@@ -98,11 +98,20 @@ def _shaper(icc: bytes) -> _Shaper | None:
     if b"A2B0" in tags or b"rXYZ" not in tags:
         return None
     curves = tuple(_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC"))
-    columns = [np.frombuffer(tags[name], ">i4", 3, 8) / 65536 for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
-    matrix = np.stack(columns, axis=1)
+    primaries = [tags[name] for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    if any(tag[:4] != b"XYZ " for tag in primaries):
+        raise ValueError("primaries of a wrong type")
+    matrix = np.stack([np.frombuffer(tag, ">i4", 3, 8) / 65536 for tag in primaries], axis=1)
     if abs(np.linalg.det(matrix)) < 1e-6:
         raise ValueError("primaries on one line")
+    ends = np.array([curve[-1] for curve in curves])
+    if np.abs(matrix @ (ends / ends.mean()) - _D50).max() > _OFF_WHITE:
+        raise ValueError("white is not white")
     return _Shaper(curves, matrix)
+
+
+_D50: Final = np.array([0.9642, 1.0, 0.8249])  # white of the profile connection space, ICC.1:2022, 7.2.16
+_OFF_WHITE: Final = 0.05  # how far the white of a profile may be from it
 
 
 def _shape(rgb: Floats, source: _Shaper, target: _Shaper) -> Floats:
@@ -137,33 +146,45 @@ def _space(icc: bytes | None) -> str:
         return ""
 
 
-def to_srgb(colors: Floats, icc: bytes | None) -> tuple[Floats, bytes | None]:
+def to_srgb(colors: Floats, icc: bytes | None, name: str, notes: list[str]) -> tuple[Floats, bytes | None]:
     """Convert `(H, W, 1 or 3)` to sRGB `(H, W, 3)`.
 
     It also returns the profile if the result should be converted back: RGB, not sRGB itself, and invertible. A
-    broken profile, or one of another color space, is ignored.
+    damaged profile, or one of another color space, counts as sRGB, and a note says so.
     """
-    space = _space(icc)
     rgb = three_channels(colors)
-    if icc is None or space not in ("RGB", "GRAY"):
+    if icc is None:
         return rgb, None
+    space, gray = _space(icc), colors.shape[2] == 1
     try:
-        if space == "GRAY":
-            return (_gray_to_srgb(colors, icc) if colors.shape[2] == 1 else rgb), None
+        if space == "GRAY" and gray:
+            return _gray_to_srgb(colors, icc), None
+        if space != "RGB":
+            raise ValueError("another color space")
         probe = np.stack(np.meshgrid(*[np.linspace(0, 1, 6, dtype=np.float32)] * 3), axis=-1).reshape(12, 18, 3)
-        if np.abs(convert_colors(probe, icc) - probe).max() <= 1.01 / 255:
+        found = convert_colors(probe, icc)
+        if np.ptp(found[-1, -1]) > _TINTED:
+            raise ValueError("white is not white")
+        if np.abs(found - probe).max() <= 1.01 / 255:
             return rgb, None
         rgb = convert_colors(rgb, icc)
-    except (ImageCms.PyCMSError, ValueError, KeyError, IndexError, struct.error, ZeroDivisionError):
+    except _DAMAGES:
+        fits = space in ("RGB", "") or (space == "GRAY" and gray)
+        what = "a damaged color profile" if fits else f"a color profile of another color space, {space}"
+        notes.append(f"{name} has {what}; its colors count as sRGB")
         return rgb, None
     return rgb, icc if from_srgb(probe, icc)[1] else None
+
+
+_TINTED: Final = 0.15  # the difference of the channels of white that no profile makes
+_DAMAGES: Final = (ImageCms.PyCMSError, OSError, ValueError, KeyError, IndexError, struct.error, ZeroDivisionError)
 
 
 def from_srgb(rgb: Floats, icc: bytes | None) -> tuple[Floats, bytes | None]:
     """Convert sRGB to the own profile of a picture; return sRGB and no profile if that fails."""
     try:
         return (rgb, None) if icc is None else (convert_colors(rgb, icc, back=True), icc)
-    except (ImageCms.PyCMSError, OSError, ValueError, KeyError, IndexError, struct.error, ZeroDivisionError):
+    except _DAMAGES:
         return rgb, None
 
 
@@ -172,8 +193,8 @@ def _gray_to_srgb(gray: Floats, icc: bytes) -> Floats:
     return three_channels(_look_up(_srgb().inverses[0], np.sqrt(light)))
 
 
-def device_to_rgb(image: Image.Image) -> Image.Image:
-    """Convert CMYK or Lab to sRGB, by the own profile of the picture if it fits."""
+def device_to_rgb(image: Image.Image, name: str, notes: list[str]) -> Image.Image:
+    """Convert CMYK or Lab to sRGB, by the own profile of the picture if it fits; else a note says so."""
     icc = image.info.get("icc_profile")
     profile = None
     if image.mode == "LAB":
@@ -185,4 +206,6 @@ def device_to_rgb(image: Image.Image) -> Image.Image:
             done = ImageCms.profileToProfile(image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB")
             assert done is not None
             return done
+    if icc:
+        notes.append(f"{name} has a color profile that is damaged or not of its inks; it is left out")
     return image.convert("RGB")

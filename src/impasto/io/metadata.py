@@ -1,13 +1,15 @@
 """EXIF, resolution and profile of a picture file."""
 
 from contextlib import suppress
+from io import BytesIO
 from typing import Any, Final, NamedTuple
 
 from PIL import ExifTags, Image, TiffImagePlugin
 
 from impasto.io.picture import Picture
+from impasto.io.tiff import first_directory
 
-__all__ = ["DEVICE_MODES", "Notes", "exif_entries", "exif_with_dpi", "portable_exif", "read_notes"]
+__all__ = ["DEVICE_MODES", "Notes", "completed_notes", "exif_entries", "exif_with_dpi", "portable_exif", "read_notes"]
 
 DEVICE_MODES: Final = ("CMYK", "LAB")  # converted to sRGB by the decoder
 
@@ -48,20 +50,32 @@ class Notes(NamedTuple):
     icc: bytes | None  # None if only the decoder needs it, as for CMYK
     exif: Image.Exif
     dpi: tuple[float, float] | None
+    damaged_icc: bool = False  # there is a profile that cannot even be unpacked
 
 
 def read_notes(image: Image.Image | None, data: bytes) -> Notes:
     """Return the metadata of an opened picture; for None that of a TIFF file `data`."""
     exif = Image.Exif()
     with suppress(Exception):  # damaged EXIF is not an error of the picture
-        if image is None:
-            exif.load(data)  # a TIFF file has the layout of EXIF
+        if image is None:  # a TIFF file has the layout of EXIF
+            exif.bigtiff, exif.endian = 43 in data[2:4], "<" if data[:2] == b"II" else ">"
+            exif.load_from_fp(BytesIO(data), first_directory(data))
         else:
             exif = image.getexif()
     info = {} if image is None else image.info
     icc = info.get("icc_profile") or exif.get(TiffImagePlugin.ICCPROFILE)
     used_up = image is not None and image.mode in DEVICE_MODES
-    return Notes(icc if isinstance(icc, bytes) and not used_up else None, exif, _dpi(info, exif))
+    damaged = not icc and "icc_profile" in info
+    return Notes(icc if isinstance(icc, bytes) and not used_up else None, exif, _dpi(info, exif), damaged)
+
+
+def completed_notes(notes: Notes, others: Notes) -> Notes:
+    """Return the metadata of a picture, completed by that of the first picture of its file."""
+    wanted = (*_KEPT_TAGS, *_DIRECTORIES, ExifTags.Base.Orientation)
+    for tag in wanted:
+        if tag not in notes.exif and tag in others.exif:
+            notes.exif[tag] = others.exif[tag]
+    return Notes(notes.icc or others.icc, notes.exif, notes.dpi or others.dpi, notes.damaged_icc)
 
 
 def _dpi(info: dict[Any, Any], exif: Image.Exif) -> tuple[float, float] | None:

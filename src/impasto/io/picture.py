@@ -27,6 +27,7 @@ class Picture:
         depth: bits per channel of the source, 8 or 16.
         name: the stem of the file, or "".
         digest: sha256 of the bytes of the file, or of the pixels of a picture from memory.
+        notes: what a person should know about the reading of it, sentences without a full stop.
     """
 
     pixels: Floats
@@ -37,12 +38,21 @@ class Picture:
     depth: int = 8
     name: str = ""
     digest: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width in pixels."""
         height, width = self.pixels.shape[:2]
         return height, width
+
+    @property
+    def on_white(self) -> Floats:
+        """The pixels `(H, W, 3)` over white where the picture is transparent."""
+        if self.alpha is None:
+            return self.pixels
+        alpha = self.alpha[..., None]
+        return self.pixels * alpha + (1 - alpha)
 
 
 def three_channels(values: Floats) -> Floats:

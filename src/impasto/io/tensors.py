@@ -48,17 +48,20 @@ def as_kind(source: Source, image: Tensor, opened: Picture | None = None) -> Any
         opened: the source as a Picture, if it is open already.
 
     Returns:
-        A tensor or an array for one; else a PIL image.
+        A tensor or an array for one, `(H, W, 4)` if the source has alpha; else a PIL image.
     """
     if isinstance(source, Tensor):
         return image.to(source.device, source.dtype)
-    if isinstance(source, np.ndarray):
-        return _as_dtype(as_pixels(image), source.dtype)
-    picture = opened or open_picture(source)
-    return to_pil(replace(resize_picture_to(picture, *image.shape[-2:]), pixels=as_pixels(image)))
+    picture = opened or open_picture(source, digest=False)
+    picture = replace(resize_picture_to(picture, *image.shape[-2:]), pixels=as_pixels(image))
+    return _as_array(picture, source.dtype) if isinstance(source, np.ndarray) else to_pil(picture)
 
 
-def _as_dtype(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def _as_array(picture: Picture, dtype: np.dtype) -> np.ndarray:
+    """Return `(H, W, 3)`, or `(H, W, 4)` if the picture has alpha, of a type."""
+    pixels = picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
     if dtype in (np.uint8, np.uint16):
         return to_integers(pixels, 8 * dtype.itemsize)
+    if dtype.kind in "ui":
+        return np.rint(pixels.astype(np.float64) * np.iinfo(dtype).max).astype(dtype)
     return pixels.astype(dtype)

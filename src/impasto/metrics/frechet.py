@@ -8,7 +8,17 @@ from torch import Tensor
 from impasto.errors import OptionError
 from impasto.ops.linear_algebra import covariance_sqrt, trace_sqrt
 
-__all__ = ["as_double", "check_same_width", "feature_rows", "frechet_distance", "gaussian_distance", "spread"]
+__all__ = [
+    "as_double",
+    "check_same_width",
+    "feature_rows",
+    "frechet_distance",
+    "gaussian_distance",
+    "spread",
+    "unsteady",
+]
+
+_FEW = 640  # images, ten for each feature, below which covariances are unsteady
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
@@ -49,6 +59,12 @@ def gaussian_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tens
     shared = trace_sqrt(root @ cov_b @ root)
     distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * shared
     return max(0.0, float(distance))
+
+
+def unsteady(count: int) -> str:
+    """Return the sentence that Fréchet distances of so many images are unsteady; "" if they are not."""
+    few = f"Fréchet distances of {count} pictures are unsteady; compare them only with those of as many"
+    return few if count < _FEW else ""
 
 
 def spread(features: Tensor) -> float:

@@ -31,7 +31,7 @@ class PatchDiscriminator(nn.Module):
         channels: of pictures; 6 for pairs.
 
     Raises:
-        OptionError: a number is out of range, or the norm is none of the three.
+        OptionError: a number is out of range, or the norm is none of the four.
 
     Source: Isola et al. 2017, arXiv:1611.07004, section 3.2.2 and appendix 6.1.2.
     """
@@ -44,7 +44,7 @@ class PatchDiscriminator(nn.Module):
         if layers > 6:
             raise OptionError(f"layers are {layers}; expected 1 to 6.")
         self.width, self.layers, self.norm, self.blur, self.channels = width, layers, norm, blur, channels
-        bias, stride = norm == "instance", 1 if blur else 2
+        bias, stride = norm in ("instance", "affine"), 1 if blur else 2
 
         def downsampled(count: int) -> list[nn.Module]:
             return [nn.LeakyReLU(SLOPE, True), *([Blur(count, "down")] if blur else [])]

@@ -109,7 +109,7 @@ class PyramidNetwork(StyledNetwork):
     Differs: all levels are trained at once, each is conditional, and the photograph's own detail is a part of the sum.
     """
 
-    repeats = True
+    repeats = exact = True
 
     def __init__(
         self,

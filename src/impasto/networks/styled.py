@@ -23,6 +23,7 @@ class StyledNetwork(nn.Module):
         embeddings: `(S, N)`.
         multiple: sides of pictures are extended to multiples of it.
         repeats: whether `forward` takes `octaves`, by which large pictures keep the strokes of small ones.
+        exact: whether strength 0 gives the photograph itself, and not the network's reconstruction of it.
 
     Args:
         styles: names of the styles.
@@ -34,6 +35,7 @@ class StyledNetwork(nn.Module):
     embeddings: nn.Parameter
     multiple: int
     repeats: bool = False
+    exact: bool = False
 
     def __init__(self, styles: Sequence[str]) -> None:
         super().__init__()

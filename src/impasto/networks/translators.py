@@ -22,10 +22,10 @@ __all__ = [
     "norm_layer",
 ]
 
-Norm = Literal["instance", "batch", "none"]
+Norm = Literal["instance", "affine", "batch", "none"]
 
 
-_NORMS = ("instance", "batch", "none")
+_NORMS = ("instance", "affine", "batch", "none")
 
 
 INIT_STD = 0.02  # initial weights are N(0, 0.02) in both papers
@@ -53,7 +53,7 @@ def norm_layer(kind: Norm, channels: int) -> nn.Module:
     """Return a normalization layer; the identity for "none"."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
-    return nn.InstanceNorm2d(channels) if kind == "instance" else nn.Identity()
+    return nn.Identity() if kind == "none" else nn.InstanceNorm2d(channels, affine=kind == "affine")
 
 
 def init_weights(network: _Net) -> _Net:
@@ -189,12 +189,15 @@ def _one(layer: nn.Module, x: Map, mirrored: bool) -> Map:
         gain = layer.weight * (layer.running_var + layer.eps).rsqrt()
         result = scale(x, gain[None], (layer.bias - layer.running_mean * gain)[None])
     elif isinstance(layer, nn.InstanceNorm2d):
-        result = normalize(x, torch.tensor(1.0), torch.tensor(0.0), layer.eps)
+        gain, shift = (layer.weight[None], layer.bias[None]) if layer.affine else map(torch.tensor, (1.0, 0.0))
+        result = normalize(x, gain, shift, layer.eps)
     elif isinstance(layer, Blur):
         down = layer.direction == "down"
         result = conv(x, layer.filt, stride=2, groups=len(layer.filt)) if down else upsample(x, "bilinear")
     elif isinstance(layer, _Dropout) and layer.training:
         result = pointwise(_masked, x, layer.mask(size_of(x)))
+    elif isinstance(layer, nn.Upsample):
+        result = upsample(x)
     elif isinstance(layer, nn.Identity | _Dropout):
         result = x
     else:
@@ -269,12 +272,14 @@ class _Generator(nn.Module):
         channels: of input pictures; 1 or 3 if `forward` is used.
         out: channels of output pictures.
         multiple: sides must be multiples of it in `translate`.
+        smallest: side of the smallest picture that the layers take.
     """
 
     model: nn.Module
     channels: int
     out: int
     multiple: int
+    smallest: int = 8  # reflection padding by 3 needs more than 3
 
     def translate(self, pictures: Tensor) -> Tensor:
         """Return pictures `(B, channels, H, W)` in [-1, 1] translated: `(B, out, H, W)` in (-1, 1)."""
@@ -291,15 +296,11 @@ class _Generator(nn.Module):
             The same shape, in [0, 1].
         """
         height, width = size_of(image)
-        size = (_up(height, self.multiple), _up(width, self.multiple))
-        x = crop(pointwise(_as_input if self.channels == 3 else _as_gray_input, image), size)
+        high, wide = (-(-max(side, self.smallest) // self.multiple) * self.multiple for side in (height, width))
+        x = crop(pointwise(_as_input if self.channels == 3 else _as_gray_input, image), (high, wide))
         layers = self.model if isinstance(self.model, nn.Sequential) else [self.model]
         translated: Map = crop(pointwise(_as_picture, _run(layers, x)), (height, width))
         return translated
-
-
-def _up(side: int, multiple: int) -> int:
-    return -(-max(side, 8) // multiple) * multiple  # reflection padding by 3 needs more than 3
 
 
 def _as_input(image: Tensor) -> Tensor:
@@ -324,22 +325,22 @@ class ResNetGenerator(_Generator):
         width: channels at full resolution, ngf; twice and four times as many at a half and a quarter.
         blocks: residual blocks: 9 for 256 px and more, 6 for 128 px.
         norm: "instance", each picture's own mean and variance, "batch", those of a batch or the running ones, or
-            "none". Convolutions have biases with "instance" only.
+            "none"; "affine" is "instance" with gains and biases. Convolutions have biases with both of these only.
         dropout: of half of each block's features in training mode.
         blur_down: downsample with a blur, as CUT does, instead of strided convolutions.
         blur_up: upsample with bilinear interpolation, as CUT does, instead of transposed convolutions.
+        nearest_up: upsample by repeating pixels, as PyTorch-GAN does, instead of transposed convolutions.
+        halvings: of the resolution before the blocks; pix2pixHD has 4.
         channels: of input pictures.
         out: channels of output pictures.
 
     Raises:
-        OptionError: a number is out of range, or the norm is none of the three.
+        OptionError: a number is out of range, or the norm is none of the four.
 
     Source: Zhu, Park, Isola & Efros 2017, arXiv:1703.10593, appendix 7.2, and the official program; CUT: Park et al.
-        2020, arXiv:2007.15651.
+        2020, arXiv:2007.15651; pix2pixHD: Wang et al. 2018, arXiv:1711.11585, section 3.1, its global generator.
     Differs: in `forward`, sides that are not multiples of 4 are padded by reflection and cropped again.
     """
-
-    multiple = 4
 
     def __init__(
         self,
@@ -350,27 +351,39 @@ class ResNetGenerator(_Generator):
         dropout: bool = False,
         blur_down: bool = False,
         blur_up: bool = False,
+        nearest_up: bool = False,
+        halvings: int = 2,
         channels: int = 3,
         out: int = 3,
     ) -> None:
         super().__init__()
-        check_settings(norm, 1, width=width, blocks=blocks, channels=channels, out=out)
+        check_settings(norm, 1, width=width, blocks=blocks, halvings=halvings, channels=channels, out=out)
+        if halvings > 8:
+            raise OptionError(f"halvings are {halvings}; expected 1 to 8.")
         self.width, self.blocks, self.norm, self.channels, self.out = width, blocks, norm, channels, out
         self.dropout, self.blur_down, self.blur_up = dropout, blur_down, blur_up
-        bias = norm == "instance"  # batch norm has shifts of its own; with "none" the official program has no biases
+        self.nearest_up, self.halvings = nearest_up, halvings
+        self.multiple = 2**halvings
+        self.smallest = max(8, 2 * self.multiple)  # reflection padding by 1 in the blocks needs more than 1
+        bias = norm in (
+            "instance",
+            "affine",
+        )  # batch norm has shifts of its own; with "none" the official program has no biases
 
         def following(count: int) -> list[nn.Module]:
             return [norm_layer(norm, count), nn.ReLU(True)]
 
         layers = [nn.ReflectionPad2d(3), nn.Conv2d(channels, width, 7, bias=bias), *following(width)]
-        for wide in (2 * width, 4 * width):
+        widths = [2**halving * width for halving in range(1, halvings + 1)]
+        for wide in widths:
             stride = 1 if blur_down else 2
             layers += [nn.Conv2d(wide // 2, wide, 3, stride=stride, padding=1, bias=bias), *following(wide)]
             layers += [Blur(wide, "down")] if blur_down else []
-        layers += [_Residual(4 * width, norm, dropout=dropout, bias=bias) for _ in range(blocks)]
-        for wide in (4 * width, 2 * width):
-            if blur_up:
-                layers += [Blur(wide, "up"), nn.Conv2d(wide, wide // 2, 3, padding=1, bias=bias)]
+        layers += [_Residual(widths[-1], norm, dropout=dropout, bias=bias) for _ in range(blocks)]
+        for wide in reversed(widths):
+            if blur_up or nearest_up:
+                layers += [Blur(wide, "up") if blur_up else nn.Upsample(scale_factor=2)]
+                layers += [nn.Conv2d(wide, wide // 2, 3, padding=1, bias=bias)]
             else:
                 layers += [_Enlarge(wide, wide // 2, 3, bias=bias)]
             layers += following(wide // 2)
@@ -381,8 +394,8 @@ class ResNetGenerator(_Generator):
     @property
     def settings(self) -> dict[str, Any]:
         """What the constructor needs to build this network again."""
-        names = ("width", "blocks", "norm", "dropout", "blur_down", "blur_up", "channels", "out")
-        return {name: getattr(self, name) for name in names}
+        names = ("width", "blocks", "norm", "dropout", "blur_down", "blur_up", "nearest_up", "halvings")
+        return {name: getattr(self, name) for name in (*names, "channels", "out")}
 
     def features(self, pictures: Tensor) -> list[Tensor]:
         """Return intermediate features `(B, C, h, w)` of pictures `(B, channels, H, W)` in [-1, 1].
@@ -421,7 +434,7 @@ class UNetGenerator(_Generator):
         out: channels of output pictures.
 
     Raises:
-        OptionError: a number is out of range, or the norm is none of the three.
+        OptionError: a number is out of range, or the norm is none of the four.
 
     Source: Isola, Zhu, Zhou & Efros 2017, arXiv:1611.07004, appendix 6.1.1, and the official program.
     Differs: in evaluation mode it uses running statistics and no dropout. The paper uses statistics of the one picture,
@@ -445,7 +458,7 @@ class UNetGenerator(_Generator):
             raise OptionError(f"downs is {downs}; expected 5 to 16.")
         self.width, self.downs, self.norm, self.dropout = width, downs, norm, dropout
         self.channels, self.out, self.multiple = channels, out, 2**downs
-        bias = norm == "instance"
+        bias = norm in ("instance", "affine")
         most = 8 * width
 
         def down(count: int, wide: int) -> nn.Module:

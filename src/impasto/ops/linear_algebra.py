@@ -3,13 +3,32 @@
 import torch
 from torch import Tensor
 
+from impasto.errors import OptionError
+
 __all__ = ["covariance_sqrt", "principal_components", "trace_sqrt"]
 
 
 def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues and eigenvectors; for Apple's GPUs, which lack them, computed on the CPU."""
-    values, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
-    return values.to(matrix.device), vectors.to(matrix.device)
+    """Return eigenvalues and eigenvectors; for Apple's GPUs, which lack them, computed on the CPU.
+
+    Where the solver does not converge, as for a matrix of rounding errors, it is solved again in float64, scaled to 1.
+
+    Raises:
+        OptionError: the matrix is not finite.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
+    except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+        if not matrix.isfinite().all():
+            raise OptionError(
+                "the covariance of features is not finite; expected numbers. Choose lower weights or a lower learning "
+                "rate."
+            ) from None
+        exact = matrix.detach().cpu().double()
+        size = exact.abs().amax().clamp_min(torch.finfo(exact.dtype).tiny)
+        values, vectors = torch.linalg.eigh(exact / size)
+        values = values * size
+    return values.to(matrix), vectors.to(matrix)
 
 
 def covariance_sqrt(covariance: Tensor) -> Tensor:
@@ -29,7 +48,7 @@ class _TraceSqrt(torch.autograd.Function):
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, floor: float) -> Tensor:
         values, vectors = _eigh(matrix)
         # A^-½ diverges on the null space (more channels than positions); the gradient is bounded there.
-        least = values[..., -1:].clamp_min(torch.finfo(values.dtype).tiny) * floor
+        least = (values[..., -1:] * floor).clamp_min(torch.finfo(values.dtype).tiny)
         ctx.save_for_backward(values.clamp_min(least), vectors)
         trace: Tensor = values.clamp_min(0).sqrt().sum(-1)
         return trace

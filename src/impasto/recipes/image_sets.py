@@ -64,7 +64,7 @@ def conditional_classes(sets: Sets, wanted: bool, images: Any, what: str = "GAN"
     classes = count_classes(sets.train.labels)
     if not classes:
         raise OptionError(
-            f"{name} has only one class, or labels below 0; a class-conditional {what} needs two or more classes."
+            f"{name} has only one class; a class-conditional {what} needs two or more: a folder or a label for each."
         )
     if classes > MOST_CLASSES:
         raise OptionError(

@@ -5,7 +5,6 @@ file, uses no network and runs no script. Whatever the files contain stays text.
 """
 
 import base64
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from impasto.errors import ImageError
 from impasto.io.convert import resize_picture
-from impasto.io.decode import load_picture
+from impasto.io.decode import load_picture, read_bytes
 from impasto.io.encode import as_jpeg, save_picture
+from impasto.io.files import moved_draft
 from impasto.io.naming import printable
 from impasto.reports.charts import Chart, Line
 from impasto.reports.run_files import FIGURES, REPORT, RunFiles, mapping_in, read_run
@@ -58,9 +58,9 @@ def write_report(run: str | Path) -> Path:
         file = re.sub("[^A-Za-z0-9_-]+", "_", chart.title)[:80] or "curve"
         save_picture(read.path / FIGURES / f"{file}.png", load_picture(chart.pixels()), force=True)
     report = read.path / REPORT
-    part = report.with_name(report.name + ".part")
-    part.write_text(_template().render(_contents(read, charts)), encoding="utf-8")
-    os.replace(part, report)
+    page = _template().render(_contents(read, charts))
+    with moved_draft(report) as draft:
+        draft.write_text(page, encoding="utf-8")
     return report
 
 
@@ -173,7 +173,7 @@ def _progress(run: RunFiles) -> Iterator[_Image]:
 
 def _compressed(path: Path, most: int) -> str:
     """Return a picture as a data URI: the file as it is or, if that has too many bytes, a smaller JPEG."""
-    data = path.read_bytes()
+    data = read_bytes(path)
     picture = load_picture(path)  # refuses what is no picture
     form = "png" if path.suffix == ".png" else "jpeg"
     if len(data) > most:

@@ -1,6 +1,5 @@
 """The files of a run, read as far as they can be read: what the report and the drawing of samples start from."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from impasto.checkpoints.upgrade import upgrade_line, upgrade_measures
 from impasto.checkpoints.weights import sha256
 from impasto.errors import CheckpointError, ImageError
 from impasto.io.embedded import read_metadata
+from impasto.reading import read_json, read_json_file
 
 __all__ = ["EVALUATION", "FIGURES", "REPORT", "RunFiles", "mapping_in", "read_run", "sheet_path"]
 
@@ -134,8 +134,8 @@ def _sheet(run: Path, kind: str, digest: str | None) -> tuple[Path, str] | None:
 def _object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; empty if there is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else {}
-    except (ValueError, RecursionError):
+        found = read_json_file(path)
+    except (OSError, ValueError):
         found = {}
     return found if isinstance(found, dict) else {}
 
@@ -145,8 +145,8 @@ def _log(path: Path) -> tuple[list[dict[str, Any]], int]:
     lines, damaged = [], 0
     for text in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
         try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
+            line = read_json(text)
+        except ValueError:
             line = None
         if isinstance(line, dict) and isinstance(line.get("step"), int):
             lines.append(upgrade_line(line))

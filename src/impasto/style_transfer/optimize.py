@@ -18,6 +18,7 @@ from impasto.errors import CheckpointError, OptionError
 from impasto.events import Done, Note, Started, Step, drain
 from impasto.ops.color import luminance, match_color, match_luminance, transplant_luminance
 from impasto.ops.resize import resize, style_size
+from impasto.reading import as_one_error
 from impasto.style_transfer.objective import Encoder, Objective
 from impasto.style_transfer.optimizers import LBFGS, Adam, PixelOptimizer
 from impasto.style_transfer.options import StylizeOptions
@@ -28,6 +29,12 @@ __all__ = ["iter_optimize", "optimize", "out_of_memory"]
 
 
 PLATEAU_WINDOW = 10  # steps
+
+
+_LARGE = 1e6  # a loss above it comes from weights, and no picture's
+
+
+_LOWER = "Lower the weights of the losses, such as style_weight."
 
 
 def _optimizer(options: StylizeOptions) -> PixelOptimizer:
@@ -220,9 +227,10 @@ def iter_optimize(
     clock, optimizer = _Clock(seconds, options.minutes), _optimizer(options)
     yield _started(name, scales, encoders, options, sum(seconds))
 
+    moved, loss = False, 0.0
     start = first if first is not None else _first_picture(scene, options)
     from_photograph = first is None and options.init == "content"
-    at = _restore(resume, optimizer) if resume else _Progress(start, start)
+    at = _restore(resume, scales, optimizer) if resume else _Progress(start, start)
     del content, start, resume
     for index in range(at.scale, len(scales)):
         size, steps = (scales[index].height, scales[index].width), scales[index].steps
@@ -250,7 +258,8 @@ def iter_optimize(
                 measures = objective.measures(losses)
                 if scales[index].tile:
                     release_memory()
-                picture = optimizer.step(at.picture, gradient, losses["total"])
+                loss = losses["total"]
+                picture = optimizer.step(at.picture, gradient, loss)
             except (MemoryError, RuntimeError) as error:
                 less = smaller(scales[index]) if out_of_memory(error) else None
                 if less is None:
@@ -260,7 +269,10 @@ def iter_optimize(
                 optimizer.remember(less.history)
                 yield Note(f"memory ran out; the run continues in tiles of {less.tile} px")
                 continue
-            at = at.moved(picture, losses["total"], options.averaging)
+            if not math.isfinite(loss) and not picture.isfinite().all():  # L-BFGS undoes a step to a loss of NaN
+                raise OptionError(f"the loss became {loss} in step {at.done + 1}; expected a number. {_LOWER}")
+            moved = moved or not torch.equal(picture, at.picture)
+            at = at.moved(picture, loss, options.averaging)
             del gradient, picture
             clock.tick((at.taken - begun) / steps)
             last = at.settled(options.plateau) or clock.out_of_time(steps)
@@ -283,6 +295,8 @@ def iter_optimize(
             if last:
                 break
         at, objective = replace(at, picture=at.result(options.averaging), taken=0), None
+    if not moved and loss > _LARGE:
+        yield Note(f"no step changed the picture, since its loss of {loss:.2g} allows none. {_LOWER.rstrip('.')}")
     image, steps = scene.finish(at.picture), at.done
     del at, optimizer, scene  # the caller needs the memory
     yield Done(image, steps, clock.seconds)
@@ -322,9 +336,15 @@ def _state(
     return tensors, values
 
 
+_DAMAGED = "the checkpoint is damaged; run without --resume."
+
+
 def _same_tiles(values: dict[str, Any], scales: Sequence[Scale]) -> list[Scale]:
     """Return the scales with the tiles and history of a saved run, since the exact result depends on them."""
-    saved = [tuple(scale) for scale in values["plan"]]
+    with as_one_error(CheckpointError(_DAMAGED)):
+        saved = [tuple(scale) for scale in values["plan"]]
+        if any(len(scale) != 5 or not all(isinstance(one, int) for one in scale if one is not None) for scale in saved):
+            raise CheckpointError(_DAMAGED)
     if [scale[:3] for scale in saved] != [(scale.height, scale.width, scale.steps) for scale in scales]:
         raise CheckpointError("the checkpoint is of a run with other scales; expected the same pictures and settings.")
     return [
@@ -332,15 +352,16 @@ def _same_tiles(values: dict[str, Any], scales: Sequence[Scale]) -> list[Scale]:
     ]
 
 
-def _restore(resume: tuple[dict[str, Tensor], dict[str, Any]], optimizer: PixelOptimizer) -> _Progress:
+def _restore(
+    resume: tuple[dict[str, Tensor], dict[str, Any]], scales: Sequence[Scale], optimizer: PixelOptimizer
+) -> _Progress:
     tensors, values = resume
     prefix = "optimizer."
-    optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-    return _Progress(
-        tensors["picture"],
-        tensors["average"],
-        values["scale"],
-        values["taken"],
-        values["done"],
-        tuple(values["totals"]),
-    )
+    with as_one_error(CheckpointError(_DAMAGED)):
+        optimizer.restore({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        index, taken, done = (int(values[name]) for name in ("scale", "taken", "done"))
+        scale, totals = scales[index], tuple(map(float, values["totals"]))
+        shape = (1, 3, scale.height, scale.width)
+        if min(index, taken, done) < 0 or any(tuple(one.shape) != shape for one in tensors.values() if one.ndim > 1):
+            raise CheckpointError(_DAMAGED)
+        return _Progress(tensors["picture"], tensors["average"], index, taken, done, totals)

@@ -6,20 +6,18 @@ the first leaves the result unchanged, up to rounding.
 
 import contextlib
 import ctypes
-import math
-import re
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import psutil
 import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
+from impasto.memory import free_memory
 from impasto.style_transfer.objective import GRID, Encoder, Objective
 from impasto.style_transfer.options import StylizeOptions
 from impasto.style_transfer.tiling import Tile, halo, tiles
@@ -90,19 +88,7 @@ def available_memory(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         return int(_MARGIN * (free + torch.cuda.memory_reserved(device)))
     own = int(psutil.Process().memory_info().rss)
-    free = int(psutil.virtual_memory().available)
-    return int(_MARGIN * (own + max(0, min(free, _free_in_container()))))
-
-
-def _free_in_container() -> float:
-    """Return the free memory of a Linux container, which psutil does not know: its limit minus its use."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = (int((group / name).read_text()) for name in ("memory.max", "memory.current"))
-        cached = re.search(r"^inactive_file (\d+)$", (group / "memory.stat").read_text(), re.MULTILINE)
-    except (OSError, ValueError):  # there is no container, or it is not limited
-        return math.inf
-    return limit - used + (int(cached[1]) if cached else 0)
+    return int(_MARGIN * (own + free_memory()))
 
 
 def used_memory(device: torch.device) -> int:

@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from impasto.errors import CheckpointError
 from impasto.events import Done, Note, Started, Step
 from impasto.ops.resize import resize
+from impasto.reading import as_one_error
 from impasto.style_transfer.objective import Encoder
 from impasto.style_transfer.optimize import iter_optimize
 from impasto.style_transfer.options import StylizeOptions
@@ -118,9 +119,10 @@ def iter_regions(
         tensors, values = resume
         if values.get("regions") != len(owned):
             raise CheckpointError("the checkpoint is of a run with other regions; expected the same pictures.")
-        painted = [tensors[f"painted.{index}"] for index in range(values["painted"])]
-        of_run = {key.removeprefix("run."): tensor for key, tensor in tensors.items() if key.startswith("run.")}
-        inner, steps = (of_run, values["run"]), values["steps"]
+        with as_one_error(CheckpointError("the checkpoint is damaged; run without --resume.")):
+            painted = [tensors[f"painted.{index}"] for index in range(min(values["painted"], len(owned)))]
+            of_run = {key.removeprefix("run."): tensor for key, tensor in tensors.items() if key.startswith("run.")}
+            inner, steps = (of_run, dict(values["run"])), int(values["steps"])
     for index in range(len(painted), len(owned)):
         mask, region = owned[index]
         called = ", ".join(filter(None, (name, f"region {index + 1} of {len(owned)}", region.name)))

@@ -3,6 +3,8 @@
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from impasto.training.options import TrainOptions
 
@@ -25,26 +27,43 @@ def rate(schedule: str, progress: float, warmup: float = 0.0) -> float:
     return {"constant": 1.0, **falling}[schedule]
 
 
+_ASIDE = 0.1  # largest fraction of a budget for what is not training: preparations, measures, previews, checkpoints
+
+
 class Clock:
     """Time of a run over all its sessions: spent and left, in seconds.
 
-    Progress counts steps, or time if the options have a budget.
+    Progress counts steps, or time if the options have a budget. What is not training counts for a tenth of it at most.
     """
 
     def __init__(self, options: TrainOptions) -> None:
         self._steps = options.steps
         self._budget = None if options.budget is None else 60 * options.budget
-        self._begun = time.monotonic()
+        self._begun, self._spent, self._aside = time.monotonic(), 0.0, 0.0
         self._lately: deque[float] = deque([self._begun], maxlen=33)
 
-    def resume(self, seconds: float) -> None:
-        """Add the seconds that earlier sessions took."""
-        self._begun -= seconds
+    def begin(self, spent: float) -> None:
+        """Start, after the seconds that earlier sessions took."""
+        self._begun, self._spent = time.monotonic(), spent
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Mark what is done here as no training."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self._aside += time.monotonic() - begun
+
+    @property
+    def uncounted(self) -> float:
+        """Seconds of this session that do not count for the budget; 0 without one."""
+        return 0.0 if self._budget is None else max(0.0, self._aside - _ASIDE * self._budget)
 
     @property
     def seconds(self) -> float:
-        """Seconds spent so far, in all sessions."""
-        return time.monotonic() - self._begun
+        """Seconds spent so far, in all sessions, without those that do not count."""
+        return self._spent + time.monotonic() - self._begun - self.uncounted
 
     def progress(self, step: int) -> float:
         """Return the fraction of the run that is done after some steps, in [0, 1]."""

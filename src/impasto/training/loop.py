@@ -15,6 +15,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from impasto.checkpoints.files import MODEL, save_state
 from impasto.errors import CheckpointError, ImpastoError, OptionError, TrainingError
 from impasto.events import Done, Event, Note, Saved, Started, Step, as_json
+from impasto.reading import as_one_error
 from impasto.reports.page import write_report
 from impasto.training.clock import Clock, rate
 from impasto.training.engine import Order, ProcessEngine, State
@@ -26,6 +27,9 @@ from impasto.training.run_folder import RunFolder
 __all__ = ["iter_train"]
 
 _GOOD_STEPS = 50  # steps between two states that are kept in memory to roll back to
+
+
+_SOME = 3  # notes on pictures that are given in full
 
 
 _FAILURES = 3  # how often the learning rate is halved before the training stops
@@ -86,12 +90,16 @@ def iter_train(
             "weights": count_weights(recipe),
         },
     }
-    saved = folder.check(record, resume, force) if engine.main else None
-    session = _Session(recipe, data, options, engine, folder, record, saved, figures)
-    if engine.main:
-        folder.begin(record, saved)
-        if resume and saved is None:
-            session.news.append(Note("nothing had been saved yet; starting from the beginning"))
+    try:
+        saved = folder.check(record, resume, force) if engine.main else None
+        session = _Session(recipe, data, options, engine, folder, record, saved, figures)
+        if engine.main:
+            folder.begin(record, saved)
+    except BaseException:
+        folder.close()
+        raise
+    if engine.main and resume and saved is None:
+        session.news.append(Note("nothing had been saved yet; starting from the beginning"))
     return session.events()
 
 
@@ -126,11 +134,8 @@ class _Session:
                 group.setdefault("initial_lr", group["lr"])
         fresh = self.state()  # in every process, since they exchange what they remember
         self.good = engine.spread(saved or fresh)
-        try:
+        with as_one_error(CheckpointError(f"{folder.checkpoint} is of other networks; start anew with --force.")):
             self.restore(self.good)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise CheckpointError(f"{folder.checkpoint} is of other networks; start anew with --force.") from error
-        self.clock.resume(self.good[1]["seconds"])
         self.ahead.batch(self.step)  # says it now if nothing can be read
 
     def _notes(self, saved: State | None) -> list[Event]:
@@ -248,14 +253,18 @@ class _Session:
     def events(self) -> Iterator[Event]:
         """Run to the end; see `iter_train`."""
         options, engine, recipe = self.options, self.engine, self.recipe
+        self.clock.begin(self.good[1]["seconds"])
         hooks = [hook for optimizer in recipe.optimizers.values() for hook in self._hooks(optimizer)]
         save_due, preview_due = self.clock.seconds + options.save_seconds, self.clock.seconds
         news: list[Event] = [self._began(), *self.news]
         try:
             if engine.main:
                 yield from news
-                yield from recipe.prepare()
+                with self.clock.aside():
+                    yield from recipe.prepare()
                 self.clock.forget()
+                if self.clock.uncounted:
+                    yield Note(f"{self.clock.uncounted:.0f} s of preparations do not count for the budget")
             news = []
             while True:
                 if engine.main:
@@ -270,7 +279,8 @@ class _Session:
                     news.append(self.roll_back("weights are"))
                     continue
                 if order.end or order.save:
-                    news += self.save()
+                    with self.clock.aside():
+                        news += self.save()
                     save_due = self.clock.seconds + options.save_seconds
                 if order.end:
                     break
@@ -281,12 +291,18 @@ class _Session:
                     continue
                 self.clock.tick()
                 if engine.main:
-                    measures, sentences = self.watch()
+                    with self.clock.aside():
+                        measures, sentences = self.watch()
                     news += [self.report(losses, rates, measures), *map(Note, sentences)]
                     if self.clock.seconds >= preview_due or self.step in options.preview_steps:
-                        self.preview()
+                        with self.clock.aside():
+                            self.preview()
                         news.append(Saved(self.folder.preview, "preview"))
                         preview_due = self.clock.seconds + options.preview_seconds
+            if order.end == 1 and not self.step:
+                raise OptionError(
+                    "the budget was over before the first step and nothing was trained; give a longer one."
+                )
             skipped = engine.together(self.data.skipped)
             if engine.main and order.end == 1:
                 picture = self.preview()
@@ -297,6 +313,7 @@ class _Session:
                 yield from map(Note, recipe.notes())
                 if skipped:
                     yield Note(_unread(skipped))
+                yield from _remarks(getattr(self.data, "remarks", ()))
                 yield Done(picture, self.step, self.clock.seconds)
         except GeneratorExit:
             engine.agree(Order(2, True, 1.0))
@@ -452,6 +469,13 @@ def count_weights(recipe: Recipe) -> int:
 
 def cloned(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.detach().clone() for key, value in tensors.items()}
+
+
+def _remarks(remarks: Sequence[str]) -> Iterator[Note]:
+    """Yield the first notes on the reading of pictures, and how many more there are."""
+    yield from map(Note, remarks[:_SOME])
+    if len(remarks) > _SOME:
+        yield Note(f"there are such notes on {len(remarks) - _SOME} more pictures")
 
 
 def _unread(names: Sequence[str]) -> str:

@@ -26,7 +26,8 @@ _Networks = TypeVar("_Networks")
 class Data(Protocol):
     """An endless sequence of training samples, each of which depends on its index alone.
 
-    An attribute `ready` that is true says that they are in memory, so that the loop does not read ahead.
+    An attribute `ready` that is true says that they are in memory, so that the loop does not read ahead. An attribute
+    `remarks` holds notes on the reading of pictures so far.
     """
 
     @property

@@ -12,7 +12,7 @@ from PIL import Image
 
 import clips
 import impasto
-from impasto.api.apply import default_output_apply, iter_apply, open_painter
+from impasto.api.apply import default_output_apply, iter_apply, open_painter, start_apply
 from impasto.api.rerun import iter_rerun
 from impasto.api.score import score
 from impasto.errors import FileExists, ImageError, OptionError, UnknownName
@@ -218,6 +218,22 @@ def test_a_video_is_painted_frame_by_frame(files, tmp_path):
     before, after = probe(clip), probe(target)
     assert (after.frame_rate, after.frames, after.sound) == (clips.NTSC, 6, before.sound)
     assert after.metadata["operation"] == "apply"
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "apng", "webp"])
+def test_all_frames_of_an_animation_or_a_word(suffix, files, tmp_path):
+    frames = [Image.new("RGB", (32, 32), (60 * i, 90, 200)) for i in range(3)]
+    frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], duration=100)
+    model = open_painter(files / "one.safetensors", ApplyOptions(**CPU))
+    events = list(iter_apply(model, tmp_path / f"a.{suffix}", output=tmp_path / "still.png"))
+    assert Note(f"a.{suffix} has 3 frames; only the first is read") in events
+    for name in ("out.gif", "out.mp4"):
+        if suffix == "webp":  # FFmpeg does not read it
+            with pytest.raises(ImageError, match=f"{name} names no format we can write"):
+                iter_apply(model, tmp_path / f"a.{suffix}", output=tmp_path / name)
+            continue
+        assert start_apply(model, tmp_path / f"a.{suffix}", output=tmp_path / name).wait() == tmp_path / name
+        assert probe(tmp_path / name).frames == 3
 
 
 def test_what_cannot_be_painted_is_one_sentence(files, tmp_path):

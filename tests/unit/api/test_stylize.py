@@ -1,6 +1,7 @@
 """The public door: everything it takes, everything it gives back, and files that can be repeated."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from impasto.api.rerun import iter_rerun
 from impasto.api.score import high_pass_picture
 from impasto.api.stylize import checkpoint_path, default_output, iter_stylize
 from impasto.data.styles import open_style
-from impasto.errors import CheckpointError, FileExists, ImageError, OptionError, UnknownName
-from impasto.events import Done, Saved, Started, Step, as_json
+from impasto.errors import CheckpointError, FileExists, ImageError, OptionError, SavedElsewhere, UnknownName
+from impasto.events import Done, Note, Saved, Started, Step, as_json
 from impasto.io.decode import load_picture
 from impasto.io.embedded import read_metadata
 from impasto.io.encode import save_picture
@@ -122,6 +123,84 @@ def test_transparency_stays(files):
 
 
 # --- files -----------------------------------------------------------------
+
+
+def test_a_preview_overwrites_nothing_unasked(files):
+    before = (files / "photo.png").read_bytes()
+    with pytest.raises(FileExists, match=r"photo\.png exists already; pass --force"):
+        paint(files, output=files / "out.png", preview=files / "photo.png")
+    with pytest.raises(OptionError, match=r"out\.png is the result, too; name another file for the preview"):
+        paint(files, output=files / "out.png", preview=files / "." / "out.png", force=True)
+    assert (files / "photo.png").read_bytes() == before and not (files / "out.png").exists()
+    (files / "preview.png").write_bytes(b"mine")
+    paint(files, output=files / "out.png", preview=files / "preview.png", force=True)
+    assert opened(files / "preview.png").size == (48, 36)
+    paint(files, output=files / "next.png", preview=files / "preview.png")  # of the same process: the next of a folder
+
+
+def test_the_place_is_checked_before_the_first_step(files):
+    (files / "file").write_text("mine")
+    for where in ({"output": files / "file" / "out.png"}, {"preview": files / "file" / "preview.png"}):
+        with pytest.raises(ImageError, match="file is a file; expected a folder"):
+            iter_stylize(files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), **where)
+    name = "x" * 240 + ".png"  # fits; that of the checkpoint does not
+    with pytest.raises(ImageError, match="File name too long"):
+        iter_stylize(files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), output=files / name)
+
+
+def gone_at(files, step, **kwargs):
+    """Paint into a folder that becomes a file after so many steps; return events and error."""
+    events, told = iter_stylize(files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), **kwargs), []
+    with pytest.raises(SavedElsewhere) as error:
+        for event in events:
+            told.append(event)
+            if isinstance(event, Step) and len([one for one in told if isinstance(one, Step)]) == step:
+                shutil.rmtree(files / "out")
+                (files / "out").write_text("a file by now")
+    return told, error.value
+
+
+def test_a_picture_whose_place_goes_away_is_saved_beside(files, monkeypatch):
+    (files / "home").mkdir()
+    monkeypatch.chdir(files / "home")
+    (files / "out").mkdir()
+    told, error = gone_at(files, 2, output=files / "out" / "a.png")
+    assert told[-1] == Saved(error.path, "result") and error.path.parent == files / "home"
+    paint(files, output=files / "whole.png")
+    assert error.path.read_bytes() == (files / "whole.png").read_bytes()
+
+
+def test_a_preview_whose_place_goes_away_stops_nothing(files, monkeypatch):
+    monkeypatch.setattr("impasto.api.stylize.PREVIEW_SECONDS", 0)
+    monkeypatch.setattr("impasto.api.stylize._SHARE", 0)
+    (files / "p").mkdir()
+    told = []
+    for event in iter_stylize(
+        files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), output=files / "out.png",
+        preview=files / "p" / "preview.png",
+    ):  # fmt: skip
+        told.append(event)
+        if isinstance(event, Step) and (files / "p").is_dir():
+            shutil.rmtree(files / "p")
+            (files / "p").write_text("a file by now")
+    notes = [event.text for event in told if isinstance(event, Note) and "preview" in event.text]
+    assert len(notes) == 1 and notes[0].startswith("no more previews: p is a file") or "cannot be written" in notes[0]
+    assert (files / "out.png").exists()
+
+
+def test_a_foreign_file_in_place_of_the_checkpoint_stays(files):
+    mine = checkpoint_path(files / "out.png")
+    mine.write_bytes(b"mine")
+    events = paint(files, output=files / "out.png")
+    assert Note(f"{mine} is of something else and stays; there will be no checkpoint") in events
+    assert mine.read_bytes() == b"mine" and opened(files / "out.png").size == (48, 36)
+    (files / "out.png").unlink()
+    stopped = iter_stylize(
+        files / "photo.png", str(files / "painting.png"), FEW, encoder=tiny_vgg(), output=files / "out.png"
+    )
+    next(event for event in stopped if isinstance(event, Step))
+    stopped.close()
+    assert mine.read_bytes() == b"mine" and "unfinished" in read_metadata(files / "out.png")
 
 
 def test_events_and_files_of_a_run(files):

@@ -10,6 +10,7 @@ import torch
 from impasto.checkpoints.files import save_state
 from impasto.checkpoints.model import Model
 from impasto.errors import OptionError, UnknownName, WeightsError
+from impasto.inference.load import load
 from impasto.networks.johnson import Johnson
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import PARTS, MicroAST
@@ -217,10 +218,13 @@ REFUSED = {
     "a classifier": (saved({"features.0.weight": torch.zeros(4, 3, 3, 3)}), "its first tensor is named 'features.0"),
     "nothing": (saved({}), "it holds no named tensors"),
     "a list": (saved([torch.zeros(2)]), "it holds no named tensors"),
-    "code": (saved({"conv1.conv2d.weight": Evil()}), "holds more than tensors; it was not loaded"),
+    "code": (
+        saved({"conv1.conv2d.weight": Evil()}),
+        r"holds objects of Python \(print\), as of a whole network, and no code in it ran",
+    ),
     "a pickle with code": (pickle.dumps(Evil()), "holds more than tensors|cannot be read"),
     "truncated": (saved(STATE)[:5000], "cannot be read|damaged"),
-    "text": (b"<html>not found</html>", "cannot be read|damaged"),
+    "a web page": (b"<html>not found</html>", "is a web page, not the file that it links to"),
     "empty": (b"", "cannot be read|damaged"),
 }
 
@@ -262,10 +266,28 @@ def test_pictures_come_back_in_range_and_in_size(kind):
 
 def test_strength_interpolates_embeddings_from_the_identity():
     network = painter()
-    half = torch.lerp(network.embeddings[0], network.embeddings[1], 0.5)
-    assert torch.equal(painted(network, style="waves", strength=0.5), painted(network, style=half))
-    assert torch.equal(painted(network, style="waves", strength=0), painted(network, style="identity"))
+    half = painted(network, style=torch.lerp(network.embeddings[0], network.embeddings[1], 0.5))
+    error = painted(network, style="identity") - IMAGE
+    expected = (half - 0.5 * error).clamp(0, 1)
+    torch.testing.assert_close(painted(network, style="waves", strength=0.5), expected, rtol=0, atol=1e-6)
     assert torch.equal(painted(network), painted(network, style="waves"))  # the first that is not the identity
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_strength_leads_from_the_photograph_to_the_style(kind, precision, tmp_path):
+    network = NETWORKS[kind]()
+    written(tmp_path / "a.safetensors", network)
+    model = load(tmp_path / "a.safetensors", device="cpu", precision=precision)
+    style = {"microast": picture(24, 24, 5)}.get(kind, "waves" if getattr(model, "styles", ()) else None)
+    flat = [torch.full((1, 3, 16, 24), value) for value in (0.0, 0.3, 1.0)]
+    for image in (*flat, IMAGE):
+        steps = [model.paint(image, style=style, strength=strength) for strength in (0, 1e-6, 0.25, 0.5, 0.75, 1)]
+        assert torch.equal(steps[0], image)
+        assert (steps[1] - image).abs().max() < (0.5 if precision == "float32" else 1.5) / 255  # no jump
+        # a path without detours: what it goes is hardly longer than the way
+        way = (steps[-1] - image).abs().mean()
+        assert all((step - image).abs().mean() < 1.05 * way + 0.01 for step in steps)
 
 
 def test_strength_interpolates_pixels_where_there_are_no_embeddings():

@@ -65,7 +65,7 @@ def spec_for(server, **changes):
         SPECS["vgg19-torchvision"],
         url=f"http://127.0.0.1:{server.server_address[1]}/tiny.pth",
         resource="tiny.pth",
-        sha256=hashlib.sha256(CONTENT).hexdigest()[:8],
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
         size=len(CONTENT),
         **changes,
     )
@@ -285,3 +285,20 @@ def test_folder(monkeypatch, tmp_path):
 def test_finding_needs_no_torch():
     code = "import sys; from impasto.checkpoints.weights import find; find('vgg19'); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_published_weights_are_known_by_their_whole_digest():
+    """Eight digits are met by chance after 2^32 files, and on purpose within hours."""
+    assert all(len(bytes.fromhex(spec.sha256)) == 32 for spec in SPECS.values())
+    for name in ("vgg19-torchvision", "vgg16-torchvision"):  # their names have the first eight
+        assert Path(SPECS[name].resource).stem.partition("-")[2] == SPECS[name].sha256[:8]
+
+
+def test_a_file_that_agrees_in_the_first_digits_only_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("IMPASTO_HOME", str(tmp_path))
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    other = digest[:63] + format(15 - int(digest[63], 16), "x")  # another last digit
+    spec = dataclasses.replace(SPECS["vgg19-torchvision"], resource="tiny.pth", sha256=other)
+    (tmp_path / "tiny.pth").write_bytes(CONTENT)
+    with pytest.raises(WeightsError, match="is damaged"):
+        find(spec)

@@ -75,6 +75,17 @@ def test_arrays_and_tensors_of_all_kinds_are_taken():
     assert small_set(gray, [2, 0, 1]).labels.tolist() == [2, 0, 1]
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("how", ["array", "tensor", "list", "pair", "npz"])
+def test_channels_may_come_first(tmp_path, channels, how):
+    values = pictures(4, channels, 8, 6)
+    np.savez(tmp_path / "set.npz", images=values)
+    given = {"array": values, "tensor": torch.from_numpy(values), "list": list(torch.from_numpy(values)),
+             "pair": (values, np.array([0, 1, 0, 1])), "npz": tmp_path / "set.npz"}[how]  # fmt: skip
+    sets = read_sets(given, colors="gray" if channels == 1 else "rgb")
+    assert {part.tobytes() for part in torch.cat([one.images for one in sets]).numpy()} == {p.tobytes() for p in values}
+
+
 BAD = {
     "empty": (np.empty((0, 4, 4), np.uint8), None, "The set is empty; expected two pictures at least"),
     "list": ([], None, "is empty"),
@@ -85,6 +96,11 @@ BAD = {
     "rank": (np.zeros((4, 4), np.uint8), None, "has the shape .4, 4.; expected .N, H, W."),
     "channels": (np.zeros((2, 4, 4, 2), np.uint8), None, "2 channels; expected gray or RGB"),
     "labels": (np.zeros((2, 4, 4), np.uint8), [1], "2 pictures and labels of shape .1,.; expected one for each"),
+    "unlabeled": (
+        np.zeros((2, 4, 4), np.uint8),
+        [3, -1],
+        "labels from -1 to 3; expected classes numbered from 0, or no",
+    ),
     "names": (np.zeros((2, 4, 4), np.uint8), ["a", "b"], "expected whole numbers"),
 }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from bars import CLASSES, SIDE, Labeled, bars, schooled
@@ -20,7 +21,7 @@ from impasto.api.evaluate import Evaluation, iter_evaluate
 from impasto.checkpoints.classifier import digest
 from impasto.checkpoints.files import MODEL, load_state, save_state
 from impasto.cli.main import main
-from impasto.data.arrays import Sets, small_set
+from impasto.data.arrays import Sets, read_sets, small_set
 from impasto.errors import FileExists, ImageError, OptionError, UnknownName
 from impasto.evaluation.options import EvaluateOptions
 from impasto.events import Done, Measured, Note, Saved, Started, Step
@@ -341,7 +342,6 @@ def test_batches_for_it_have_labels(sets):
     [
         (None, "the set has no labels; expected a folder for each class"),
         ([0] * 9, "labels are from 0 to 0; expected two classes or more"),
-        ([-1] + [0] * 8, "labels are from -1 to 0"),
         ([0, 10**9] + [0] * 7, "labels are from 0 to 1000000000"),
     ],
 )
@@ -349,6 +349,28 @@ def test_labels_that_make_no_classes_are_refused(labels, text, tmp_path):
     odd = small_set(np.zeros((9, 8, 8), np.uint8), labels)
     with pytest.raises(ImageError, match=text):
         iter_classifier(Sets(odd, odd), ClassifierOptions(device="cpu"), run=tmp_path / "run")
+
+
+def test_a_folder_of_one_class_has_one_class(tmp_path):
+    (tmp_path / "pictures" / "cats").mkdir(parents=True)
+    for index in range(3):
+        Image.new("RGB", (16, 16), (80 * index, 0, 0)).save(tmp_path / "pictures" / "cats" / f"{index}.png")
+    sets = read_sets(tmp_path / "pictures", crop=8)
+    assert sets.train.labels.tolist() == [0, 0] and sets.train.names == ("cats",)
+    with pytest.raises(ImageError, match=r"the set has only one class, cats; expected two or more\.$"):
+        iter_classifier(sets, ClassifierOptions(device="cpu"), run=tmp_path / "run")
+
+
+def test_a_set_is_compared_by_the_names_of_its_classes(sets, tmp_path):
+    train, test = (replace(part, names=tuple(f"class {index}" for index in range(CLASSES))) for part in sets)
+    options = ClassifierOptions(steps=40, learning_rate=1e-2, device="cpu", preview_seconds=1e9)
+    list(iter_classifier(Sets(train, test), options, run=tmp_path / "own"))
+    only = test.labels == 2
+    last = replace(test, images=test.images[only], labels=torch.zeros(int(only.sum())).long(), names=("class 2",))
+    assert found(iter_evaluate(tmp_path / "own", Sets(last, last), QUICK))["by_class"][2] > 0.9
+    other = replace(last, names=("dogs",))
+    with pytest.raises(OptionError, match=r"the set has the class dogs; .*own.* knows class 0, class 1, "):
+        iter_evaluate(tmp_path / "own", Sets(other, other), QUICK)
 
 
 # --- classifiers, and monitors of the caller ---------------------------------------------------------

@@ -567,6 +567,22 @@ def test_every_kind_is_written(runs, tmp_path):
         assert film.n_frames == 4  # after 1, 2, 5 and 30 epochs
 
 
+@pytest.mark.parametrize(
+    ("kind", "axes", "message"),
+    [
+        ("manifold", (3, 70), "axes are 3,70; expected two different dimensions from 1 to 3"),
+        ("all", (3, 70), "axes are 3,70; expected two different dimensions from 1 to 3"),
+        ("manifold", (2, 2), "axes are 2,2; expected two different dimensions"),
+        ("traversal", (1, 2), "axes are of the kind manifold, and kind is traversal; leave out one of them"),
+        ("grid", (3, 70), "axes are of the kind manifold, and kind is grid"),
+    ],
+)
+def test_axes_that_are_not_there_are_refused_at_once(runs, tmp_path, kind, axes, message):
+    with pytest.raises(OptionError, match=message):
+        iter_sample(runs / "vae", SampleOptions(**CPU, kind=kind, axes=axes), output=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_single_samples_are_written_into_a_folder(runs, tmp_path):
     events = list(iter_sample(runs / "classes", SampleOptions(**CPU, count=12, seed=3), output=tmp_path / "many"))
     assert sorted(path.name for path in (tmp_path / "many").iterdir()) == [f"{index:02}.png" for index in range(12)]

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from torch.nn import functional as F
 
 import clips
 import impasto
@@ -20,6 +21,8 @@ from clips import NTSC, pan, photograph, write
 from impasto.cli.progress import report_bar, report_lines
 from impasto.errors import FileExists, ImageError, MissingExtra, OptionError, VideoError
 from impasto.events import Done, Note, Saved, Started, Step, as_json
+from impasto.io.video.colors import frame_alpha, frame_tensor
+from impasto.io.video.container import open_container, picture_stream, read_frames
 from impasto.io.video.probe import Clip, probe
 from impasto.io.video.reader import iter_frames
 from impasto.io.video.writer import iter_video
@@ -304,6 +307,60 @@ def test_gif(tmp_path):
     assert (found.size, found.frames, found.duration, found.sound) == ((48, 64), 10, 1.0, ())
     for (image, _), frame in zip(iter_frames(tmp_path / "b.gif"), frames, strict=True):
         assert (image - frame.image()).abs().mean() < 0.05
+
+
+def transparent(path, codec, layout, count=3):
+    """A gray video whose left half is invisible, whose lower right quarter is opaque, and the other half so."""
+    frames = []
+    for index in range(count):
+        array = np.full((24, 32, 4), 90 + 20 * index, np.uint8)
+        array[:, :16, 3], array[:12, 16:, 3], array[12:, 16:, 3] = 0, 128, 255
+        frames.append(av.VideoFrame.from_ndarray(array, "rgba").reformat(format=layout))
+    options = {"auto-alt-ref": "0"} if codec.startswith("libvpx") else {}
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, layout
+        for index, frame in enumerate(frames):
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return path
+
+
+SEEN = [  # name, codec and pixel format of transparent sources
+    ("a.mov", "qtrle", "argb"), ("b.mov", "prores_ks", "yuva444p10le"), ("c.webm", "libvpx-vp9", "yuva420p"),
+    ("d.webm", "libvpx", "yuva420p"), ("e.mkv", "ffv1", "bgra"), ("f.mkv", "libvpx-vp9", "yuva420p"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "codec", "layout"), SEEN)
+@pytest.mark.parametrize("suffix", [".mov", ".webm", ".mkv", ".gif", ".mp4"])
+def test_transparency_is_kept_where_the_container_can_and_else_said(name, codec, layout, suffix, tmp_path):
+    source, target = transparent(tmp_path / name, codec, layout), tmp_path / f"out{suffix}"
+    events = list(iter_video(source, target, lambda frame: F.interpolate(frame, scale_factor=2)))
+    (note,) = [event.text for event in events if isinstance(event, Note)]
+    with open_container(target) as container:
+        frame = list(read_frames(container, [picture_stream(container, target)]))[1]
+        alpha, color = frame_alpha(frame), frame_tensor(frame)[0, :, 40, 50] * 255
+    assert abs(color - 110).max() < 4
+    if suffix == ".mp4":
+        assert note == "transparency is left out: MP4 has none; .webm, .mkv, .mov and .gif keep it" and alpha is None
+        return
+    assert note.startswith("transparency is kept: ") and alpha.shape == (1, 1, 48, 64)
+    shown = [float(alpha[0, 0, y, x]) for y, x in ((10, 10), (40, 10), (10, 50), (40, 50))]
+    assert shown == pytest.approx([0, 0, 1 if suffix == ".gif" else 0.5, 1], abs=0.03)
+
+
+def test_transparency_that_comes_later_is_said(tmp_path):
+    source, opaque = tmp_path / "a.mkv", np.full((24, 32, 4), 255, np.uint8)
+    later = opaque.copy()
+    later[:12, :, 3] = 0
+    frames = [av.VideoFrame.from_ndarray(array, "rgba").reformat(format="bgra") for array in (opaque, later, later)]
+    clips.write(source, frames, codec="ffv1", pixels="bgra")
+    events = list(iter_video(source, tmp_path / "out.mov", lambda frame: frame))
+    assert [event.text for event in events if isinstance(event, Note)] == [
+        "transparency is left out: the first frame had none"
+    ]
 
 
 def test_odd_sizes_are_padded_and_said(tmp_path):

@@ -84,6 +84,18 @@ def test_wasserstein_against_numpy_for_full_covariances():
     assert distance("wasserstein", f, a).item() == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 1e-20, 0.5, 1e4])
+def test_wasserstein_of_a_flat_style_is_the_distance_to_a_point(value, dtype):
+    f = random(1, 4, 5, 6).to(dtype).requires_grad_()
+    a = torch.full_like(f, value, requires_grad=False)
+    found = distance("wasserstein", f, a)
+    found.backward()
+    x = f.detach().double()
+    expected = ((x.mean((2, 3)) - value).square() + x.var((2, 3), correction=0)).mean()  # no variance to share
+    assert found.item() == pytest.approx(expected.item(), rel=1e-3) and f.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("name", STYLE_LOSSES.names())
 def test_gradients_agree_with_finite_differences(name):
     a = random(1, 3, 4, 5, seed=1)

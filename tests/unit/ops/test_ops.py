@@ -130,6 +130,33 @@ def test_trace_of_root_stays_finite_on_a_singular_matrix():
     assert torch.isfinite(matrix.grad).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("size", [0.0, 1e-45, 1e-38, 1e-19, 1.0])
+def test_matrices_of_rounding_errors_have_roots_and_finite_gradients(dtype, size):
+    noise = random(1, 24, 24, seed=3).to(dtype) - 0.5
+    matrix = (size * (noise + noise.transpose(1, 2))).requires_grad_()
+    root = covariance_sqrt(matrix)
+    (gradient,) = torch.autograd.grad(trace_sqrt(matrix), matrix)
+    assert root.isfinite().all() and gradient.isfinite().all()
+
+
+def test_a_solver_that_does_not_converge_is_asked_again_in_float64(monkeypatch):
+    solve, asked = torch.linalg.eigh, []
+
+    def moody(matrix):
+        asked.append(matrix.dtype)
+        if matrix.dtype == torch.float32:
+            raise torch.linalg.LinAlgError("the algorithm failed to converge")
+        return solve(matrix)
+
+    matrix = torch.diag(torch.tensor([4.0, 9.0])) * 1e-12
+    monkeypatch.setattr(torch.linalg, "eigh", moody)
+    torch.testing.assert_close(covariance_sqrt(matrix), torch.diag(torch.tensor([2.0, 3.0])) * 1e-6)
+    assert asked == [torch.float32, torch.float64]
+    with pytest.raises(OptionError, match="the covariance of features is not finite; expected numbers"):
+        covariance_sqrt(matrix / 0)
+
+
 # --- total variation -------------------------------------------------------
 
 

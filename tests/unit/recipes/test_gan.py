@@ -677,7 +677,7 @@ def test_what_does_not_fit_is_one_sentence(sets, unlabeled, classifier, tmp_path
     with pytest.raises(OptionError, match="The set has no labels; a class-conditional GAN needs them: a folder for"):
         iter_gan(unlabeled, options, run=tmp_path / "run")
     one = SmallSet(sets.train.images, torch.full((200,), 2))
-    with pytest.raises(OptionError, match="The set has only one class, or labels below 0"):
+    with pytest.raises(OptionError, match="The set has only one class; a class-conditional GAN needs two or more"):
         iter_dcgan(Sets(one, one), DCGANOptions(**QUICK, conditional=True), run=tmp_path / "run")
     gap = SmallSet(sets.train.images, torch.arange(200) % 3 * 4)
     with pytest.raises(OptionError, match="no picture of class 1, but some of class 8; a class-conditional VAE needs"):

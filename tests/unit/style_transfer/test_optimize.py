@@ -1,6 +1,7 @@
 """The painting loop: the paper's total loss, its gradient, and what a run must do."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from impasto.checkpoints.files import load_state, save_state
 from impasto.errors import CheckpointError, ImageError, OptionError, UnknownName
-from impasto.events import Done, Started, Step
+from impasto.events import Done, Note, Started, Step
 from impasto.metrics.style import score
 from impasto.ops.color import luminance
 from impasto.ops.filters import high_pass
@@ -417,3 +418,24 @@ def test_optimize_is_the_last_event():
     image = optimize(picture(36, 48), [picture(40, 40, 1)], tiny_vgg(), options)
     assert torch.equal(image, run(options)[-1].image)
     assert isinstance(image.numpy(), np.ndarray)
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("weight", ["style_weight", "tv_weight"])
+def test_weights_that_allow_no_step_are_told(optimizer, weight):
+    content, style = picture(24, 32), picture(24, 24, 3)
+
+    def run(value):
+        options = StylizeOptions(size=32, steps=3, polish=0, min_size=10_000, optimizer=optimizer, **{weight: value})
+        events = list(iter_optimize(content, [style], tiny_vgg(), options))
+        return events[-1].image, [event.text for event in events if isinstance(event, Note)]
+
+    image, told = run(1e30)
+    assert torch.equal(image, content) and len(told) == 1
+    assert re.match(
+        r"no step changed the picture, since its loss of \S+e\+\d+ allows none\. Lower the weights", told[0]
+    )
+    image, told = run(1e3)
+    assert image.isfinite().all() and not torch.equal(image, content) and not told
+    with pytest.raises(OptionError, match=r"^the loss became (inf|nan) in step \d; expected a number\. Lower the weig"):
+        run(1e300)

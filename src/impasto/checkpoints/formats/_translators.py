@@ -1,7 +1,7 @@
-"""Generators of the official CycleGAN, pix2pix and CUT: shapes and keys tell their settings.
+"""Generators of CycleGAN, pix2pix and CUT: shapes and keys tell their settings.
 
-Two settings are not in the file: dropout of a U-Net, which has no effect in evaluation mode, and the norm of a network
-with neither gains nor biases, which is then none.
+Three settings are not in the file: dropout of a U-Net, which has no effect in evaluation mode, the norm of a network
+with neither gains nor biases, which is then none, and the padding, which is by reflection in the official programs.
 """
 
 import re
@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from impasto.checkpoints.build import empty, fill
 from impasto.checkpoints.files import COUNTER, File
@@ -26,6 +27,7 @@ _STATISTICS = (".running_mean", ".running_var", COUNTER)
 
 def read_generator(
     file: File,
+    tensors: Mapping[str, Tensor],
     network: type[ResNetGenerator] | type[UNetGenerator],
     settings_of: Callable[[Shapes], dict[str, Any]],
     name: str,
@@ -34,6 +36,7 @@ def read_generator(
 
     Args:
         file: the file.
+        tensors: what it holds, under the keys of the official program.
         network: its architecture.
         settings_of: finds its settings in the shapes of its tensors; a KeyError or IndexError if they do not fit.
         name: of the program, for errors.
@@ -41,7 +44,7 @@ def read_generator(
     Raises:
         WeightsError: it is another network of that program, or damaged.
     """
-    tensors, path = file.tensors, file.path
+    path = file.path
     old = [key for key in tensors if key.endswith(_STATISTICS) and f"{key.rpartition('.')[0]}.weight" not in tensors]
     tensors = {key: value for key, value in tensors.items() if key not in old}
     shapes = {key: tuple(value.shape) for key, value in tensors.items()}
@@ -73,7 +76,9 @@ def read_generator(
 
 def norm_of(shapes: Shapes, gain: str, bias: str) -> str:
     """Return the norm of a network, from the keys that a gain or a bias would have."""
-    return "batch" if gain in shapes else "instance" if bias in shapes else "none"
+    if gain in shapes:
+        return "batch" if gain.replace("weight", "running_mean") in shapes else "affine"
+    return "instance" if bias in shapes else "none"
 
 
 def filter_shape(shapes: Shapes, key: str) -> tuple[int, ...]:

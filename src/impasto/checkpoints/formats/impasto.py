@@ -30,7 +30,7 @@ def contents(file: File) -> tuple[dict[str, Tensor], dict[str, Any], tuple[str, 
     if "network" in card or "optimizers" not in card:
         return _without_wrapper(file.tensors, card), card, ()
     model = card.get("model")  # of a checkpoint: its record and its values
-    if not isinstance(model, Mapping) or not {"network", "name"} <= model.keys():
+    if not isinstance(model, Mapping) or not isinstance(model.get("network"), str) or "name" not in model:
         raise WeightsError(
             f"{file.path.parent} is a training that has not ended; go on with it, by --resume, before its network is "
             "used."
@@ -43,6 +43,8 @@ def contents(file: File) -> tuple[dict[str, Tensor], dict[str, Any], tuple[str, 
     note = f"{file.path.parent} is a training that has not ended; its weights are those of step {card.get('step', 0):,}"
     about = {key: value for key, value in card.items() if key not in ("model", "optimizers", "environment", "log")}
     card = upgrade_card({**about, **model})
+    if not isinstance(card.get("settings", {}), Mapping):
+        raise WeightsError(f"{file.path} is damaged: its settings do not make a network. Train it again.")
     return _without_wrapper(weights, card), card, (note,)
 
 
@@ -65,7 +67,7 @@ def _read(file: File) -> Model:
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         hint = " It is an encoder; see `load_encoder`." if kind == "compact" else ""
         raise WeightsError(f"{path} holds the network {kind!r}; expected one of {', '.join(ARCHITECTURES)}.{hint}")
-    network = build(ARCHITECTURES[kind], card, path)
+    network = build(ARCHITECTURES[kind], card, path, tensors)
     extra: dict[str, Tensor] = {}
     if isinstance(network, Autoencoder):
         extra, notes = _codes(tensors, network.latent, path, notes)

@@ -2,6 +2,7 @@
 
 import re
 import zipfile
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from impasto.checkpoints.formats import Format
 from impasto.checkpoints.model import Model
 from impasto.errors import WeightsError
 from impasto.networks.lengstrom import Lengstrom
+from impasto.reading import open_regular
 
 __all__ = ["FORMAT"]
 
@@ -36,12 +38,17 @@ def _detects(file: File) -> bool:
         return False
 
 
+def _blob(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read(_MAX_BYTES)
+
+
 def _blobs(file: File) -> dict[str, bytes]:
     """Return the files by name."""
     path = file.path
     try:
         if path.is_dir():
-            return {one.name: one.read_bytes() for one in path.iterdir() if _is_blob(one.name)}
+            return {one.name: _blob(one) for one in path.iterdir() if _is_blob(one.name)}
         with zipfile.ZipFile(path) as opened:
             names = {name.rpartition("/")[2]: name for name in opened.namelist()}
             wanted = {short: name for short, name in names.items() if _is_blob(short)}

@@ -12,10 +12,15 @@ from impasto.networks.microast import PARTS, MicroAST
 __all__ = ["FORMAT"]
 
 
+# one key of each part: other networks have a `decoder.`, too
+_FIRST = ("content_encoder.enc1.0.", "style_encoder.enc1.0.", "modulator.weight1.0.", "decoder.dec1.conv1.")
+
+
 def _detects(file: File) -> bool:
     if file.path.is_dir():
-        return any(path.is_file() and path.name.startswith(PARTS) for path in file.path.iterdir())
-    return not file.card and any(key.startswith(tuple(f"{part}." for part in PARTS)) for key in file.tensors)
+        names = [path.name for path in file.path.iterdir() if path.is_file()]
+        return sum(any(name.startswith(part) for name in names) for part in PARTS) > 1
+    return not file.card and any(key.startswith(_FIRST) for key in file.tensors)
 
 
 def _read(file: File) -> Model:

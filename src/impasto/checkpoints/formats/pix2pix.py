@@ -16,7 +16,7 @@ def _detects(file: File) -> bool:
 
 
 def _read(file: File) -> Model:
-    return read_generator(file, UNetGenerator, _settings, "pix2pix")
+    return read_generator(file, file.tensors, UNetGenerator, _settings, "pix2pix")
 
 
 def _settings(shapes: Shapes) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from impasto.io.video.container import Turn
 if TYPE_CHECKING:
     from av import VideoFrame
 
-__all__ = ["HIGH_DYNAMIC_RANGE", "LIMITED", "UNSAID", "colors_of", "frame_tensor", "matrix_of", "to_yuv"]
+__all__ = [
+    "HIGH_DYNAMIC_RANGE", "LIMITED", "UNSAID", "colors_of", "frame_alpha", "frame_tensor", "matrix_of", "to_yuv",
+]  # fmt: skip
 
 
 def colors_of(frame: "VideoFrame") -> np.ndarray[Any, Any]:
@@ -80,3 +82,12 @@ def frame_tensor(frame: "VideoFrame", like: tuple[int, int] | None = None) -> Te
     yuv = torch.from_numpy(np.stack(rows)[..., :width].astype(np.float32)) / 256
     rgb = _to_rgb(yuv, matrix_of(frame.colorspace, frame.height, frame.width), full)
     return Turn.of(frame)(rgb[None].clamp(0, 1))
+
+
+def frame_alpha(frame: "VideoFrame", like: tuple[int, int] | None = None) -> Tensor | None:
+    """Return the opacity of a decoded frame, upright, `(1, 1, H, W)` in [0, 1]; None if its format has none."""
+    if not any(component.is_alpha for component in frame.format.components) and not frame.format.has_palette:
+        return None
+    height, width = like or (frame.height, frame.width)
+    array = np.ascontiguousarray(frame.reformat(width, height, "rgba").to_ndarray()[..., 3])
+    return Turn.of(frame)(torch.from_numpy(array)[None, None].float() / 255)

@@ -1,6 +1,5 @@
 """Containers and codecs of video files."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from impasto.errors import MissingExtra, VideoError
+from impasto.reading import read_json
 
 if TYPE_CHECKING:
     from av import AudioStream, Packet, VideoFrame, VideoStream
@@ -118,7 +118,7 @@ def read_frames(container: "InputContainer", streams: list[Any]) -> Iterator[Any
     """Yield decoded frames and undecoded packets of sound; damaged ones are skipped."""
     from av.error import FFmpegError
 
-    packets = container.demux(streams)
+    packets, decoder = container.demux(streams), _decoder(streams[0])
     while True:
         try:
             packet = next(packets)
@@ -132,10 +132,23 @@ def read_frames(container: "InputContainer", streams: list[Any]) -> Iterator[Any
         elif not packet.is_corrupt:
             frames: list[Any] = []
             with suppress(FFmpegError):
-                frames = packet.decode()
+                frames = decoder.decode(packet)
             yield from frames
     with suppress(FFmpegError):  # the end of the file is damaged: flush the decoder
-        yield from streams[0].codec_context.decode(None)
+        yield from decoder.decode(None)
+
+
+def _decoder(stream: "VideoStream") -> Any:
+    """Return the decoder of a stream; FFmpeg's own for VP8 and VP9 would leave out transparency."""
+    context = stream.codec_context
+    library = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(context.name)
+    if library is None or stream.metadata.get("alpha_mode", stream.metadata.get("ALPHA_MODE")) != "1":
+        return context
+    from av import CodecContext
+
+    decoder = CodecContext.create(library, "r")
+    decoder.extradata = context.extradata
+    return decoder
 
 
 def first_frame(container: "InputContainer", stream: "VideoStream", path: Path) -> "VideoFrame":
@@ -216,7 +229,7 @@ def tags_of(tags: Mapping[str, str]) -> dict[str, Any] | None:
     """Return the metadata of impasto in the tags of a file, or None."""
     comments = [value for key, value in tags.items() if key.lower() == "comment"]  # Matroska has upper case
     try:
-        told = json.loads(comments[0] if comments else "null")
+        told = read_json(comments[0] if comments else "null")
     except ValueError:
         return None
     found = told.get("impasto") if isinstance(told, dict) else None

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 from impasto.errors import ImageError, OptionError, VideoError
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.files import check_place, draft_file
-from impasto.io.video.colors import HIGH_DYNAMIC_RANGE, LIMITED, UNSAID, frame_tensor, matrix_of, to_yuv
+from impasto.io.video.colors import HIGH_DYNAMIC_RANGE, LIMITED, UNSAID, frame_alpha, frame_tensor, matrix_of, to_yuv
 from impasto.io.video.container import KINDS, Kind, Turn, is_frame, open_container, picture_stream, read_frames
 from impasto.io.video.timing import Timing, tick_of, timing_of
 
@@ -48,8 +48,9 @@ def iter_video(
     """Process every frame of a video and write the result, with the sound and metadata of the source.
 
     Each frame keeps its time, and so do duration and frame rate. Sound is copied without encoding if the container can
-    hold its codec. Title, date and location are kept. Only a few frames are in memory at a time. The file appears
-    when it is complete, or not at all.
+    hold its codec. Title, date and location are kept; transparency too, except in MP4: in MOV by ProRes 4444, in MKV by
+    VP9, in GIF whole or not at all. Only a few frames are in memory at a time. The file appears when it is complete, or
+    not at all.
 
     Args:
         source: a video file.
@@ -62,7 +63,7 @@ def iter_video(
         force: overwrite an existing file.
 
     Yields:
-        `Started`; an event for each frame; a `Note` for everything that is lost; `Saved`; `Done`.
+        `Started`; an event for each frame; a `Note` for everything that is lost, and on transparency; `Saved`; `Done`.
 
     Raises:
         VideoError: the source cannot be read at all, or the output cannot be written.
@@ -95,7 +96,7 @@ def iter_video(
                     yield Started(source.stem, ((frame.shape[-2], frame.shape[-1], total),), unit="frame")
                 last = timing.moment(item, last)
                 painted = _checked(process(frame), painted)
-                yield from writer.picture(painted, last, item)
+                yield from writer.picture(painted, last, item, frame_alpha(item, writer.stored))
                 done += 1
                 spent = time.monotonic() - began
                 left = spent / done * max(0, total - done)
@@ -166,6 +167,7 @@ class _Writer:
         self.sounds: dict[int, _Sound] = {}
         self.stream: Any = None
         self.palette: Graph | None = None
+        self.transparent = self.told = False
         self.last: int | None = None
         self.tick = tick_of(timing, kind)
         with self._saying():
@@ -213,10 +215,26 @@ class _Writer:
         with self._saying():
             self.sounds[packet.stream.index].add(packet)
 
-    def picture(self, image: Tensor, at: Fraction, like: "VideoFrame") -> Iterator[Note]:
-        """Write a frame, `(1, 3, H, W)`, with its time in seconds; the first one begins the file."""
+    def picture(self, image: Tensor, at: Fraction, like: "VideoFrame", alpha: Tensor | None) -> Iterator[Note]:
+        """Write a frame, `(1, 3, H, W)`, with its time in seconds and its opacity; the first one begins the file."""
         height, width = image.shape[-2:]
         odd = self.kind.codec != "gif"
+        visible = alpha is not None and bool((alpha < 1).any())
+        if self.stream is None:
+            self.transparent = visible and self.kind.container in _TRANSPARENT
+            if self.transparent:
+                how = "whole or not at all" if self.kind.codec == "gif" else _TRANSPARENT[self.kind.container][0]
+                yield Note(f"transparency is kept: {how}")
+        if visible and not self.transparent and not self.told:
+            self.told = True
+            yield Note(f"transparency is left out: {_lacking(self.stream is not None, self.kind)}")
+        if self.transparent:
+            alpha = (
+                torch.ones(1, 1, height, width)
+                if alpha is None
+                else F.interpolate(alpha, (height, width), mode="bilinear", antialias=True)
+            )
+            image = torch.cat([image.cpu(), alpha.to(image.dtype)], 1)
         image = F.pad(image, (0, width % 2 * odd, 0, height % 2 * odd), mode="replicate").clamp(0, 1)
         if self.stream is None:
             with self._saying():
@@ -236,19 +254,22 @@ class _Writer:
             self._encode(frame)
 
     def _begin(self, height: int, width: int, like: "VideoFrame") -> None:
-        stream: Any = self.file.add_stream(self.kind.codec, rate=self.timing.rate.limit_denominator(10**6))
+        codec, layout, more = self.kind.codec, "yuv420p", _SPEED.get(self.kind.codec, {})
+        if self.transparent:
+            codec, layout, more = _TRANSPARENT[self.kind.container]
+        stream: Any = self.file.add_stream(codec, rate=self.timing.rate.limit_denominator(10**6))
         stream.width, stream.height = width, height
         context, told = stream.codec_context, self.source.codec_context
         context.time_base = self.tick
         if self.kind.codec == "gif":
             stream.pix_fmt = "pal8"
-            self.palette = _palette(height, width, self.tick)
+            self.palette = _palette(height, width, self.tick, "rgba" if self.transparent else "rgb24")
         else:
-            stream.pix_fmt = "yuv420p"
+            stream.pix_fmt = self.format = layout
             context.colorspace = self.matrix = matrix_of(like.colorspace, like.height, like.width)
             context.color_range = LIMITED
             context.color_primaries, context.color_trc = told.color_primaries or UNSAID, told.color_trc or UNSAID
-            context.options = {"crf": str(self.crf), **_SPEED.get(self.kind.codec, {})}
+            context.options = {"crf": str(self.crf), **more}
             ratio = self.source.sample_aspect_ratio
             if ratio:
                 context.sample_aspect_ratio = 1 / ratio if Turn.of(like).transpose else ratio
@@ -263,14 +284,15 @@ class _Writer:
         height, width = image.shape[-2:]
         if self.palette is not None:
             array = (image[0].permute(1, 2, 0).cpu() * 255).round().to(torch.uint8).numpy()
-            return VideoFrame.from_ndarray(np.ascontiguousarray(array), "rgb24")
-        yuv = (to_yuv(image[0].cpu().float(), self.matrix) * 256).round().numpy().astype("<u2")
-        even = VideoFrame(width, height, "yuv444p16le")
+            return VideoFrame.from_ndarray(np.ascontiguousarray(array), "rgba" if self.transparent else "rgb24")
+        colors = to_yuv(image[0, :3].cpu().float(), self.matrix) * 256
+        yuv = torch.cat([colors, image[0, 3:].cpu().float() * 65535]).round().numpy().astype("<u2")
+        even = VideoFrame(width, height, "yuva444p16le" if self.transparent else "yuv444p16le")
         for plane, values in zip(even.planes, yuv, strict=True):
             rows = np.zeros((height, plane.line_size // 2), "<u2")
             rows[:, :width] = values
             plane.update(rows.tobytes())
-        return even.reformat(format="yuv420p", src_color_range="MPEG", dst_color_range="MPEG")
+        return even.reformat(format=self.format, src_color_range="MPEG", dst_color_range="MPEG")
 
     def _encode(self, frame: "VideoFrame | None") -> None:
         if self.palette is not None and frame is not None:
@@ -292,12 +314,28 @@ _SPEED: Final[Mapping[str, dict[str, str]]] = {
 }
 
 
-def _palette(height: int, width: int, tick: Fraction) -> "Graph":
+# Codec, pixel format and options of transparent videos, by the container that can hold them.
+_TRANSPARENT: Final[Mapping[str, tuple[str, str, dict[str, str]]]] = {
+    "webm": ("libvpx-vp9", "yuva420p", {**_SPEED["libvpx-vp9"], "auto-alt-ref": "0"}),
+    "matroska": ("libvpx-vp9", "yuva420p", {**_SPEED["libvpx-vp9"], "auto-alt-ref": "0"}),
+    "mov": ("prores_ks", "yuva444p10le", {"profile": "4444", "alpha_bits": "16"}),
+    "gif": ("gif", "pal8", {}),
+}
+
+
+def _lacking(begun: bool, kind: Kind) -> str:
+    """Return why transparency is lost."""
+    if begun and kind.container in _TRANSPARENT:
+        return "the first frame had none"
+    return f"{kind.container.upper()} has none; .webm, .mkv, .mov and .gif keep it"
+
+
+def _palette(height: int, width: int, tick: Fraction, layout: str) -> "Graph":
     """Return a filter that chooses the best 256 colors of each frame."""
     from av.filter import Graph
 
     graph: Any = Graph()
-    start = graph.add_buffer(width=width, height=height, format="rgb24", time_base=tick)
+    start = graph.add_buffer(width=width, height=height, format=layout, time_base=tick)
     split, end = graph.add("split"), graph.add("buffersink")
     chosen, used = graph.add("palettegen", "stats_mode=single"), graph.add("paletteuse", "new=1")
     start.link_to(split)

@@ -54,7 +54,9 @@ class ClassifierRecipe(Recipe):
             )
         known = torch.cat([part.labels for part in (train, test) if part.labels is not None])
         low, high = int(known.min()), int(known.max())
-        if low < 0 or not 1 <= high < MOST_CLASSES:
+        if low == high and train.names:
+            raise ImageError(f"{set_name(images)} has only one class, {train.names[high]}; expected two or more.")
+        if not 1 <= high < MOST_CLASSES:
             raise ImageError(f"labels are from {low} to {high}; expected two classes or more, numbered from 0.")
         network = seeded(options.seed, lambda: Classifier(high + 1, train.shape[0], train.shape[1:]))
         held = (test.images, test.labels) if test.labels is not None else (test.images[:0], torch.zeros(0).long())

@@ -14,9 +14,10 @@ from torch import Tensor
 from impasto.checkpoints.classifier import load_classifier
 from impasto.checkpoints.files import CLASSIFIER, MODEL, load_state, save_state
 from impasto.data.arrays import Sets
-from impasto.errors import FileExists, ImageError, OptionError
+from impasto.errors import CheckpointError, FileExists, ImageError, OptionError
 from impasto.events import Step
 from impasto.networks.classifier import Classifier
+from impasto.reading import as_one_error
 from impasto.recipes.classifier.options import ClassifierOptions
 from impasto.recipes.classifier.recipe import ClassifierRecipe
 from impasto.training.loop import iter_train
@@ -113,7 +114,9 @@ def domain_classifier(a: Tensor, b: Tensor, *, run: str | Path, **settings: Any)
     first, second = (max(1, round(_HELD_OUT * len(domain))) for domain in (a, b))
     events = train_domain_classifier(a[first:], b[second:], (a[:first], b[:second]), path=path, **settings)
     deque(events, maxlen=0)
-    return load_classifier(path), float(load_state(path)[1]["accuracy"])
+    classifier = load_classifier(path)
+    with as_one_error(CheckpointError(f"{path} is damaged: it does not say its accuracy.")):
+        return classifier, float(load_state(path)[1]["accuracy"])
 
 
 def _seeded(seed: int, classes: int, channels: int, size: tuple[int, int]) -> Classifier:

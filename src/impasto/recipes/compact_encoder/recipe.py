@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from impasto.checkpoints.encoders import load_encoder
-from impasto.checkpoints.files import MODEL, save_state
+from impasto.checkpoints.files import MODEL, load_about, save_state
 from impasto.checkpoints.weights import SPECS
-from impasto.errors import ImageError, OptionError
+from impasto.errors import CheckpointError, FileExists, ImageError, OptionError
 from impasto.events import Done, Saved, Step
 from impasto.io.decode import load_picture
 from impasto.io.files import check_place, find_pictures
@@ -33,6 +33,7 @@ from impasto.style_transfer.objective import Encoder, Objective
 from impasto.style_transfer.optimize import iter_optimize
 from impasto.style_transfer.options import StylizeOptions
 from impasto.training.recipe import Site
+from impasto.training.run_folder import FolderLock
 
 __all__ = ["LAYERS_ALIKE", "CompactEncoderRecipe", "Comparison", "Moments", "evaluate", "iter_compress", "squeeze"]
 
@@ -215,11 +216,30 @@ class CompactEncoderRecipe:
 
         Raises:
             OptionError: resume or a network of the caller is asked for.
+            FileExists: another training writes to the folder, or a file there is no encoder of ours, also with `force`.
             ImpastoError: as for `iter_compress`.
         """
         if site.resume or site.network is not None:
             raise OptionError("an encoder is fitted in a few minutes, at once; leave out resume and network.")
-        return iter_compress(data["pictures"], options, output=site.run / MODEL, force=force)
+        output = site.run / MODEL
+        check_place(output, force)
+        if output.exists():
+            try:
+                load_about(output)
+            except CheckpointError:
+                raise FileExists(f"{output} is not of impasto, so it stays; name another folder.") from None
+        return _locked(site.run, iter_compress(data["pictures"], options, output=output, force=force))
+
+
+def _locked(folder: Path, events: Iterator[Step | Saved]) -> Iterator[Step | Saved]:
+    """Yield the events of a training while the folder is locked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FolderLock(folder)
+    lock.take()
+    try:
+        yield from events
+    finally:
+        lock.release()
 
 
 def _empty(vgg: VGG, options: CompressOptions) -> Compact:
