@@ -308,8 +308,9 @@ def test_presets_learn_and_tell_how_well(sets, classifier, tmp_path, train, opti
     assert 0 < found["real"]["frechet"] < 10 and found["generated"]["frechet"] == found["frechet"]
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert [line["measures"] for line in lines if line["measures"]] == told
-    assert notes(events)[-2].startswith(f"we keep the checkpoint of step {found['step']}, whose score is ")
-    assert f"of {CLASSES} classes are generated" in notes(events)[-1]
+    assert notes(events)[-3].startswith(f"we keep the checkpoint of step {found['step']}, whose score is ")
+    assert f"of {CLASSES} classes are generated" in notes(events)[-2]
+    assert "100 pictures are unsteady" in notes(events)[-1]
 
 
 def test_the_vanilla_preset_collapses_and_the_alarm_reports_it(sets, classifier, tmp_path):
@@ -534,7 +535,8 @@ def test_a_monitor_with_a_classifier_reports_collapse(sets, classifier):
     early = make_monitor(sets, **MONITORED, classifier=classifier)
     list(early.prepare())
     assert [early.measure(step, same).alarm for step in (10, 10, 10)] == [None] * 3  # all begin with equal samples
-    told, (words,) = monitor.finish(good)
+    told, (words, few) = monitor.finish(good)
+    assert "unsteady" in few
     assert told["generated"]["kl"] < 0.1 and told["real"]["recall"] > 0.8 and "4 of 4 classes are generated" in words
 
 

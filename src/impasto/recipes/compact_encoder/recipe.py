@@ -9,6 +9,7 @@ compares the result with VGG.
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,8 @@ def _locked(folder: Path, events: Iterator[Step | Saved]) -> Iterator[Step | Sav
         yield from events
     finally:
         lock.release()
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
 
 
 def _empty(vgg: VGG, options: CompressOptions) -> Compact:
