@@ -37,13 +37,14 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "reports": "errors io checkpoints",
     "inference": "errors events options devices ops builtin_styles io losses networks checkpoints style_transfer "
     "metrics data reports",
+    "onnx": "errors options networks checkpoints inference",
     "training": "errors events options devices io checkpoints reports",
     "evaluation": "errors events options devices ops networks checkpoints metrics data inference training",
     "recipes": "errors events options devices registry ops io losses networks checkpoints style_transfer metrics data "
     "inference training evaluation",
     "api": "errors events options devices run ops io networks checkpoints style_transfer metrics data reports "
-    "inference training evaluation recipes",
-    "cli": "errors events options builtin_styles paintings io checkpoints style_transfer data reports inference "
+    "inference onnx training evaluation recipes",
+    "cli": "errors events options builtin_styles paintings io checkpoints style_transfer data reports inference onnx "
     "training evaluation recipes api",
 }
 HOME = {  # each heavy package has one home
@@ -53,6 +54,9 @@ HOME = {  # each heavy package has one home
     "accelerate": "training",
     "av": "io",
     "cyclopts": "cli",
+    "onnx": "onnx",
+    "onnx_ir": "onnx",
+    "onnxruntime": "onnx",
     "jinja2": "reports",
     "markupsafe": "reports",
     "matplotlib": "reports",
@@ -107,6 +111,7 @@ PUBLIC = {
     "Translator": "inference",
     "apply": "api",
     "evaluate": "api",
+    "export": "api",
     "list_methods": "api",
     "list_models": "api",
     "load": "inference",

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from impasto.cli import apply, evaluate, lists, sample, score, stylize, train
+from impasto.cli import apply, evaluate, export, lists, sample, score, stylize, train
 from impasto.cli.app import app
 from impasto.cli.command import typed
 from impasto.cli.flags import whole_help
@@ -16,7 +16,7 @@ from impasto.cli.output import DONE, FAILED, INTERRUPTED, complain
 
 __all__ = ["main"]
 
-_COMMANDS = (apply, evaluate, lists, sample, score, stylize, train)  # each registers its commands
+_COMMANDS = (apply, evaluate, export, lists, sample, score, stylize, train)  # each registers its commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
