@@ -54,6 +54,7 @@ _CHUNK = 1 << 20  # values that are summed at once: few enough for the cache, en
 # On CPUs torch has another implementation of convolution for maps of at most this many values, with other rounding. A
 # strip may be that small while its map is not, so small maps use the implementation of large ones here.
 _SMALL = 20480
+_FLAT = 1e-6  # standard deviation relative to the mean; less is rounding
 _FEW = 11  # channels: with fewer than 12, a 1 x 1 convolution may round differently in strips
 
 
@@ -494,7 +495,8 @@ def normalize(
         y = y.view(b, c, h, w)
         return then(y) if then else y
     mean, variance = moments(x)
-    gain = (variance + eps).rsqrt()
+    flat = variance <= (_FLAT * mean).square()  # nothing but rounding, which the gain would make visible
+    gain = (variance + eps).rsqrt().masked_fill(flat, 0)
     if shares is None:
         return scale(x, gain * gamma, beta - mean * gain * gamma, then)
 
@@ -510,6 +512,7 @@ def _instance_norm(
     gamma: Tensor, beta: Tensor, eps: float, then: Callable[[Tensor], Tensor] | None, x: Tensor
 ) -> Tensor:
     weight, bias = (row.expand(1, x.shape[1])[0] for row in (gamma, beta))
+    x = x - x[:, :, 0, 0][:, :, None, None]  # exactly 0 if it is flat, so that no rounding is amplified
     y = F.instance_norm(x, weight=weight, bias=bias, eps=eps)
     return then(y) if then else y
 

@@ -10,11 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from impasto.checkpoints.encoders import load_encoder
+from impasto.checkpoints.load import load_style_predictor
 from impasto.checkpoints.model import CUSTOM, Model
 from impasto.errors import OptionError
 from impasto.inference.painter import Painter, in_range
 from impasto.networks.microast import MicroAST
 from impasto.networks.pyramid import PyramidNetwork
+from impasto.networks.style_predictor import LAYERS, StylePredictor, layer_moments
 from impasto.networks.styled import StyledNetwork
 from impasto.onnx.options import ExportOptions
 from impasto.onnx.traced import Traced
@@ -23,6 +26,7 @@ __all__ = ["Form", "Input", "form_of"]
 
 Draw = Callable[[torch.Generator, Sequence[int]], Tensor]
 _RANGE = "RGB in [0, 1]"
+_READ = 512  # side of a square with the area at which a style is read, as in `Painter.with_style`
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ def form_of(model: Model, options: ExportOptions) -> Form:
     parts = _PARTS[model.kind]
     part = next(iter(parts)) if options.part == "auto" else options.part
     if part not in parts:
-        expected = ", ".join(name for name in ("auto", *parts) if name)
+        expected = ", ".join(("auto", *list(parts)[model.kind not in ("autoencoder", "generator") :]))
         raise OptionError(f"part is {options.part!r}; the parts of {model.architecture} are {expected}.")
     if options.octaves and not isinstance(model.network, PyramidNetwork):
         raise OptionError(f"octaves are {options.octaves}; expected 0, since only a pyramid painter has octaves.")
@@ -105,15 +109,20 @@ def _facts(model: Model, options: ExportOptions) -> dict[str, str]:
 # --- painters -------------------------------------------------------------------------------------
 
 
-class _Pictures(nn.Module):
-    """A network as a function of tensors, which computes with maps of any size."""
+class _Operations(nn.Module):
+    """A function of tensors with the network whose weights it uses."""
 
-    def __init__(self, network: nn.Module, run: Callable[..., Traced]) -> None:
+    def __init__(self, network: nn.Module, run: Callable[..., Any]) -> None:
         super().__init__()
         self.network, self.run = network, run
 
-    def forward(self, image: Tensor, *others: Tensor) -> Tensor:
-        return in_range(self.run(Traced(image), *others).map)
+    def forward(self, *given: Tensor) -> Any:
+        return self.run(*given)
+
+
+def _of_pictures(network: nn.Module, run: Callable[..., Traced]) -> _Operations:
+    """Return the operations on pictures of any size, of which `run` computes the map."""
+    return _Operations(network, lambda image, *others: in_range(run(Traced(image), *others).map))
 
 
 def _picture(about: str, height: str = "height", width: str = "width") -> Input:
@@ -135,10 +144,10 @@ def _painter(model: Model, options: ExportOptions) -> Form:
     if isinstance(network, MicroAST):
         inputs |= {"style": _picture(f"the style image, {_RANGE}", "style_height", "style_width")}
         inputs |= {"strength": _strength()}
-        run = _Pictures(network, lambda image, style, strength: network(image, Traced(style), strength))
+        run = _of_pictures(network, lambda image, style, strength: network(image, Traced(style), strength))
         return Form(run, lambda image, style, strength: (_paint(model, image, style, strength),),
                     inputs, outputs, facts)  # fmt: skip
-    return Form(_Pictures(network, network), lambda image: (_paint(model, image),), inputs, outputs, facts)
+    return Form(_of_pictures(network, network), lambda image: (_paint(model, image),), inputs, outputs, facts)
 
 
 def _of_styles(
@@ -174,7 +183,7 @@ def _of_styles(
         "strength": _strength(),
     }
     return Form(
-        _Pictures(network, run),
+        _of_pictures(network, run),
         lambda image, embedding, strength: (_paint(model, image, embedding, strength, **more),),
         inputs,
         outputs,
@@ -188,6 +197,144 @@ def _paint(model: Any, image: Tensor, style: Tensor | None = None, strength: Any
     return painted
 
 
+# --- translators, generators, autoencoders, classifiers -------------------------------------------
+
+
+def _translator(model: Model, _: ExportOptions) -> Form:
+    network: Any = model.network
+    return Form(
+        _of_pictures(network, network),
+        lambda image: (_paint(model, image),),
+        {"image": _picture(f"the picture, {_RANGE}, any size from 1 x 1 on")},
+        {"picture": f"the translated picture, {_RANGE}, as large as the image"},
+        {"range": _RANGE, "multiple": str(network.multiple)},
+    )
+
+
+def _normal(random: torch.Generator, shape: Sequence[int]) -> Tensor:
+    return torch.randn(*shape, generator=random)
+
+
+def _labels(network: Any) -> dict[str, Input]:
+    """Return the input of labels, if the network is class-conditional."""
+    classes = int(getattr(network, "classes", 0))
+
+    def draw(random: torch.Generator, shape: Sequence[int]) -> Tensor:
+        return torch.randint(classes, tuple(shape), generator=random)
+
+    return {"label": Input(("batch",), draw, f"the classes, 0 to {classes - 1}")} if classes else {}
+
+
+def _small(network: Any, shape: Sequence[int]) -> dict[str, Input]:
+    """Return the input of pictures of a fixed size."""
+    about = f"pictures of {' x '.join(map(str, shape))}, {_channels(shape)}"
+    return {"image": Input(("batch", *shape), lambda random, size: torch.rand(*size, generator=random), about)}
+
+
+def _channels(shape: Sequence[int]) -> str:
+    return "gray in [0, 1]" if shape[0] == 1 else _RANGE
+
+
+def _classes(model: Model) -> dict[str, str]:
+    """Return the names of classes, if the file of the model has them."""
+    names = model.card.get("classes")
+    return {"classes": json.dumps(names)} if isinstance(names, list) else {}
+
+
+def _decoder(model: Model, _: ExportOptions) -> Form:
+    network: Any = model.network
+    shape = network.shape
+    facts = {"latent_size": str(network.latent), "shape": json.dumps(list(shape)), **_classes(model)}
+    for name in sorted({"codes.mean", "codes.root"} & model.extra.keys()):  # codes are mean + normal @ root.T
+        facts[name.replace(".", "_")] = json.dumps(model.extra[name].tolist())
+    pictures = len(shape) == 3
+    return Form(
+        _Operations(network, network.decode),
+        lambda *given: (network.decode(*given),),
+        {
+            "latent": Input(("batch", network.latent), _normal, "latent codes"),
+            **_labels(network),
+        },
+        {"image": f"pictures, {_channels(shape)}"} if pictures else {"points": "points"},
+        facts | ({"range": _channels(shape)} if pictures else {}),
+    )
+
+
+def _encoder(model: Model, _: ExportOptions) -> Form:
+    network: Any = model.network
+
+    def compute(*given: Tensor) -> tuple[Tensor, ...]:
+        found = network.encode(*given)
+        return found if isinstance(found, tuple) else (found,)
+
+    outputs = {"latent": "latent codes; of a VAE the means of their posterior"}
+    if model.architecture == "vae":
+        outputs["log_variance"] = "logarithms of the variances of the posterior"
+    facts = {"latent_size": str(network.latent), "shape": json.dumps(list(network.shape)), **_classes(model)}
+    inputs = {**_small(network, network.shape), **_labels(network)}
+    return Form(
+        _Operations(network, network.encode), compute, inputs, outputs, facts | {"range": _channels(network.shape)}
+    )
+
+
+def _classifier(model: Model, _: ExportOptions) -> Form:
+    network: Any = model.network
+    shape = (network.channels, *network.size)
+    return Form(
+        _Operations(network, network),
+        lambda image: (network(image),),
+        _small(network, shape),
+        {"logits": "one for each class; their softmax are probabilities"},
+        {"range": _channels(shape), "shape": json.dumps(list(shape)), **_classes(model)},
+    )
+
+
+# --- any picture as a style -----------------------------------------------------------------------
+
+
+def _predictor(model: Model, _: ExportOptions) -> Form:
+    """Return the form of the style predictor of a painter, with its encoder and the palette of the picture."""
+    if not isinstance(model, Painter) or not isinstance(model.network, StyledNetwork):
+        raise OptionError(f"{model.architecture} takes no style embeddings; expected a painter of many styles.")
+    return _prediction(load_style_predictor(model.fingerprint), model.network, model)
+
+
+def _bare_predictor(model: Model, _: ExportOptions) -> Form:
+    """Return the form of a style predictor whose painter is not known: it predicts the learned values alone."""
+    assert isinstance(model.network, StylePredictor)
+    return _prediction(model.network, None, model)
+
+
+def _prediction(predictor: StylePredictor, painter: StyledNetwork | None, model: Model) -> Form:
+    encoder = load_encoder("compact", padding="replicate")
+    least = encoder.minimum_size(LAYERS)
+
+    def predict(style: Tensor) -> Tensor:
+        embedding: Tensor = predictor(layer_moments(encoder(style, LAYERS)))[0]
+        return embedding if painter is None else painter.with_palette(embedding, style)
+
+    about = f"the style image, {_RANGE}, sides of {least} px or more, resized to an area of about {_READ} x {_READ} px"
+    size = predictor.embedding_size if painter is None else painter.embeddings.shape[1]
+    return Form(
+        _Operations(nn.ModuleList([encoder, predictor]), predict),
+        lambda style: (predict(style),),
+        {"style": _picture(about, "style_height", "style_width")},
+        {"embedding": f"the style embedding of {size} values, for the painter"},
+        {
+            "range": _RANGE,
+            "size": str(_READ),
+            "least": str(least),
+            "embedding_size": str(size),
+            "base": model.fingerprint if isinstance(model, Painter) else str(model.card.get("base", "")),
+        },
+    )
+
+
 _PARTS: Mapping[str, Mapping[str, Callable[[Model, ExportOptions], Form]]] = {  # by kind; the first is "auto"
-    "painter": {"": _painter},
+    "painter": {"painter": _painter, "predictor": _predictor},
+    "translator": {"translator": _translator},
+    "generator": {"decoder": _decoder},
+    "autoencoder": {"decoder": _decoder, "encoder": _encoder},
+    "classifier": {"classifier": _classifier},
+    "style_predictor": {"predictor": _bare_predictor},
 }

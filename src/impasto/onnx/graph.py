@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from impasto.errors import MissingExtra
 from impasto.onnx.forms import Form
 
-__all__ = ["describe", "need_extra", "to_onnx"]
+__all__ = ["describe", "need_extra", "round_weights", "to_onnx"]
 
 _OPSET = 20
 _FEW = 256  # values; fewer stay in float32
@@ -59,7 +59,7 @@ def to_onnx(form: Form, precision: str) -> Any:
             form.network,
             tuple(given),
             dynamo=True,
-            dynamic_shapes=_as_arguments(form.network, shapes),
+            dynamic_shapes=(tuple(shapes),),
             input_names=list(form.inputs),
             output_names=list(form.outputs),
             opset_version=_OPSET,
@@ -78,13 +78,8 @@ def to_onnx(form: Form, precision: str) -> Any:
     for name, value in zip(form.outputs, proto.graph.output, strict=True):
         value.doc_string = form.outputs[name]
     if precision != "float32":
-        _round(proto, precision)
+        round_weights(proto, precision)
     return proto
-
-
-def _as_arguments(network: torch.nn.Module, shapes: list[dict[int, Any]]) -> Any:
-    """Return shapes as `torch.export` wants them for `forward(self, first, *others)`."""
-    return (shapes[0], tuple(shapes[1:])) if len(shapes) > 1 else (shapes[0], ())
 
 
 def describe(proto: Any, facts: Mapping[str, str]) -> None:
@@ -112,8 +107,13 @@ def _quiet() -> Iterator[None]:
 # --- precision ------------------------------------------------------------------------------------
 
 
-def _round(proto: Any, precision: str) -> None:
-    """Store weights in 16 or 8 bits, each with the operation that makes it float32 again."""
+def round_weights(proto: Any, precision: str) -> None:
+    """Store weights in 16 or 8 bits, each with the operation that makes it float32 again.
+
+    Args:
+        proto: the file, which is changed.
+        precision: "float16" or "int8", see `to_onnx`.
+    """
     from onnx import TensorProto, helper, numpy_helper
 
     graph = proto.graph
@@ -132,8 +132,7 @@ def _round(proto: Any, precision: str) -> None:
         elif values.size >= _FEW:
             tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), stored))
             nodes.append(helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT))
-    graph.node.MergeFrom(nodes)  # weights have to come before what uses them
-    ordered = [*graph.node[len(graph.node) - len(nodes) :], *graph.node[: len(graph.node) - len(nodes)]]
+    ordered = [*nodes, *graph.node]  # weights come before what uses them
     del graph.node[:]
     graph.node.extend(ordered)
 
