@@ -37,8 +37,8 @@ class Input:
         shape: each dimension, a number or the name of one that is free.
         draw: makes a value for tests.
         about: what it is.
-        trace: sizes of the free dimensions while the network is traced. Sides are odd, so that nothing that depends on
-            them is taken for a constant.
+        trace: sizes of the free dimensions while the network is traced. Sides are odd, so that no value that depends on
+            them becomes a constant.
     """
 
     shape: tuple[int | str, ...]
