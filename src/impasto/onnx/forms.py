@@ -14,6 +14,7 @@ from impasto.checkpoints.encoders import load_encoder
 from impasto.checkpoints.load import load_style_predictor
 from impasto.checkpoints.model import CUSTOM, Model
 from impasto.errors import OptionError
+from impasto.inference.load import load
 from impasto.inference.painter import Painter, in_range
 from impasto.networks.microast import MicroAST
 from impasto.networks.pyramid import PyramidNetwork
@@ -26,6 +27,7 @@ __all__ = ["Form", "Input", "form_of"]
 
 Draw = Callable[[torch.Generator, Sequence[int]], Tensor]
 _RANGE = "RGB in [0, 1]"
+_PREDICTOR = "-predictor.safetensors"  # the end of the name of a predictor's file, beside that of its painter
 _READ = 512  # side of a square with the area at which a style is read, as in `Painter.with_style`
 
 
@@ -175,7 +177,8 @@ def _of_styles(
         "embeddings": base64.b64encode(stored.contiguous().numpy().tobytes()).decode(),
         "embeddings_type": str(stored.dtype).removeprefix("torch."),
         "embedding_size": str(embeddings.shape[1]),
-        "fingerprint": model.fingerprint if isinstance(model, Painter) else "",
+        "fingerprint": getattr(model, "fingerprint", ""),
+        "default": getattr(model, "default", ""),
         **{name: str(value) for name, value in more.items()},
     }
     inputs |= {
@@ -296,13 +299,24 @@ def _predictor(model: Model, _: ExportOptions) -> Form:
     """Return the form of the style predictor of a painter, with its encoder and the palette of the picture."""
     if not isinstance(model, Painter) or not isinstance(model.network, StyledNetwork):
         raise OptionError(f"{model.architecture} takes no style embeddings; expected a painter of many styles.")
-    return _prediction(load_style_predictor(model.fingerprint), model.network, model)
+    beside = _beside(model, f"{model.path.stem}{_PREDICTOR}" if model.path else "")
+    own = beside is not None and beside.card.get("base") == model.fingerprint
+    return _prediction(beside.network if own else load_style_predictor(model.fingerprint), model.network, model)
 
 
-def _bare_predictor(model: Model, _: ExportOptions) -> Form:
-    """Return the form of a style predictor whose painter is not known: it predicts the learned values alone."""
+def _predictor_file(model: Model, _: ExportOptions) -> Form:
+    """Return the form of a style predictor. If its painter is not beside it, it predicts the learned values alone."""
     assert isinstance(model.network, StylePredictor)
-    return _prediction(model.network, None, model)
+    painter = _beside(model, model.path.name.replace(_PREDICTOR, ".safetensors", 1) if model.path else "")
+    known = isinstance(painter, Painter) and painter.fingerprint == model.card.get("base")
+    return _prediction(model.network, painter.network if known else None, model)
+
+
+def _beside(model: Model, name: str) -> Any:
+    """Return the model in another file of the folder that a model comes from; None if there is none."""
+    path = None if model.path is None else model.path.with_name(name)
+    there = path is not None and path != model.path and path.is_file()
+    return load(path, device="cpu", precision="float32") if path is not None and there else None
 
 
 def _prediction(predictor: StylePredictor, painter: StyledNetwork | None, model: Model) -> Form:
@@ -325,7 +339,7 @@ def _prediction(predictor: StylePredictor, painter: StyledNetwork | None, model:
             "size": str(_READ),
             "least": str(least),
             "embedding_size": str(size),
-            "base": model.fingerprint if isinstance(model, Painter) else str(model.card.get("base", "")),
+            "base": str(getattr(model, "fingerprint", model.card.get("base", ""))),
         },
     )
 
@@ -336,5 +350,5 @@ _PARTS: Mapping[str, Mapping[str, Callable[[Model, ExportOptions], Form]]] = {  
     "generator": {"decoder": _decoder},
     "autoencoder": {"decoder": _decoder, "encoder": _encoder},
     "classifier": {"classifier": _classifier},
-    "style_predictor": {"predictor": _bare_predictor},
+    "style_predictor": {"predictor": _predictor_file},
 }

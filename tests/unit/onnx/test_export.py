@@ -27,7 +27,7 @@ from impasto.onnx.check import Difference, compare, require_equal
 from impasto.onnx.forms import form_of
 from impasto.onnx.graph import round_weights, to_onnx
 from impasto.onnx.options import ExportOptions
-from nets import model_of, picture, random_johnson, random_weights
+from nets import loaded, model_of, picture, random_johnson, random_weights
 
 NAMES = ("identity", "reds", "blues")
 
@@ -202,6 +202,24 @@ def test_parts_and_octaves_that_a_model_has_not_are_refused():
     ):
         with pytest.raises(OptionError, match=words):
             form_of(model, ExportOptions(**settings))
+
+
+def test_a_predictor_and_its_painter_find_each_other_in_a_folder(tmp_path):
+    """So that its embeddings are whole, with the palette of the picture."""
+    painter = tiny_pyramid()
+    painter.save(tmp_path / "model.safetensors")
+    predictor = random_weights(StylePredictor(painter.network.learned_size, directions=4, width=8))
+    style, size = picture(70, 90, 4), painter.network.embeddings.shape[1]
+    for base, expected in ((painter.fingerprint, size), ("another", painter.network.learned_size)):
+        Model(predictor).save(tmp_path / "model-predictor.safetensors", base=base)
+        form = form_of(loaded(tmp_path / "model-predictor.safetensors"), ExportOptions())
+        (found,) = form.compute(style)
+        assert found.shape == (expected,) and form.facts["embedding_size"] == str(expected)
+    with pytest.raises(OptionError, match="has no style predictor"):
+        form_of(loaded(tmp_path / "model.safetensors"), ExportOptions(part="predictor"))
+    Model(predictor).save(tmp_path / "model-predictor.safetensors", base=painter.fingerprint)
+    (found,) = form_of(loaded(tmp_path / "model.safetensors"), ExportOptions(part="predictor")).compute(style)
+    torch.testing.assert_close(found, painter.network.with_palette(found[:-10], style), rtol=0, atol=0)
 
 
 def test_exporting_changes_no_model():
