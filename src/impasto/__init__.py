@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from impasto.api.apply import apply as apply
     from impasto.api.evaluate import Evaluation as Evaluation
     from impasto.api.evaluate import evaluate as evaluate
+    from impasto.api.export import export as export
     from impasto.api.lists import list_methods as list_methods
     from impasto.api.lists import list_models as list_models
     from impasto.api.sample import sample as sample
@@ -40,6 +41,7 @@ _HOMES = {
     "Translator": "inference.translator",
     "apply": "api.apply",
     "evaluate": "api.evaluate",
+    "export": "api.export",
     "list_methods": "api.lists",
     "list_models": "api.lists",
     "load": "inference.load",

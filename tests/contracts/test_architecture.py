@@ -39,14 +39,15 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "reports": "errors reading io checkpoints",
     "inference": "errors events options devices ops builtin_styles io losses networks checkpoints style_transfer "
     "metrics data reports",
+    "onnx": "errors options networks checkpoints inference",
     "training": "errors events reading options devices io checkpoints reports",
     "evaluation": "errors events options devices ops networks checkpoints metrics data inference training",
     "recipes": "errors events reading options devices registry ops io losses networks checkpoints style_transfer "
     "metrics data inference training evaluation",
     "api": "errors events reading options devices run ops io networks checkpoints style_transfer metrics data reports "
-    "inference training evaluation recipes",
+    "inference onnx training evaluation recipes",
     "cli": "errors events reading options builtin_styles paintings io checkpoints style_transfer data reports "
-    "inference training evaluation recipes api",
+    "inference onnx training evaluation recipes api",
 }
 HOME = {  # each heavy package has one home
     "PIL": "io",
@@ -56,6 +57,9 @@ HOME = {  # each heavy package has one home
     "av": "io",
     "pillow_heif": "nowhere",  # imported by name, if the extra is there
     "cyclopts": "cli",
+    "onnx": "onnx",
+    "onnx_ir": "onnx",
+    "onnxruntime": "onnx",
     "jinja2": "reports",
     "markupsafe": "reports",
     "matplotlib": "reports",
@@ -110,6 +114,7 @@ PUBLIC = {
     "Translator": "inference",
     "apply": "api",
     "evaluate": "api",
+    "export": "api",
     "list_methods": "api",
     "list_models": "api",
     "load": "inference",

@@ -7,7 +7,7 @@ Results' paths go to stdout and everything else to stderr. Exit codes: 0 done, 1
 import sys
 from collections.abc import Sequence
 
-from impasto.cli import apply, evaluate, lists, sample, score, stylize, train
+from impasto.cli import apply, evaluate, export, lists, sample, score, stylize, train
 from impasto.cli.app import app
 from impasto.cli.command import typed
 from impasto.cli.flags import whole_help
@@ -16,7 +16,7 @@ from impasto.cli.terminal import Terminal, stdout_error, streams, with_standard
 
 __all__ = ["main"]
 
-_COMMANDS = (apply, evaluate, lists, sample, score, stylize, train)  # each registers its commands
+_COMMANDS = (apply, evaluate, export, lists, sample, score, stylize, train)  # each registers its commands
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ and normalization uses the statistics of the whole map, which are summed row by 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -53,6 +54,7 @@ _CHUNK = 1 << 20  # values that are summed at once: few enough for the cache, en
 # On CPUs torch has another implementation of convolution for maps of at most this many values, with other rounding. A
 # strip may be that small while its map is not, so small maps use the implementation of large ones here.
 _SMALL = 20480
+_FLAT = 1e-6  # standard deviation relative to the mean; less is rounding
 _FEW = 11  # channels: with fewer than 12, a 1 x 1 convolution may round differently in strips
 
 
@@ -380,7 +382,7 @@ def size_of(x: Tensor | Rows) -> tuple[int, int]:
 
 def extend(x: Map, multiple: int, margin: int = 0) -> Map:
     """Return the map with reflection padding: a margin, and more at the bottom and the right up to a multiple."""
-    height, width = (-(-(side + 2 * margin) // multiple) * multiple for side in size_of(x))
+    height, width = ((side + 2 * margin + multiple - 1) // multiple * multiple for side in size_of(x))
     return crop(x, (height, width), -margin)
 
 
@@ -484,6 +486,8 @@ def normalize(
     Source: Ulyanov, Vedaldi & Lempitsky 2016, arXiv:1607.08022; gamma and beta for each style: Dumoulin, Shlens &
         Kudlur 2017, arXiv:1610.07629, eq. 5.
     """
+    if shares is None and torch.compiler.is_exporting():  # as one operation, for one picture
+        return pointwise(partial(_instance_norm, gamma, beta, eps, then), x)
     if shares is None and isinstance(x, Tensor) and x.requires_grad:  # torch has it as one operation
         b, c, h, w = x.shape
         weight, bias = (row.to(wide(x[:1, :1, :1, :1]).dtype).expand(b, c).reshape(-1) for row in (gamma, beta))
@@ -491,7 +495,8 @@ def normalize(
         y = y.view(b, c, h, w)
         return then(y) if then else y
     mean, variance = moments(x)
-    gain = (variance + eps).rsqrt()
+    flat = variance <= (_FLAT * mean).square()  # nothing but rounding, which the gain would make visible
+    gain = (variance + eps).rsqrt().masked_fill(flat, 0)
     if shares is None:
         return scale(x, gain * gamma, beta - mean * gain * gamma, then)
 
@@ -501,6 +506,15 @@ def normalize(
         return then(values) if then else values
 
     return pointwise(apply, x, shares)
+
+
+def _instance_norm(
+    gamma: Tensor, beta: Tensor, eps: float, then: Callable[[Tensor], Tensor] | None, x: Tensor
+) -> Tensor:
+    weight, bias = (row.expand(1, x.shape[1])[0] for row in (gamma, beta))
+    x = x - x[:, :, 0, 0][:, :, None, None]  # exactly 0 if it is flat, so that no rounding is amplified
+    y = F.instance_norm(x, weight=weight, bias=bias, eps=eps)
+    return then(y) if then else y
 
 
 def scale(

@@ -68,11 +68,12 @@ class _Modulator(nn.Module):
         for name in ("weight1", "bias1", "weight2", "bias2"):
             self.add_module(name, nn.Sequential(_Conv(channels, channels, 3, groups=channels)))
 
-    def forward(self, first: Tensor, second: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def forward(self, first: Map, second: Map) -> list[tuple[Tensor, Tensor]]:
         """Return the modulation, weight and bias `(B, C, 1, 1)`, for each of two levels of features."""
         found = []
         for index, features in enumerate((first, second), start=1):
-            pair = [self.get_submodule(f"{name}{index}")(features).mean((2, 3), True) for name in ("weight", "bias")]
+            maps = [self.get_submodule(f"{name}{index}")(features) for name in ("weight", "bias")]
+            pair = [moments(one)[0][:, :, None, None] for one in maps]
             found.append((pair[0], pair[1]))
         return found
 
@@ -88,7 +89,7 @@ class _Decoder(nn.Module):
             _Conv(w, w, 1), nn.ReLU(), _Conv(w, 3, 9),
         )  # fmt: skip
 
-    def forward(self, x: Map, style: tuple[Tensor, Tensor], filters: list[tuple[Tensor, Tensor]], alpha: float) -> Map:
+    def forward(self, x: Map, style: tuple[Map, Map], filters: list[tuple[Tensor, Tensor]], alpha: float) -> Map:
         """Return the stylized picture of the content's deeper features."""
         x = self.dec1(_adapted(x, style[1], alpha), *filters[1])
         x = self.dec2(_adapted(x, style[0], alpha), *filters[0])
@@ -104,10 +105,11 @@ def _mean_std(x: Map) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation, `(B, C)`, of the unbiased variance as AdaIN has it."""
     mean, variance = moments(x)
     positions = size_of(x)[0] * size_of(x)[1]
-    return mean, (variance * positions / max(1, positions - 1) + _EPS).sqrt()
+    others = torch.sym_max(1, positions - 1)  # type: ignore[no-untyped-call]
+    return mean, (variance * positions / others + _EPS).sqrt()
 
 
-def _adapted(x: Map, style: Tensor, alpha: float) -> Map:
+def _adapted(x: Map, style: Map, alpha: float) -> Map:
     """Return features with the style's mean and standard deviation, interpolated with the content's by `alpha`.
 
     Source: adaptive instance normalization, Huang & Belongie 2017, arXiv:1703.06868, eqs. 8 and 14.
@@ -141,7 +143,7 @@ class MicroAST(nn.Module):
         """What the constructor needs to build this network again."""
         return {}
 
-    def forward(self, image: Map, style: Tensor, strength: float = 1.0) -> Map:
+    def forward(self, image: Map, style: Map, strength: float = 1.0) -> Map:
         """Return the painted picture.
 
         Args:

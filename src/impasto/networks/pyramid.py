@@ -1,7 +1,7 @@
 """The pyramid painter: it drafts large shapes at a quarter of the resolution, and revises them coarse to fine."""
 
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -58,6 +58,12 @@ def smooth_enlarging(weight: Tensor) -> Tensor:
     odd = [[0.25, 0.75, 0.0], [0.0, 0.75, 0.25], [0.0, 0.25, 0.75]]
     taken = torch.tensor([even, odd], dtype=weight.dtype, device=weight.device)
     return torch.einsum("ocij,pai,qbj->opqcab", weight, taken.transpose(1, 2), taken.transpose(1, 2)).flatten(0, 2)
+
+
+@cache
+def noise_tile(index: int) -> Tensor:
+    """Return the noise of a level that repeats, `(256, 256)` of a standard Gaussian."""
+    return torch.randn(_TILE, _TILE, generator=torch.Generator().manual_seed(index))
 
 
 class _Level(nn.Module):
@@ -216,7 +222,7 @@ class PyramidNetwork(StyledNetwork):
         Detail keeps its colors: a transport of every pixel would stretch the strokes as well.
         """
         palettes, amounts = embedding[:, -MOMENTS - 1 : -1].float(), embedding[:, -1].float()
-        if not amounts.any():
+        if not torch.compiler.is_exporting() and not amounts.any():
             return pointwise(_in_range, painted)
         areas = painted = pointwise(_in_range, keep(painted))
         for _ in range(_HALVINGS + octaves):
@@ -291,9 +297,9 @@ class PyramidNetwork(StyledNetwork):
 
     def _fixed_noise(self, index: int, size: tuple[int, int]) -> Tensor:
         """Return the noise of a level, `(1, 1, H, W)`: always the same tile, so that it does not flicker in a video."""
-        tile = torch.randn(_TILE, _TILE, generator=torch.Generator().manual_seed(index))
         rows, columns = (torch.arange(side) % _TILE for side in size)
-        return (_GRAIN * tile[rows][:, columns])[None, None].to(self.embeddings.device)
+        found = noise_tile(index).index_select(0, rows).index_select(1, columns)
+        return (_GRAIN * found)[None, None].to(self.embeddings.device)
 
     def _by_level(self, embedding: Tensor, shares: Tensor | None) -> list[list[Tensor]]:
         """Return the parts of embeddings for each level."""

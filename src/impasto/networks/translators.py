@@ -235,6 +235,8 @@ class _Enlarge(nn.ConvTranspose2d):
 
     def in_rows(self, x: Map) -> Map:
         """Return the enlarged map."""
+        if torch.compiler.is_exporting():  # all rows are known
+            return pointwise(self.forward, x)
         height, width = size_of(x)
         bias = None if self.bias is None else self.bias.repeat_interleave(4)
         return crop(shuffle(conv(x, self._phases(), bias, padding="full"), 2), (2 * height, 2 * width), 1)
@@ -296,11 +298,16 @@ class _Generator(nn.Module):
             The same shape, in [0, 1].
         """
         height, width = size_of(image)
-        high, wide = (-(-max(side, self.smallest) // self.multiple) * self.multiple for side in (height, width))
+        high, wide = (_up(side, self.smallest, self.multiple) for side in (height, width))
         x = crop(pointwise(_as_input if self.channels == 3 else _as_gray_input, image), (high, wide))
         layers = self.model if isinstance(self.model, nn.Sequential) else [self.model]
         translated: Map = crop(pointwise(_as_picture, _run(layers, x)), (height, width))
         return translated
+
+
+def _up(side: int, smallest: int, multiple: int) -> int:
+    least: int = torch.sym_max(side, smallest)  # type: ignore[no-untyped-call]
+    return (least + multiple - 1) // multiple * multiple
 
 
 def _as_input(image: Tensor) -> Tensor:

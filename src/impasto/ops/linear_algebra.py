@@ -1,21 +1,29 @@
 """Matrix square roots and principal components."""
 
+from itertools import combinations
+
 import torch
 from torch import Tensor
 
 from impasto.errors import OptionError
 
-__all__ = ["covariance_sqrt", "principal_components", "trace_sqrt"]
+__all__ = ["covariance_sqrt", "eigh", "jacobi", "principal_components", "trace_sqrt"]
+
+_SWEEPS = 4  # of Jacobi's method: those of 3 x 3 are exact to 1e-15 then
 
 
-def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues and eigenvectors; for Apple's GPUs, which lack them, computed on the CPU.
+def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues `(..., C)` and eigenvectors `(..., C, C)`, in columns, of symmetric matrices.
+
+    Apple's GPUs lack them, so they are computed on the CPU. Exporters lack them, too, so they see `jacobi`.
 
     Where the solver does not converge, as for a matrix of rounding errors, it is solved again in float64, scaled to 1.
 
     Raises:
         OptionError: the matrix is not finite.
     """
+    if torch.compiler.is_exporting():
+        return jacobi(matrix)
     try:
         values, vectors = torch.linalg.eigh(matrix.cpu() if matrix.device.type == "mps" else matrix)
     except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
@@ -31,12 +39,50 @@ def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return values.to(matrix), vectors.to(matrix)
 
 
+def jacobi(matrix: Tensor, sweeps: int = _SWEEPS) -> tuple[Tensor, Tensor]:
+    """Return eigenvalues, in any order, and eigenvectors of small symmetric matrices in a fixed number of products.
+
+    Args:
+        matrix: `(B, C, C)`.
+        sweeps: how often each pair of axes is rotated.
+
+    Returns:
+        `(B, C)` and `(B, C, C)`, the eigenvectors in columns.
+
+    Source: Jacobi 1846; Golub & Van Loan 2013, "Matrix computations", 4th edition, section 8.5.
+    """
+    identity = torch.eye(matrix.shape[-1]).to(matrix)
+    pairs = torch.tensor(list(combinations(range(len(identity)), 2)) * sweeps)
+
+    def rotate(state: Tensor, axes: Tensor) -> tuple[Tensor, Tensor]:
+        """Make the entry of two axes `(2, C)` zero."""
+        matrix, vectors = state.unbind()
+        plane = axes @ matrix @ axes.T  # (..., 2, 2)
+        twice, gap = 2 * plane[..., :1, 1:], plane[..., 1:, 1:] - plane[..., :1, :1]
+        root = gap.abs() + (gap.square() + twice.square()).sqrt() + torch.finfo(matrix.dtype).tiny
+        tangent = torch.where(gap < 0, -twice, twice) / root
+        cosine = 1 / (tangent.square() + 1).sqrt()
+        turn = axes[0][:, None] * axes[1]
+        rotation = identity + (cosine - 1) * (axes.T @ axes) + cosine * tangent * (turn - turn.T)
+        return torch.stack([rotation.mT @ matrix @ rotation, vectors @ rotation]), cosine
+
+    state = torch.stack([matrix, identity.expand_as(matrix)])
+    if torch.compiler.is_exporting():  # as a loop in the file, for one matrix
+        from torch._higher_order_ops.scan import scan  # needed here only, and not public
+
+        state = scan(rotate, state[:, 0], identity[pairs])[0][:, None]
+    else:
+        for axes in identity[pairs]:
+            state, _ = rotate(state, axes)
+    return state[0].diagonal(dim1=1, dim2=2), state[1]
+
+
 def covariance_sqrt(covariance: Tensor) -> Tensor:
     """Return the symmetric square root of symmetric positive semi-definite matrices `(..., C, C)`.
 
     Negative eigenvalues from rounding count as zero.
     """
-    values, vectors = _eigh(covariance)
+    values, vectors = eigh(covariance)
     root: Tensor = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.transpose(-1, -2)
     return root
 
@@ -46,7 +92,7 @@ class _TraceSqrt(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor, floor: float) -> Tensor:
-        values, vectors = _eigh(matrix)
+        values, vectors = eigh(matrix)
         # A^-½ diverges on the null space (more channels than positions); the gradient is bounded there.
         least = (values[..., -1:] * floor).clamp_min(torch.finfo(values.dtype).tiny)
         ctx.save_for_backward(values.clamp_min(least), vectors)

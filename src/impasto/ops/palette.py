@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from impasto.ops.linear_algebra import covariance_sqrt
+from impasto.ops.linear_algebra import eigh
 
 __all__ = ["MOMENTS", "color_products", "palette_of", "transport"]
 
 MOMENTS = 9  # of a palette: means of R, G, B, and of RR, RG, RB, GG, GB, BB
+_SYMMETRIC = ((3, 4, 5), (4, 6, 7), (5, 7, 8))  # where the products of a palette stand in a matrix
 _PAIRS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 _FLOOR = 1e-4  # added to variances: a gray picture has no colors to stretch
 _LARGEST = 3.0  # of a stretch along any direction, and the inverse of the smallest
@@ -42,11 +43,12 @@ def transport(source: Tensor, target: Tensor, amount: Tensor) -> tuple[Tensor, T
     Differs: 1e-4 is added to variances, and no direction is stretched more than three times or less than a third.
     """
     (mean, covariance), (wanted, goal) = _moments(source), _moments(target)
-    root = covariance_sqrt(covariance)
-    inverse = torch.linalg.inv(root)
-    matrix = inverse @ covariance_sqrt(root @ goal @ root) @ inverse
-    values, vectors = torch.linalg.eigh((matrix + matrix.mT) / 2)
-    matrix = (vectors * values.clamp(1 / _LARGEST, _LARGEST).unsqueeze(-2)) @ vectors.mT
+    values, vectors = eigh(covariance)
+    root, inverse = _composed(values.sqrt(), vectors), _composed(values.rsqrt(), vectors)
+    values, vectors = eigh(root @ goal @ root)
+    matrix = inverse @ _composed(values.clamp_min(0).sqrt(), vectors) @ inverse
+    values, vectors = eigh((matrix + matrix.mT) / 2)
+    matrix = _composed(values.clamp(1 / _LARGEST, _LARGEST), vectors)
     share = amount.double().cpu().view(-1, 1, 1)
     matrix = torch.eye(3, dtype=torch.float64) + share * (matrix - torch.eye(3, dtype=torch.float64))
     moved = mean + share[:, :, 0] * (wanted - mean)
@@ -54,11 +56,14 @@ def transport(source: Tensor, target: Tensor, amount: Tensor) -> tuple[Tensor, T
     return matrix.to(source), offset.to(source)
 
 
+def _composed(values: Tensor, vectors: Tensor) -> Tensor:
+    """Return the symmetric matrices with these eigenvalues and eigenvectors."""
+    return (vectors * values.unsqueeze(-2)) @ vectors.mT
+
+
 def _moments(palette: Tensor) -> tuple[Tensor, Tensor]:
     """Return mean `(B, 3)` and covariance `(B, 3, 3)`, in float64 on the CPU."""
     palette = palette.double().cpu()
-    mean, second = palette[:, :3], palette.new_zeros(len(palette), 3, 3)
-    for index, (one, other) in enumerate(_PAIRS):
-        second[:, one, other] = second[:, other, one] = palette[:, 3 + index]
+    mean, second = palette[:, :3], palette[:, _SYMMETRIC]
     covariance = second - mean.unsqueeze(2) * mean.unsqueeze(1)
     return mean, covariance + _FLOOR * torch.eye(3, dtype=torch.float64)

@@ -549,3 +549,13 @@ def test_videos_are_translated(tmp_path, monkeypatch):
         assert main(["apply", f"{name}.pth", str(clip), "-o", f"{name}.mp4"]) == 0
         before, after = probe(clip), probe(f"{name}.mp4")
         assert (after.frames, after.sound) == (before.frames, before.sound) and after.frames == 4
+
+
+@pytest.mark.parametrize("size", [(1, 1), (30, 41)])
+def test_a_flat_picture_has_no_amplified_rounding(size):
+    """Instance normalization divides by 0.003 where nothing varies; float64 shows what is rounding."""
+    net = random_weights(ResNetGenerator(4, 2))
+    flat = torch.tensor([0.3, 0.71, 0.123]).view(1, 3, 1, 1).expand(1, 3, *size)
+    with torch.no_grad():
+        found, exact = net(flat), net.double()(flat.double())
+    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-5)

@@ -12,7 +12,7 @@ from impasto.errors import OptionError
 from impasto.ops.color import luminance, match_color, match_luminance, transplant_luminance
 from impasto.ops.filters import high_pass
 from impasto.ops.gram import gram_matrix
-from impasto.ops.linear_algebra import covariance_sqrt, trace_sqrt
+from impasto.ops.linear_algebra import covariance_sqrt, jacobi, trace_sqrt
 from impasto.ops.moments import channel_moments
 from impasto.ops.resize import resize
 from impasto.ops.ssim import ssim
@@ -103,6 +103,17 @@ def test_root_squared_is_the_matrix():
     root = covariance_sqrt(matrix)
     assert torch.allclose(root @ root, matrix, atol=1e-12)
     assert torch.allclose(root, root.T)
+
+
+@pytest.mark.parametrize("floor", [1.0, 1e-4, 1e-8])
+def test_jacobi_finds_the_eigenvalues_and_eigenvectors(floor):
+    sides = torch.randn(20, 3, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    gray = torch.ones(1, 3, 1, dtype=torch.float64)  # two equal eigenvalues
+    matrices = torch.cat([sides @ sides.mT, gray @ gray.mT, gray[:0].new_zeros(1, 3, 3)])
+    matrices = matrices + floor * torch.eye(3, dtype=torch.float64)
+    values, vectors = jacobi(matrices)
+    torch.testing.assert_close(values.sort(1).values, torch.linalg.eigvalsh(matrices), rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(vectors @ torch.diag_embed(values) @ vectors.mT, matrices, rtol=1e-12, atol=1e-14)
 
 
 def test_trace_of_root_and_its_gradient():
