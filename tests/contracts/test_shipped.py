@@ -77,9 +77,10 @@ def test_a_sky_has_no_blobs_and_no_frame(painter):
         spots = gaussian_blur(painted, 2.0, 6, "reflect") - gaussian_blur(painted, 12.0, 30, "reflect")
         assert spots.abs().max() < 16 * spots.std(), name  # Mondrian's few lines come to 15
         for mirrored in (painted, painted.flip(3)):  # along left and right borders a sky goes on as it is
-            border, beside = mirrored[..., 16:-16, :12], mirrored[..., 16:-16, 12:60]
-            assert (border.mean((2, 3)) - beside.mean((2, 3))).abs().max() < 0.12, name
-            assert border.std(3).mean() < 1.3 * beside[..., :12].std(3).mean() + 0.01, name
+            border, *inner = mirrored[..., 16:-16, :300].split(12, 3)  # strips, which differ by their strokes
+            means = torch.stack([strip.mean((2, 3)) for strip in inner])
+            assert (border.mean((2, 3)) - means.mean(0)).abs().max() < (means - means.mean(0)).abs().max() + 0.05, name
+            assert border.std(3).mean() < 1.3 * inner[0].std(3).mean() + 0.01, name
 
 
 def test_there_is_no_checkerboard(painter):
