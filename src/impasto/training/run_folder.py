@@ -57,7 +57,7 @@ def unfinished(path: Path) -> bool:
 def _is_run(path: Path) -> bool:
     """Return whether a folder is of a training: its options say so, or if they are damaged, a file of tensors does."""
     try:
-        told = json.loads((path / _OPTIONS).read_text())
+        told = read_json_file(path / _OPTIONS)
         return isinstance(told, dict) and told.get("operation") == "train"
     except OSError:
         return False
