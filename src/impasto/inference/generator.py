@@ -153,7 +153,9 @@ class Generator(Model):
         Raises:
             OptionError: labels are missing, or there are no such classes.
         """
-        parts = zip(torch.split(latents.to(self.device), _BATCH), self._conditions(labels, len(latents)), strict=True)
+        parts = zip(
+            torch.split(latents.to(self.device).float(), _BATCH), self._conditions(labels, len(latents)), strict=True
+        )
         decode: Any = self.network.decode
         return torch.cat([decode(part, *condition) for part, condition in parts])
 
@@ -266,7 +268,7 @@ class Autoencoder(Generator):
         found = []
         for part, condition in zip(torch.split(images, _BATCH), self._conditions(labels, len(images)), strict=True):
             part = part.to(self.device)
-            code = encode(part.float() / 255 if part.dtype == torch.uint8 else part, *condition)
+            code = encode(part.float() / 255 if part.dtype == torch.uint8 else part.float(), *condition)
             found.append(code if isinstance(code, tuple) else (code, None))
         codes, logvars = zip(*found, strict=True)
         return torch.cat(codes), None if logvars[0] is None else torch.cat(logvars)
