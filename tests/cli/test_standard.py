@@ -116,6 +116,18 @@ def test_an_input_without_end_is_left(run, monkeypatch, start):
     assert run_code == 2 and endless.count < 6 << 20 and not os.path.exists("out.png")
 
 
+def test_a_closed_input_is_said(monkeypatch, capfd):
+    monkeypatch.setattr("impasto.cli.terminal._STANDARD.data", None)
+    monkeypatch.setattr(sys, "stdin", None)  # as Python has it, if the descriptor is closed
+    for words in (
+        ("apply", "starry_night", "-"),
+        ("stylize", "-", "swirl", *SMALL),
+        ("stylize", "photo.png", "-", *SMALL),
+    ):
+        assert main([*words, "-o", "out.png"]) == 2
+        assert "impasto: standard input is closed; expected a picture" in capfd.readouterr().err
+
+
 def test_the_bytes_of_a_file_are_a_picture():
     for depth in (8, 16):
         save_picture("one.png", picture(depth), force=True)

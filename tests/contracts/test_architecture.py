@@ -35,7 +35,7 @@ MAY = {  # rooms, low to high: each may import those that are named, all of whic
     "checkpoints": "errors reading devices registry io networks",
     "style_transfer": "errors events reading memory options registry ops losses",
     "metrics": "errors ops losses networks style_transfer",
-    "data": "errors ops builtin_styles paintings io checkpoints metrics",
+    "data": "errors reading memory ops builtin_styles paintings io checkpoints metrics",
     "reports": "errors reading io checkpoints",
     "inference": "errors events options devices ops builtin_styles io losses networks checkpoints style_transfer "
     "metrics data reports",

@@ -21,7 +21,7 @@ from impasto.api.train import start_training
 from impasto.checkpoints.files import MODEL
 from impasto.checkpoints.model import Model
 from impasto.checkpoints.weights import folder
-from impasto.data.arrays import Sets, read_sets
+from impasto.data.arrays import Sets, read_sets, training_set
 from impasto.devices import find_device, with_own_defaults
 from impasto.errors import CheckpointError, OptionError, WeightsError
 from impasto.evaluation.classification import evaluate_classifier
@@ -373,9 +373,7 @@ def _classifier(
     model: Model, data: Any, options: EvaluateOptions, monitor: Monitor | None, output: Path | None
 ) -> Iterator[Event]:
     path = model.path or Path(model.name)
-    source = model.card.get("pictures") if data is None else data
-    if source is None:
-        raise OptionError(f"{path} does not say its training set; name it by --pictures.")
+    source = training_set(model) if data is None else data
     classifier = cast("Classifier", model.network)
     if monitor is not None:
         found = _by_monitor(monitor, {"classifier": classifier})

@@ -83,8 +83,10 @@ class _Job:
             kept = crop if crop == "auto" or crop == "none" else read_box(crop)
             return tuple(open_style(source, painted_size, kept) for source in sources)
 
+        of_masks = list[str]()
+
         def mask(source: Source) -> Tensor:
-            of_photograph = torch.from_numpy(np.ascontiguousarray(read_mask(source, picture)))[None, None]
+            of_photograph = torch.from_numpy(np.ascontiguousarray(read_mask(source, picture, of_masks)))[None, None]
             return resize(of_photograph, small.size).clamp(0, 1)
 
         opened_styles = opened(styles)
@@ -117,8 +119,8 @@ class _Job:
         if keep is not None:
             record["keep"] = mask_origin(keep)
         kept = None if keep is None else mask(keep)
-        read = [picture, *opened_styles, *(style for part in parts for style in part[1])]
-        notes = tuple(dict.fromkeys(note for one in read for note in one.notes))
+        read = [picture, *opened_styles, *(style for part in parts for style in part[1]), *([first] if first else [])]
+        notes = tuple(dict.fromkeys([*(note for one in read for note in one.notes), *of_masks]))
         return cls(
             small, opened_styles, parts, kept, first, options, features, polish, device, record, picture.size, notes
         )

@@ -193,6 +193,8 @@ def checked_weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, p
         raise WeightsError(
             f"{path} is another network: {key!r} has shape {tuple(tensor.shape)}, expected {tuple(shape)}."
         )
+    if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized or _repeats(tensor):
+        raise WeightsError(f"{path} holds {key!r} as no plain tensor; expected dense ones, saved after .clone().")
     if key.endswith("_W_q"):
         table = tensors.get(key.removesuffix("q") + "table")
         if table is None or table.ndim != 1 or tensor.is_floating_point() or int(tensor.max()) >= len(table):
@@ -206,6 +208,11 @@ def checked_weight(tensors: Mapping[str, Tensor], key: str, shape: torch.Size, p
     if not tensor.is_floating_point() or not tensor.isfinite().all():
         raise WeightsError(f"{path} is damaged: {key!r} does not hold finite decimal numbers. Fetch it again.")
     return tensor
+
+
+def _repeats(tensor: Tensor) -> bool:
+    """Return whether a tensor has more numbers than its file: a few bytes can stand for any size."""
+    return tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size()
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

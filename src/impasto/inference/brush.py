@@ -61,7 +61,7 @@ class Brush:
         style: Any = None,
     ) -> None:
         self.model, self.options = model, options
-        self.notes: tuple[str, ...] = ()  # on the reading of a style image
+        self.notes: tuple[str, ...] = ()  # on the reading of style images and masks
         if options.mode == "paper" and not isinstance(model.network, ResNetGenerator | UNetGenerator):
             raise OptionError(
                 f"mode is 'paper', but the network is one of {model.architecture}; expected a translator."
@@ -124,7 +124,9 @@ class Brush:
 
     def _mask(self, source: Source, picture: Picture | None) -> Tensor:
         assert picture is not None
-        mask = torch.from_numpy(read_mask(source, picture).copy())[None, None]
+        notes = list[str]()
+        mask = torch.from_numpy(read_mask(source, picture, notes).copy())[None, None]
+        self.notes += tuple(note for note in notes if note not in self.notes)
         return feather(mask, round(self.options.feather * max(picture.size)))
 
     def _style(self, size: tuple[int, int]) -> Any:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from impasto.checkpoints.model import Model
-from impasto.data.arrays import DIGITS, Sets, read_sets
+from impasto.data.arrays import Sets, read_sets, training_set
 from impasto.devices import with_own_defaults
-from impasto.errors import ImageError, OptionError
+from impasto.errors import OptionError
 from impasto.io.convert import resize_picture_to
 from impasto.io.naming import printable
 from impasto.io.picture import Picture
@@ -153,7 +153,9 @@ class Generator(Model):
         Raises:
             OptionError: labels are missing, or there are no such classes.
         """
-        parts = zip(torch.split(latents.to(self.device), _BATCH), self._conditions(labels, len(latents)), strict=True)
+        parts = zip(
+            torch.split(latents.to(self.device).float(), _BATCH), self._conditions(labels, len(latents)), strict=True
+        )
         decode: Any = self.network.decode
         return torch.cat([decode(part, *condition) for part, condition in parts])
 
@@ -207,14 +209,7 @@ class Generator(Model):
 
     def source(self, data: str | Path | Sets | None = None) -> str | Path | Sets:
         """Return `data`, or else where the training set was; errors as for `sets`."""
-        if data is not None:
-            return data
-        named = self.card.get("pictures")
-        if not isinstance(named, str):
-            raise OptionError(f"{self._called} does not say its training set; name it by --pictures.")
-        if named != DIGITS and not Path(named).expanduser().exists():  # the working folder may be another one now
-            raise ImageError(f"the training set of {self._called}, {named}, does not exist; name it by --pictures.")
-        return str(named)
+        return training_set(self) if data is None else data
 
     def sets(self, data: str | Path | Sets | None = None) -> Sets:
         """Return the training set and the held-out test set.
@@ -273,7 +268,7 @@ class Autoencoder(Generator):
         found = []
         for part, condition in zip(torch.split(images, _BATCH), self._conditions(labels, len(images)), strict=True):
             part = part.to(self.device)
-            code = encode(part.float() / 255 if part.dtype == torch.uint8 else part, *condition)
+            code = encode(part.float() / 255 if part.dtype == torch.uint8 else part.float(), *condition)
             found.append(code if isinstance(code, tuple) else (code, None))
         codes, logvars = zip(*found, strict=True)
         return torch.cat(codes), None if logvars[0] is None else torch.cat(logvars)

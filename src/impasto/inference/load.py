@@ -14,7 +14,7 @@ from impasto.checkpoints.files import File, decoded
 from impasto.checkpoints.formats import Format
 from impasto.checkpoints.formats.impasto import contents
 from impasto.checkpoints.load import locate, read_model, style_name
-from impasto.checkpoints.model import CUSTOM, Model
+from impasto.checkpoints.model import CUSTOM, OTHER_PROGRAM, Model
 from impasto.data.style_names import has_picture, named_styles
 from impasto.devices import find_device, find_dtype, with_own_defaults
 from impasto.errors import OptionError, UnknownName, WeightsError, unknown_name
@@ -106,7 +106,7 @@ def load(
         model = replace(model, default=style)
     model.network.requires_grad_(False).eval()
     if isinstance(model, Painter | Translator):
-        foreign = not file.card and network is None
+        foreign = network is None and (not file.card or file.card.get("origin") == OTHER_PROGRAM)
         model.network.to(where, find_dtype("float32" if precision == "auto" and foreign else precision, where))
         if where.type == "cpu":
             model.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -4,17 +4,18 @@ import hashlib
 import logging
 import math
 import os
+import re
 import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from fractions import Fraction
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -373,7 +374,16 @@ def _channels(image: Image.Image, name: str, notes: list[str]) -> _Channels:
     """
     tiles = getattr(image, "tile", None) or [("", (), 0, "")]
     small = _SMALL_GRAYS.get(str(tiles[0][3]))  # before decoding, which forgets it
-    image.load()
+    remarks = list[str]()
+    try:
+        with _remarks_of_libtiff(remarks) if tiles[0][0] == "libtiff" else nullcontext():
+            image.load()
+    except OSError as error:
+        if remarks:
+            raise ValueError(remarks[0]) from error
+        raise
+    if remarks:
+        notes.append(f"{name} is damaged ({remarks[0]}); the part that can be read is used")
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values, white = _large_numbers(image)
         return to_unit(values[..., None], name, notes, white=white), _keyed(values, image, 1), 16
@@ -390,6 +400,29 @@ def _channels(image: Image.Image, name: str, notes: list[str]) -> _Channels:
     return (values[..., :-1], values[..., -1], 8) if target.endswith("A") else (values, None, 8)
 
 
+@contextmanager
+def _remarks_of_libtiff(told: list[str]) -> Iterator[None]:
+    """Collect what libtiff prints on stderr; what others print there meanwhile comes out at the end."""
+    try:
+        before = os.dup(2)
+    except OSError:  # stderr is closed
+        yield
+        return
+    with TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+            caught.seek(0)
+            text = caught.read()
+            told += [remark.decode(errors="replace") for remark in _REMARK.findall(text)]
+            with suppress(OSError):
+                os.write(2, _REMARK.sub(b"", text))
+
+
+_REMARK: Final = re.compile(rb"(?<![^\r\n])\w[\w.]*: ([^\r\n]{1,300})\.\n")
 _SMALL_GRAYS: Final = {"L;2": 85, "L;4": 17}  # how a PNG of 2 and 4 bits is stored → steps of its grays
 
 

@@ -38,6 +38,7 @@ __all__ = [
 _DRAFT: Final = re.compile(r"\.impasto-[0-9a-f]{16}\.tmp")  # names of drafts
 _LEAST: Final = 1 << 16  # bytes that a place must take before any work
 _SOME: Final = 5  # files that a sentence names
+_NO_FILE: Final = "is a pipe or a device"
 _LONG: Final = 200  # bytes of a name that may not fit everywhere
 
 
@@ -72,11 +73,10 @@ def check_name(path: str | os.PathLike[str], force: bool = False) -> None:
             raise ImageError(f"{called(path)} is a folder; expected the name of a file to write.")
         folder = _nearest(path.parent)
         if not folder.is_dir():
-            raise ImageError(
-                f"{printable(str(path))} cannot be written: {called(folder)} is a file; expected a folder."
-            )
+            what = "is a file" if folder.is_file() else _NO_FILE
+            raise ImageError(f"{printable(str(path))} cannot be written: {called(folder)} {what}; expected a folder.")
         if path.exists() and not path.is_file():
-            raise ImageError(f"{called(path)} is a device; expected the name of a file to write.")
+            raise ImageError(f"{called(path)} {_NO_FILE}; expected the name of a file to write, or - for a pipe.")
         if not force and os.path.lexists(path):
             raise already_exists(path)
 

@@ -19,13 +19,22 @@ Source = Any  # a path, a PIL image, an array, a tensor or a Picture
 
 
 def open_picture(source: Source, *, digest: bool = True) -> Picture:
-    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)` in [0, 1]."""
+    """Return a Picture of a path, PIL image, array or tensor `(3, H, W)` / `(1, 3, H, W)`.
+
+    Tensors are in [0, 1]; integers, as in arrays, are scaled by their type.
+
+    Raises:
+        ImageError: as for `load_picture`; or a tensor has another shape or is sparse.
+    """
     if isinstance(source, Tensor):
+        if source.layout is not torch.strided:
+            raise ImageError("the tensor is sparse; expected a dense one: call its to_dense().")
         if source.ndim == 4 and len(source) == 1:
             source = source[0]
         if source.ndim != 3 or source.shape[0] != 3:
             raise ImageError(f"the tensor's shape is {tuple(source.shape)}; expected (3, H, W) or (1, 3, H, W).")
-        source = source.detach().cpu().float().permute(1, 2, 0).numpy()
+        values = source.detach().cpu()
+        source = (values.float() if values.is_floating_point() else values).permute(1, 2, 0).numpy()
     return load_picture(source, digest=digest)
 
 
@@ -51,6 +60,8 @@ def as_kind(source: Source, image: Tensor, opened: Picture | None = None) -> Any
         A tensor or an array for one, `(H, W, 4)` if the source has alpha; else a PIL image.
     """
     if isinstance(source, Tensor):
+        if not source.is_floating_point():
+            image = (image.double().clamp(0, 1) * torch.iinfo(source.dtype).max).round()
         return image.to(source.device, source.dtype)
     picture = opened or open_picture(source, digest=False)
     picture = replace(resize_picture_to(picture, *image.shape[-2:]), pixels=as_pixels(image))

@@ -20,7 +20,7 @@ from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.files import check_folder, clean_drafts, hold, is_draft
 from impasto.io.sheets import picture_sheet
-from impasto.reading import read_json, read_json_file
+from impasto.reading import read_json_file
 from impasto.reports.run_files import EVALUATION, FIGURES, REPORT
 from impasto.training.engine import State
 
@@ -57,7 +57,7 @@ def unfinished(path: Path) -> bool:
 def _is_run(path: Path) -> bool:
     """Return whether a folder is of a training: its options say so, or if they are damaged, a file of tensors does."""
     try:
-        told = read_json((path / _OPTIONS).read_bytes())
+        told = read_json_file(path / _OPTIONS)
         return isinstance(told, dict) and told.get("operation") == "train"
     except OSError:
         return False

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from impasto.errors import WeightsError
+from impasto.inference.load import load
 from impasto.networks.layers import Conv
 from impasto.networks.lengstrom import Lengstrom
 from impasto.networks.microast import MicroAST
+from impasto.networks.translators import ResNetGenerator
 from nets import picture, random_weights
 
 
@@ -185,3 +188,20 @@ def test_microast_against_numpy(alpha):
 def test_microast_has_the_published_sizes():
     counts = [sum(p.numel() for p in part.parameters()) for part in MicroAST().children()]
     assert counts == [157_792, 157_792, 2_560, 153_843]  # content, style, modulator, decoder
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor")
+def test_tensors_that_are_not_plain_are_refused(tmp_path):
+    """Also one of few bytes that stands for gigabytes, by a stride of 0."""
+    state = ResNetGenerator(4, 1).state_dict()
+    key = "model.4.weight"
+    plain = state[key]
+    for name, tensor in {
+        "sparse": plain.to_sparse(),
+        "meta": plain.to("meta"),
+        "quantized": torch.quantize_per_tensor(plain, 0.1, 0, torch.qint8),
+        "repeated": torch.ones(1, 1, 1, 1).expand_as(plain),
+    }.items():
+        torch.save({**state, key: tensor}, tmp_path / f"{name}.pth")
+        with pytest.raises(WeightsError, match=rf"{name}\.pth holds 'model\.4\.weight' as no plain tensor; expected"):
+            load(tmp_path / f"{name}.pth", device="cpu")

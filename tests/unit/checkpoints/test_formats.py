@@ -49,6 +49,11 @@ def test_networks_of_others_compute_in_float32_unless_asked_otherwise(tmp_path):
     assert load(tmp_path / "a.pth", device="cpu", precision="bfloat16").dtype is torch.bfloat16
     torch.save(Johnson(4, 0).state_dict(), tmp_path / "b.pth")
     assert load(tmp_path / "b.pth").dtype is torch.float32
+    for name in ("a", "b"):  # also after they were saved by impasto, and again
+        for _ in range(2):
+            load(tmp_path / f"{name}.pth", device="cpu", precision="bfloat16").save(tmp_path / f"{name}.safetensors")
+            load(tmp_path / f"{name}.safetensors", device="cpu").save(tmp_path / f"{name}.safetensors", license="none")
+            assert load(tmp_path / f"{name}.safetensors", device="cpu").dtype is torch.float32
     written(tmp_path / "ours.safetensors", Johnson(4, 0))
     assert load(tmp_path / "ours.safetensors", device="cpu").dtype is find_dtype("auto", torch.device("cpu"))
 

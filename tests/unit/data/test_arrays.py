@@ -2,7 +2,9 @@
 
 import gzip
 import importlib.util
+import os
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -240,6 +242,43 @@ def test_files_that_are_no_sets_are_refused(tmp_path):
     refused("holds no picture", "empty")
     refused("none of the 1 pictures can be read", "bad")
     refused("does not exist; expected a folder, an .npz file, IDX files, or mnist5k", "missing")
+
+
+def test_a_set_is_unpacked_only_if_memory_holds_it(tmp_path, monkeypatch):
+    """20 MB of zeros in a few KB; reading a set may take four times its bytes, and 50 MB are free."""
+    zeros = np.zeros((5, 2000, 2000), np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", images=zeros)
+    np.savez_compressed(tmp_path / "labels.npz", images=zeros[:2, :2, :2], labels=np.zeros(25 * 10**5))
+    np.savez_compressed(tmp_path / "floats.npz", x_train=zeros[:, :1000, :500].astype(np.float64))
+    (tmp_path / "a.gz").write_bytes(gzip.compress(idx(zeros), 1))
+    (tmp_path / "plain-idx3-ubyte").write_bytes(idx(zeros))
+    monkeypatch.setattr("impasto.data.arrays.free_memory", lambda: 5 * 10**7)
+    for name in ("a.npz", "labels.npz", "floats.npz", "a.gz", "plain-idx3-ubyte"):
+        with pytest.raises(ImageError) as error:
+            read_sets(tmp_path / name)
+        assert str(error.value) == (
+            f"{name} unpacks to 0.02 GB, which takes up to 0.08 GB of memory to read, but 0.05 GB are free; use fewer "
+            "or smaller pictures."
+        )
+    monkeypatch.setattr("impasto.data.arrays.free_memory", lambda: 10**9)
+    for name in ("a.npz", "a.gz", "plain-idx3-ubyte"):
+        assert len(read_sets(tmp_path / name).train) == 4
+
+
+def test_a_set_with_less_or_more_than_it_says(tmp_path):
+    """Neither is read to its end: the file says 4 GB and has 60 bytes, or has a hole of 100 GB."""
+    start = bytes([0, 0, 8, 3]) + b"".join(n.to_bytes(4, "big") for n in (4000, 1000, 1000))
+    (tmp_path / "less-idx3-ubyte").write_bytes(start + bytes(44))
+    (tmp_path / "more-idx3-ubyte").write_bytes(idx(pictures(3, 4, 4)))
+    os.truncate(tmp_path / "more-idx3-ubyte", 100 << 30)
+    for name in ("less", "more"):
+        with pytest.raises(ImageError, match="its length is not what it says"):
+            read_sets(tmp_path / f"{name}-idx3-ubyte")
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (9000000000, 90000, 90000), }"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as packed:
+        packed.writestr("images.npy", b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header.encode())
+    with pytest.raises(ImageError, match=r"a\.npz is damaged or no \.npz file"):
+        read_sets(tmp_path / "a.npz")
 
 
 # --- the digits ------------------------------------------------------------------------------------

@@ -137,3 +137,12 @@ def test_a_notebook_shows_a_table_and_nothing_that_was_smuggled_in(gan):
     assert "<script>" not in html and "<i>" not in html and "<b>" not in html
     assert "&lt;script&gt;" in html and "a, &lt;b&gt;" in html and "<td>generator</td>" in html
     assert f"{gan.size:,} weights" in html and "<th>latent size</th><td>5</td>" in html and "source" not in html
+
+
+def test_pictures_and_codes_of_a_host_with_another_default():
+    """Doubles and halves are computed in the precision of the network."""
+    vae = Autoencoder(autoencoders.VAE(SHAPE, 4).eval())
+    images = torch.rand(2, *SHAPE, generator=random())
+    for dtype in (torch.float64, torch.float16):
+        torch.testing.assert_close(vae.reconstruct(images.to(dtype)), vae.reconstruct(images), rtol=0, atol=1e-3)
+        assert vae.decode(vae.encode(images).to(dtype)).dtype is torch.float32

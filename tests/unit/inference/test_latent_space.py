@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,10 +15,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from impasto.api.evaluate import iter_evaluate
 from impasto.checkpoints import catalog
 from impasto.cli.main import main
 from impasto.data.arrays import Sets, small_set
 from impasto.errors import FileExists, ImageError, OptionError, WeightsError
+from impasto.evaluation.options import EvaluateOptions
 from impasto.events import Done, Note, Saved, Step
 from impasto.inference import latent_space
 from impasto.inference.generator import Autoencoder, Generator
@@ -694,7 +697,7 @@ def test_what_only_makes_pictures_shows_what_it_can(sets, tmp_path):
     notes = [event.text for event in events if isinstance(event, Note)]
     assert len([text for text in notes if text.startswith("no ")]) == 5
     for kind, sentence in (
-        ("reconstructions", "the training set of .*, nowhere.npz, does not exist; name it by --pictures"),
+        ("reconstructions", "names the training set nowhere.npz, and is not in the folder of its training"),
         ("arithmetic", "has no encoder"),
         ("progress", "no previews"),
     ):
@@ -761,6 +764,26 @@ def test_classes_have_the_names_of_their_folders(named, tmp_path):
     for text in ("level", "2", "-1"):
         with pytest.raises(OptionError, match=f"there is no class {text}; the classes of .* are 0, upright."):
             model.class_index(text)
+
+
+def test_a_card_of_somebody_else_names_no_set_of_ours(named, tmp_path):
+    """A file counts as ours in the folder of its training, beside its options; its set may be named otherwise."""
+    source, wish = load_generator(named / "plain").card["pictures"], {"kind": "reconstructions", "device": "cpu"}
+    shutil.copy(named / "plain" / "model.safetensors", tmp_path / "a.safetensors")
+    stranger = "a.safetensors names the training set .*, and is not in the folder of its training, so the set is not"
+    with pytest.raises(OptionError, match=stranger):
+        list(iter_sample(tmp_path / "a.safetensors", SampleOptions(**wish), output=tmp_path / "a.png"))
+    with pytest.raises(OptionError, match=stranger):
+        iter_evaluate(tmp_path / "a.safetensors", options=EvaluateOptions(device="cpu"))
+    (tmp_path / "options.json").write_text('{"operation": "train", "data": "another"}')
+    with pytest.raises(OptionError, match=stranger):
+        load_generator(tmp_path / "a.safetensors").sets()
+    (tmp_path / "options.json").write_text("[]")
+    with pytest.raises(OptionError, match=stranger):
+        load_generator(tmp_path / "a.safetensors").sets()
+    list(iter_sample(tmp_path / "a.safetensors", SampleOptions(**wish, pictures=source), output=tmp_path / "a.png"))
+    list(iter_sample(named / "plain", SampleOptions(**wish), output=tmp_path / "b.png"))
+    assert (tmp_path / "a.png").exists() and (tmp_path / "b.png").exists()
 
 
 def test_rows_and_columns_are_called_by_their_classes():

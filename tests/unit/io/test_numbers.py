@@ -13,7 +13,7 @@ from impasto.errors import ImageError
 from impasto.events import Note
 from impasto.io.decode import load_picture
 from impasto.io.picture import Picture
-from impasto.io.tensors import open_picture
+from impasto.io.tensors import as_kind, as_tensor, open_picture
 from nets import tiny_vgg
 
 COUNTS = {"gray": 1, "gray and alpha": 2, "RGB": 3, "RGBA": 4}
@@ -207,3 +207,26 @@ def test_highlights_are_told_as_events(tmp_path):
 def test_a_picture_is_as_it_was():
     picture = Picture(np.zeros((2, 3, 3), np.float32), notes=("it is told",))
     assert load_picture(picture).notes == ("it is told",)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32, torch.float16, torch.bfloat16, torch.float64])
+def test_tensors_have_the_range_of_arrays(dtype):
+    """Integers are scaled by their type, on the way in and on the way out."""
+    top = 1 if dtype.is_floating_point else torch.iinfo(dtype).max
+    grays = torch.tensor([0, 0.25, 1], dtype=torch.float64)
+    tensor = (grays if top == 1 else (grays * top).round()).to(dtype).expand(1, 3, 2, 3)
+    picture = open_picture(tensor)
+    np.testing.assert_allclose(picture.pixels[0, :, 0], [0, 0.25, 1], atol=0.002)
+    again = as_kind(tensor, as_tensor(picture))
+    assert again.dtype is dtype and torch.equal(again, tensor)
+
+
+def test_tensors_that_are_no_pictures():
+    for tensor, words in (
+        (torch.ones(3, 4, 5).to_sparse(), "the tensor is sparse; expected a dense one"),
+        (torch.ones(3, 4, 5, dtype=torch.complex64), "An array of complex64 is no picture"),
+        (torch.ones(3, 4, 5, dtype=torch.bool), "An array of bool is no picture"),
+        (torch.ones(3, 4, 5, dtype=torch.int64), "An array of int64 is no picture"),
+    ):
+        with pytest.raises(ImageError, match=words):
+            open_picture(tensor)

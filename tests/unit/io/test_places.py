@@ -50,8 +50,12 @@ def test_a_device_is_not_replaced(tmp_path):
     device = tmp_path / "null.png"
     os.mkfifo(device)
     for write in (check_target, lambda path, force: save_picture(path, load_picture(quadrants()), force=force)):
-        with pytest.raises(ImageError, match=r"null\.png is a device; expected the name of a file"):
+        with pytest.raises(ImageError, match=r"null\.png is a pipe or a device; expected the name of a file"):
             write(device, True)
+    with pytest.raises(
+        ImageError, match=r"in\.png cannot be written: null\.png is a pipe or a device; expected a folder"
+    ):
+        check_place(device / "in.png", True)
     with pytest.raises(SavedElsewhere):
         save_picture(device, load_picture(quadrants()), force=True, safe=True)
     assert device.is_fifo()

@@ -1,5 +1,6 @@
 """Of the pictures in a TIFF file the full one is read; a camera raw file gets the sentence that says what to do."""
 
+import os
 import struct
 import time
 
@@ -8,8 +9,8 @@ import pytest
 from PIL import Image
 
 from impasto.errors import ImageError
-from impasto.io.decode import load_picture
-from pictures import SRGB_XYZ, fixed, noise, rgb_profile
+from impasto.io.decode import _remarks_of_libtiff, load_picture
+from pictures import SRGB_XYZ, encoded, fixed, noise, rgb_profile
 
 FORMS = {  # byte order, 64-bit offsets
     "little": ("<", False),
@@ -264,3 +265,33 @@ def test_pages_beside_an_unread_kind(tmp_path):
     """What is unlike any picture is refused by its number: LogLuv."""
     with pytest.raises(ImageError, match="is not a picture that can be read"):
         read(tiff([page(noise(4, 5, 3), photometric=32845)]), tmp_path)
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"])
+def test_remarks_of_libtiff_become_part_of_our_sentence(compression, tmp_path, capfd):
+    """Whatever is damaged, stderr stays empty, and what libtiff says is the reason of an error, or a note."""
+    data, random, told = (
+        encoded(Image.fromarray(noise(40, 33, 3)), "TIFF", compression=compression),
+        np.random.default_rng(3),
+        [],
+    )
+    for _ in range(40):
+        other = bytearray(data)
+        for place in random.integers(8, len(data), 3):
+            other[place] = random.integers(0, 256)
+        (tmp_path / "a.tif").write_bytes(other)
+        try:
+            told += load_picture(tmp_path / "a.tif").notes
+        except ImageError as error:
+            told.append(str(error))
+    assert capfd.readouterr().err == ""
+    assert not [text for text in told if "\n" in text or "decoder error" in text or "tempfile" in text]
+    assert compression == "packbits" or [text for text in told if "is damaged (" in text or "can be read (" in text]
+
+
+def test_what_others_print_meanwhile_comes_out(capfd):
+    remarks = []
+    with _remarks_of_libtiff(remarks):
+        os.write(2, b"impasto: a.png\n50 %\rJPEGLib: Bogus marker.\nZIPDecode: Decoding error at scanline 0.\n60 %\n")
+    assert remarks == ["Bogus marker", "Decoding error at scanline 0"]
+    assert capfd.readouterr().err == "impasto: a.png\n50 %\r60 %\n"

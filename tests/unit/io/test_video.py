@@ -494,6 +494,19 @@ def test_what_is_not_there_or_has_no_picture(clip, tmp_path):
         probe(tmp_path / "cut.mp4")
 
 
+def test_codecs_that_nobody_knows(tmp_path):
+    data = write(tmp_path / "a.mkv", pan(5), sound=["aac", "flac"]).read_bytes()
+    (tmp_path / "b.mkv").write_bytes(data.replace(b"V_MPEG4/ISO/AVC", b"V_MPEGX/ISO/AVC"))
+    for read in (probe, lambda path: list(iter_frames(path)), lambda path: run(path, tmp_path / "c.mp4")):
+        with pytest.raises(VideoError, match=r"b\.mkv has an unknown codec, or is damaged; convert it to H\.264"):
+            read(tmp_path / "b.mkv")
+    (tmp_path / "b.mkv").write_bytes(data.replace(b"A_AAC", b"A_XXX"))
+    assert probe(tmp_path / "b.mkv").sound == ("flac",)
+    events, _ = run(tmp_path / "b.mkv", tmp_path / "c.mp4")
+    assert notes(events) == ["b.mkv has sound of an unknown codec, which is left out (1 of its streams)"]
+    assert probe(tmp_path / "c.mp4").sound == ("flac",)
+
+
 def test_what_cannot_be_written_is_refused_before_any_work(clip, tmp_path):
     def never(image):
         raise AssertionError("work was done")

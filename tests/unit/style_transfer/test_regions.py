@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+import impasto
 from impasto.errors import CheckpointError, ImageError, OptionError
-from impasto.events import Done, Started, Step
+from impasto.events import Done, Note, Started, Step
 from impasto.io.decode import load_picture
 from impasto.io.encode import save_picture
 from impasto.io.masks import mask_file, read_mask
@@ -210,3 +212,17 @@ def test_bad_masks_are_one_sentence(files, source, error, sentence):
 def test_alpha_of_an_opaque_photograph_is_refused(files):
     with pytest.raises(ImageError, match="the photograph has no transparency"):
         read_mask("alpha", load_picture("map.png"))
+
+
+def test_notes_on_masks_are_told_once(files):
+    """A mask with two frames, for two regions and the part that is kept; by optimization and in one pass."""
+    frames = [Image.fromarray(np.full((6, 8), value, np.uint8)) for value in (255, 0)]
+    frames[0].save("mask.gif", save_all=True, append_images=frames[1:])
+    photo = np.zeros((6, 8, 3), np.float32)
+    given = {"regions": [("mask.gif", "swirl")] * 2, "keep": "mask.gif"}
+    for run in (
+        impasto.stylize.start(photo, "swirl", **{**given, "keep": None}, encoder="compact", size=32, steps=1),
+        impasto.apply.start("starry_night", photo, **given),
+    ):
+        told = [event.text for event in run if isinstance(event, Note)]
+        assert told.count("mask.gif has 2 frames; only the first is read") == 1

@@ -26,6 +26,7 @@ __all__ = [
     "open_container",
     "picture_stream",
     "read_frames",
+    "sound_streams",
     "tags_of",
 ]
 
@@ -88,7 +89,7 @@ def picture_stream(container: "InputContainer", path: Path) -> "VideoStream":
     """Return the first video stream that is not a cover picture.
 
     Raises:
-        VideoError: there is none.
+        VideoError: there is none, or its codec is unknown.
     """
     kind = container.format.name
     if kind in _PICTURES or kind.endswith("_pipe"):
@@ -98,8 +99,17 @@ def picture_stream(container: "InputContainer", path: Path) -> "VideoStream":
     if not moving:
         only = "only sound" if container.streams.audio else "neither picture nor sound"
         raise VideoError(f"{path.name} holds {only}; expected a video with a picture.")
+    if moving[0].codec_context is None:
+        raise VideoError(
+            f"{path.name} has an unknown codec, or is damaged; convert it to H.264, by ffmpeg or a player."
+        )
     moving[0].thread_type = "AUTO"
     return moving[0]
+
+
+def sound_streams(container: "InputContainer") -> list["AudioStream"]:
+    """Return the streams of sound whose codec is known."""
+    return [stream for stream in container.streams.audio if stream.codec_context is not None]
 
 
 def _is_cover(stream: "VideoStream") -> bool:

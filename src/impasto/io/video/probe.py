@@ -5,7 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from impasto.io.video.container import Turn, first_frame, open_container, picture_stream, tags_of
+from impasto.io.video.container import Turn, first_frame, open_container, picture_stream, sound_streams, tags_of
 from impasto.io.video.timing import timing_of
 
 __all__ = ["Clip", "probe"]
@@ -56,6 +56,6 @@ def probe(path: str | Path) -> Clip:
             frames=len(timing.times),
             duration=float(timing.end - timing.start),
             rotation=turn.degrees,
-            sound=tuple(sound.codec_context.codec.canonical_name for sound in container.streams.audio),
+            sound=tuple(sound.codec_context.codec.canonical_name for sound in sound_streams(container)),
             metadata=tags_of(container.metadata),
         )

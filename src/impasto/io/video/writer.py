@@ -19,7 +19,16 @@ from impasto.errors import ImageError, OptionError, VideoError
 from impasto.events import Done, Event, Note, Saved, Started, Step
 from impasto.io.files import check_place, draft_file
 from impasto.io.video.colors import HIGH_DYNAMIC_RANGE, LIMITED, UNSAID, frame_alpha, frame_tensor, matrix_of, to_yuv
-from impasto.io.video.container import KINDS, Kind, Turn, is_frame, open_container, picture_stream, read_frames
+from impasto.io.video.container import (
+    KINDS,
+    Kind,
+    Turn,
+    is_frame,
+    open_container,
+    picture_stream,
+    read_frames,
+    sound_streams,
+)
 from impasto.io.video.timing import Timing, tick_of, timing_of
 
 if TYPE_CHECKING:
@@ -84,7 +93,7 @@ def iter_video(
     total, done, last, painted = len(timing.times), 0, None, None
     with draft_file(output, force) as beside, open_container(source) as container:
         stream = picture_stream(container, source)
-        sounds = list(container.streams.audio) if kind.sound else []
+        sounds = sound_streams(container) if kind.sound else []
         with _Writer(beside, output.name, kind, container, stream, timing, crf, metadata) as writer:
             yield from _notes(source, kind, container, stream, timing)
             for item in read_frames(container, [stream, *sounds]):
@@ -127,6 +136,8 @@ def _notes(
         yield Note(f"{source.name} is cut short: {there} of {there + timing.missing} frames are there")
     if container.streams.audio and kind.sound is None:
         yield Note("a GIF has no sound; it is left out")
+    elif unknown := len(container.streams.audio) - len(sound_streams(container)):
+        yield Note(f"{source.name} has sound of an unknown codec, which is left out ({unknown} of its streams)")
     if container.streams.subtitles:
         yield Note("subtitles are left out")
     curve = HIGH_DYNAMIC_RANGE.get(stream.codec_context.color_trc)
@@ -178,7 +189,7 @@ class _Writer:
                 kept.setdefault("description", kept["comment"])
             kept["comment"] = json.dumps({"impasto": metadata})
         self.file.metadata.update(kept)
-        self.inputs = list(container.streams.audio) if kind.sound else []
+        self.inputs = sound_streams(container) if kind.sound else []
 
     @contextmanager
     def _saying(self) -> Iterator[None]:
