@@ -22,7 +22,7 @@ from impasto.networks.layers import Map, pointwise, wide
 from impasto.networks.microast import MicroAST
 from impasto.networks.styled import StyledNetwork
 
-__all__ = ["Painter", "Style", "in_range", "mixed"]
+__all__ = ["Painter", "Style", "corrected", "in_range", "mixed"]
 
 Style = str | Tensor | Mapping[str, float | Tensor] | None
 
@@ -188,13 +188,13 @@ class Painter(Model):
             painted = network(given, network.toward(embeddings, strength), shares, *more)
             if strength < 1 and not network.exact:
                 identity = network(given, network.embeddings[0].detach())
-                painted = pointwise(partial(_corrected, strength), painted, image, identity)
+                painted = pointwise(partial(corrected, strength), painted, image, identity)
         elif isinstance(network, MicroAST):
             assert isinstance(style, Tensor)
             painted = pointwise(in_range, network(given, style.to(self.dtype), strength))
             if strength < 1:
                 identity = network(given, style.to(self.dtype), 0.0)
-                painted = pointwise(partial(_corrected, strength), painted, image, identity)
+                painted = pointwise(partial(corrected, strength), painted, image, identity)
         else:
             painted = mixed(pointwise(in_range, network(given)), image, strength)
         return painted
@@ -241,7 +241,7 @@ class Painter(Model):
         return {"styles": self.styles}
 
 
-def _corrected(strength: float, painted: Tensor, image: Tensor, identity: Tensor) -> Tensor:
+def corrected(strength: float | Tensor, painted: Tensor, image: Tensor, identity: Tensor) -> Tensor:
     """Return paintings less the part of the error of a reconstruction that the strength leaves."""
     error = wide(identity).clamp(0, 1) - image.to(wide(identity))
     return (wide(painted) - (1 - strength) * error).clamp(0, 1)

@@ -73,7 +73,8 @@ class _Modulator(nn.Module):
         found = []
         for index, features in enumerate((first, second), start=1):
             maps = [self.get_submodule(f"{name}{index}")(features) for name in ("weight", "bias")]
-            pair = [moments(one)[0][:, :, None, None] for one in maps]
+            means = [moments(one)[0] for one in maps]  # in float32 or wider
+            pair = [mean[:, :, None, None].to(next(self.parameters()).dtype) for mean in means]
             found.append((pair[0], pair[1]))
         return found
 

@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,8 @@ from impasto.checkpoints.load import load_style_predictor
 from impasto.checkpoints.model import CUSTOM, Model
 from impasto.errors import OptionError
 from impasto.inference.load import load
-from impasto.inference.painter import Painter, in_range
+from impasto.inference.painter import Painter, corrected, in_range
+from impasto.networks.layers import pointwise
 from impasto.networks.microast import MicroAST
 from impasto.networks.pyramid import PyramidNetwork
 from impasto.networks.style_predictor import LAYERS, StylePredictor, layer_moments
@@ -146,8 +148,12 @@ def _painter(model: Model, options: ExportOptions) -> Form:
     if isinstance(network, MicroAST):
         inputs |= {"style": _picture(f"the style image, {_RANGE}", "style_height", "style_width")}
         inputs |= {"strength": _strength()}
-        run = _of_pictures(network, lambda image, style, strength: network(image, Traced(style), strength))
-        return Form(run, lambda image, style, strength: (_paint(model, image, style, strength),),
+
+        def run(image: Traced, style: Tensor, strength: Tensor) -> Traced:
+            painted, identity = (network(image, Traced(style), share) for share in (strength, 0.0))
+            return cast(Traced, pointwise(partial(corrected, strength), pointwise(in_range, painted), image, identity))
+
+        return Form(_of_pictures(network, run), lambda image, style, strength: (_paint(model, image, style, strength),),
                     inputs, outputs, facts)  # fmt: skip
     return Form(_of_pictures(network, network), lambda image: (_paint(model, image),), inputs, outputs, facts)
 
@@ -169,7 +175,10 @@ def _of_styles(
 
     def run(image: Traced, embedding: Tensor, strength: Tensor) -> Traced:
         painted: Traced = network(image, network.toward(embedding, strength), **more)  # type: ignore[arg-type]
-        return painted
+        if network.exact:
+            return painted
+        mended = pointwise(partial(corrected, strength), painted, image, network(image, embeddings[0]))
+        return cast(Traced, mended)
 
     stored = embeddings.half() if options.precision != "float32" else embeddings
     facts |= {
