@@ -21,7 +21,7 @@ class StyleOptions(PaintingOptions):
         description="training time: 10m, 90s, 1h30m; without a unit, minutes; it decides by default, unless steps are "
         "given",
     )
-    learning_rate: float = Field(8e-2, gt=0, description="learning rate at its peak")
+    learning_rate: float = Field(3e-2, gt=0, description="learning rate at its peak")
     ema: float = Field(
         0.98, ge=0, lt=1, description="decay of the exponential moving average of the weights (EMA); 0: none"
     )
