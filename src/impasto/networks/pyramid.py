@@ -61,7 +61,7 @@ def smooth_enlarging(weight: Tensor) -> Tensor:
 
 
 @cache
-def noise_tile(index: int) -> Tensor:
+def _noise_tile(index: int) -> Tensor:
     """Return the noise of a level that repeats, `(256, 256)` of a standard Gaussian."""
     return torch.randn(_TILE, _TILE, generator=torch.Generator().manual_seed(index))
 
@@ -129,7 +129,7 @@ class PyramidNetwork(StyledNetwork):
         if not widths or len(widths) != len(blocks) or min(*widths, fine, *(count + 1 for count in blocks)) < 1:
             raise OptionError(f"widths are {widths}, blocks {blocks}; expected as many, 1 and 0 at least.")
         self.widths, self.blocks_, self.fine_ = tuple(widths), tuple(blocks), fine
-        self.multiple = _FACTOR * 2 ** (len(widths) - 1)
+        self.multiple = max(_FACTOR * 2 ** (len(widths) - 1), 2**_HALVINGS)
         self.levels = nn.ModuleList(
             _Level(6 if index else 3, width, count, fine)
             for index, (width, count) in enumerate(zip(widths, blocks, strict=True))
@@ -284,7 +284,7 @@ class PyramidNetwork(StyledNetwork):
             given = pointwise(_grained, given, grain.to(self._dtype))
             level = min(index, self.depth - 1)
             residual, kept = self._level(level, given, iter(parts[level]), share)
-            if index >= self.depth - 1:  # what is finer than strokes is grain
+            if index >= self.depth - 1:
                 kernel = torch.tensor(_SOFT, dtype=self._dtype, device=self.embeddings.device)
                 residual = conv(residual, (kernel[:, None] * kernel).expand(3, 1, -1, -1).contiguous(), groups=3)
             if index >= self.depth:  # an octave adds only what the smaller picture cannot hold
@@ -298,7 +298,7 @@ class PyramidNetwork(StyledNetwork):
     def _fixed_noise(self, index: int, size: tuple[int, int]) -> Tensor:
         """Return the noise of a level, `(1, 1, H, W)`: always the same tile, so that it does not flicker in a video."""
         rows, columns = (torch.arange(side) % _TILE for side in size)
-        found = noise_tile(index).index_select(0, rows).index_select(1, columns)
+        found = _noise_tile(index).index_select(0, rows).index_select(1, columns)
         return (_GRAIN * found)[None, None].to(self.embeddings.device)
 
     def _by_level(self, embedding: Tensor, shares: Tensor | None) -> list[list[Tensor]]:

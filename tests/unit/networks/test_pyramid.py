@@ -116,6 +116,14 @@ def test_every_size_comes_back_and_the_identity_is_the_photograph(size):
         torch.testing.assert_close(net(image, embedding), image, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("levels", [1, 2])
+def test_few_levels_have_large_areas_too(levels):
+    """Sides that are multiples of 8 but not of 16, with the palette of a style."""
+    net = PyramidNetwork((8,) * levels, (1,) * levels, 4, styles=["identity", "one", "two"])
+    painted = with_palettes(random_weights(net).requires_grad_(False))(picture(40, 52), net.embeddings[1])
+    assert painted.shape == (1, 3, 40, 52) and painted.std() > 0.01
+
+
 def test_strength_goes_from_the_photograph_to_the_style():
     net, image = painter(), picture(40, 52)
     embedding = net.embeddings[1]
